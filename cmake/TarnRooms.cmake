@@ -1,0 +1,68 @@
+# tarn_room(name): every source of src/<name> as an object library that joins the one library.
+set(TARN_ROOMS "")
+set(TARN_LINKS "")
+
+add_library(tarn_flags INTERFACE)
+target_compile_features(tarn_flags INTERFACE cxx_std_20)
+target_compile_options(tarn_flags INTERFACE -Wall -Wextra -Wpedantic $<$<BOOL:${TARN_WERROR}>:-Werror>)
+# g++ 12 sees overlap in std::string's operator+ where there is none (GCC PR 105651).
+target_compile_options(tarn_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+target_include_directories(tarn_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
+# Quoted includes only: a header of ours must never stand in for a system header.
+target_compile_options(tarn_flags INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src")
+
+function(tarn_room name)
+  cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  if(name STREQUAL "cpu")
+    list(FILTER sources EXCLUDE REGEX "/(blocks|heavy_[a-z0-9]+)\\.cpp$")
+    list(APPEND sources ${TARN_CPU_PLAIN})
+  endif()
+  if(NOT sources)
+    return()
+  endif()
+  add_library(tarn_${name} OBJECT ${sources})
+  target_link_libraries(tarn_${name} PRIVATE tarn_flags fmt::fmt-header-only
+                        nlohmann_json::nlohmann_json ${ROOM_LINK})
+  set_target_properties(tarn_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  set(TARN_ROOMS ${TARN_ROOMS} tarn_${name} PARENT_SCOPE)
+  set(TARN_LINKS ${TARN_LINKS} ${ROOM_LINK} PARENT_SCOPE)
+endfunction()
+
+# The units that are compiled once per instruction set. They include formulas and intrinsics only;
+# a test checks that no shared inline function leaks out of them.
+function(tarn_cpu_units)
+  set(maths -O3 -fno-math-errno -fno-trapping-math -fwrapv -ffp-contract=fast)
+  set(levels baseline)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND levels avx2 avx512)
+    set(flags_avx2 -march=haswell)
+    set(flags_avx512 -march=skylake-avx512 -mprefer-vector-width=512)
+  endif()
+  set(made "")
+  foreach(level ${levels})
+    add_library(tarn_blocks_${level} OBJECT ${PROJECT_SOURCE_DIR}/src/cpu/blocks.cpp)
+    target_link_libraries(tarn_blocks_${level} PRIVATE tarn_flags)
+    target_compile_definitions(tarn_blocks_${level} PRIVATE TARN_BLOCKS=blocks_${level})
+    target_compile_options(tarn_blocks_${level} PRIVATE ${maths} ${flags_${level}}
+                           $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+    set_target_properties(tarn_blocks_${level} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    list(APPEND made tarn_blocks_${level})
+  endforeach()
+  include(TarnHeavy OPTIONAL)
+  set(TARN_ROOMS ${TARN_ROOMS} ${made} PARENT_SCOPE)
+endfunction()
+
+function(tarn_library)
+  set(objects "")
+  foreach(room ${TARN_ROOMS})
+    list(APPEND objects $<TARGET_OBJECTS:${room}>)
+  endforeach()
+  add_library(tarn ${objects})
+  add_library(tarn::tarn ALIAS tarn)
+  target_compile_features(tarn PUBLIC cxx_std_20)
+  target_include_directories(tarn PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                             $<INSTALL_INTERFACE:include>)
+  target_link_libraries(tarn PRIVATE $<BUILD_INTERFACE:fmt::fmt-header-only> ${TARN_LINKS})
+  set_target_properties(tarn PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+endfunction()

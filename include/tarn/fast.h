@@ -1,0 +1,34 @@
+// The parts of a transformer, each one op with a kernel of its own.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tarn/array.h"
+
+namespace tarn::fast {
+
+// x / sqrt(mean(x^2) + eps) * weight over the last axis, in float32.
+array rms_norm(const array& x, const std::optional<array>& weight, float eps,
+               StreamOrDevice s = {});
+// (x - mean) / sqrt(var + eps) * weight + bias over the last axis, in float32.
+array layer_norm(const array& x, const std::optional<array>& weight,
+                 const std::optional<array>& bias, float eps, StreamOrDevice s = {});
+// Rotary position embedding of x (..., T, D): pairs (2i, 2i + 1) when traditional, else
+// (i, i + dims / 2), turned by (offset + t) * scale * base^(-2i / dims), or by
+// (offset + t) * scale / freqs[i]. The rest of D passes through.
+array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
+           int offset, const std::optional<array>& freqs = std::nullopt, StreamOrDevice s = {});
+// softmax(scale * q k^T + mask) v. q (B, Hq, L, D), k and v (B, Hk, S, D); Hk divides Hq.
+// mask_mode "" , "causal" (aligned to the end of the keys) or "array"; a bool mask keeps where true.
+array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
+                                   float scale, const std::string& mask_mode = "",
+                                   const std::optional<array>& mask_arr = {},
+                                   const std::optional<array>& sinks = {},
+                                   StreamOrDevice s = {});
+// The same over the first `length` of S keys, for caches with room to grow. `length` may change
+// from call to call without a new plan.
+array cached_attention(const array& queries, const array& keys, const array& values, float scale,
+                       int64_t length, bool causal, StreamOrDevice s = {});
+
+}  // namespace tarn::fast

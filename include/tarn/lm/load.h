@@ -1,0 +1,51 @@
+// From a file or folder to a model that can answer.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "tarn/lm/chat_template.h"
+#include "tarn/lm/model.h"
+#include "tarn/lm/tokenizer.h"
+
+namespace tarn::lm {
+
+struct Message {
+  std::string role{};  // "system", "user", "assistant"
+  std::string content{};
+};
+
+// Everything a conversation needs. Copies share the weights and the vocabulary.
+struct LanguageModel {
+  std::string name{};
+  Model model{};
+  Tokenizer tokenizer{};
+  std::optional<ChatTemplate> chat_template{};
+  std::vector<int32_t> stop_ids{};  // tokens that end an answer
+
+  // The prompt of a conversation by the model's template. Throws ValueError without a template.
+  std::string render(const std::vector<Message>& messages, bool add_generation_prompt = true) const;
+  // The ids of render(), with special tokens parsed.
+  std::vector<int32_t> encode_chat(const std::vector<Message>& messages) const;
+};
+
+struct LoadOptions {
+  std::stop_token stop{};  // Cancelled is thrown soon after a request
+  // Called with the bytes done and in all, from the loading thread.
+  std::function<void(uint64_t done, uint64_t total)> progress{};
+};
+
+// A GGUF file, or a folder with config.json, tokenizer.json and safetensors. Throws FileError that
+// says what is missing or wrong.
+LanguageModel load(const std::filesystem::path& path, const LoadOptions& options = {});
+
+// The file of the default model: $TARN_MODEL, or SmolLM2-135M-Instruct in the cache folder.
+std::filesystem::path default_model_path();
+// $TARN_CACHE, $XDG_CACHE_HOME/tarn or ~/.cache/tarn.
+std::filesystem::path cache_folder();
+
+}  // namespace tarn::lm

@@ -1,0 +1,19 @@
+// How much memory arrays hold, and limits on it. All figures in bytes.
+#pragma once
+
+#include <cstddef>
+
+namespace tarn {
+
+size_t get_active_memory();
+size_t get_peak_memory();
+void reset_peak_memory();
+// Freed memory that is kept for reuse.
+size_t get_cache_memory();
+// Set and return the former limit.
+size_t set_memory_limit(size_t limit);
+size_t get_memory_limit();
+size_t set_cache_limit(size_t limit);
+void clear_cache();
+
+}  // namespace tarn

@@ -1,0 +1,5 @@
+// Neural network layers as plain values.
+#pragma once
+
+#include "tarn/nn/layers.h"
+#include "tarn/nn/module.h"

@@ -1,0 +1,9 @@
+// Every array operation.
+#pragma once
+
+#include "tarn/ops/contract.h"
+#include "tarn/ops/creation.h"
+#include "tarn/ops/indexing.h"
+#include "tarn/ops/layout.h"
+#include "tarn/ops/maths.h"
+#include "tarn/ops/reduce.h"

@@ -1,0 +1,134 @@
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include "base/require.h"
+
+namespace tarn {
+namespace {
+
+constexpr size_t alignment = 64;
+constexpr size_t slack = 64;               // kernels may load one whole vector past the end
+constexpr size_t huge_from = size_t{4} << 20;  // blocks from here on ask for 2 MiB pages
+constexpr int classes = 48 * 4;            // four sizes an octave: at most 25 % is wasted
+
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+SizeClass class_of(size_t bytes) {
+  size_t n = std::max<size_t>(bytes + slack, 128);
+  int octave = std::bit_width(n - 1) - 1;
+  size_t quarter = size_t{1} << (octave - 2);
+  size_t steps = (n - (size_t{1} << octave) + quarter - 1) / quarter;
+  return {octave * 4 + static_cast<int>(steps), (size_t{1} << octave) + steps * quarter};
+}
+
+struct Cache {
+  std::mutex mutex;
+  std::array<std::vector<void*>, classes> free;
+};
+
+Cache& cache() {
+  static auto* const c = new Cache;  // never destroyed: arrays may outlive static objects
+  return *c;
+}
+
+void* from_system(size_t bytes) {
+  size_t align = bytes >= huge_from ? size_t{2} << 20 : alignment;
+  void* p = nullptr;
+  if (posix_memalign(&p, align, bytes) != 0) {
+    clear_buffer_cache();
+    if (posix_memalign(&p, align, bytes) != 0)
+      fail<DeviceError>(
+          "[memory] no memory for {} bytes; {} bytes are in use. Use a smaller model, batch or "
+          "context.",
+          bytes, memory_counters().active.load());
+  }
+  if (bytes >= huge_from) madvise(p, bytes, MADV_HUGEPAGE);
+  return p;
+}
+
+void count_allocation(size_t bytes) {
+  auto& c = memory_counters();
+  size_t now = c.active.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  size_t peak = c.peak.load(std::memory_order_relaxed);
+  while (now > peak && !c.peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  }
+}
+
+}  // namespace
+
+MemoryCounters& memory_counters() {
+  static auto* const c = new MemoryCounters;
+  return *c;
+}
+
+Buffer* allocate_buffer(size_t bytes) {
+  require<DeviceError>(bytes < (size_t{1} << 46), "[memory] {} bytes asked for at once.", bytes);
+  auto [index, rounded] = class_of(bytes);
+  void* data = nullptr;
+  {
+    auto& c = cache();
+    std::lock_guard lock(c.mutex);
+    auto& list = c.free[static_cast<size_t>(index)];
+    if (!list.empty()) {
+      data = list.back();
+      list.pop_back();
+      memory_counters().cached -= rounded;
+    }
+  }
+  if (!data) data = from_system(rounded);
+  count_allocation(rounded);
+  auto* b = new Buffer;
+  b->data = data;
+  b->bytes = bytes;
+  return b;
+}
+
+Buffer* adopt_buffer(void* data, size_t bytes, std::function<void(void*)> release) {
+  auto* b = new Buffer;
+  b->data = data;
+  b->bytes = bytes;
+  b->release = release ? std::move(release) : [](void*) {};
+  return b;
+}
+
+void destroy_buffer(Buffer* b) noexcept {
+  if (b->release) {
+    b->release(b->data);
+  } else {
+    auto [index, rounded] = class_of(b->bytes);
+    auto& counters = memory_counters();
+    counters.active.fetch_sub(rounded, std::memory_order_relaxed);
+    auto& c = cache();
+    std::unique_lock lock(c.mutex);
+    if (counters.cached + rounded <= counters.cache_limit) {
+      c.free[static_cast<size_t>(index)].push_back(b->data);
+      counters.cached += rounded;
+    } else {
+      lock.unlock();
+      std::free(b->data);
+    }
+  }
+  delete b;
+}
+
+void clear_buffer_cache() {
+  auto& c = cache();
+  std::lock_guard lock(c.mutex);
+  for (auto& list : c.free) {
+    for (void* p : list) std::free(p);
+    list.clear();
+  }
+  memory_counters().cached = 0;
+}
+
+}  // namespace tarn

@@ -1,0 +1,258 @@
+// Matrix products: steps turned into calls of the heavy kernels.
+#include "cpu/heavy.h"
+#include "cpu/move.h"
+#include "cpu/reduce.h"
+#include "cpu/share.h"
+#include "ops/compound.h"
+
+namespace tarn::cpu {
+namespace {
+
+bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
+// One of the last two strides is 1, so rows or columns are contiguous.
+int64_t size_at(const Operand& o, int from_end) {
+  return o.shape[o.shape.size() - static_cast<size_t>(from_end)];
+}
+int64_t stride_at(const Operand& o, int from_end) {
+  return o.strides[o.strides.size() - static_cast<size_t>(from_end)];
+}
+Shape batch_shape(const Operand& o) {
+  return Shape(o.shape.begin(), o.shape.end() - 2);
+}
+
+// --- dense
+
+// The batch axes of a and b as the kernel's single batch: how far apart they lie, when even.
+struct Batches {
+  int64_t count = 1;
+  bool even = true;
+  int64_t a = 0, b = 0;
+};
+Strides batch_strides(const Operand& o, size_t rank) {
+  Strides out(rank, 0);
+  size_t n = o.shape.size() - 2;
+  for (size_t i = 0; i < n; ++i)
+    if (o.shape[i] != 1) out[rank - n + i] = o.strides[i];
+  return out;
+}
+Batches batches_of(const Step& s) {
+  Shape shape = batch_shape(s.out);
+  Strides a = batch_strides(s.in[0], shape.size()), b = batch_strides(s.in[1], shape.size());
+  Batches r;
+  for (auto d : shape) r.count *= d;
+  auto even = [&](const Strides& strides, int64_t& step) {
+    Collapsed c = collapse(shape, strides);
+    if (c.shape.size() > 1) return false;
+    step = c.shape.empty() ? 0 : c.strides[0];
+    return true;
+  };
+  r.even = even(a, r.a) && even(b, r.b);
+  return r;
+}
+
+template <class G, class T>
+G gemm_of(const Step& s) {
+  G g;
+  g.m = size_at(s.out, 2), g.n = size_at(s.out, 1), g.k = size_at(s.in[0], 1);
+  g.a = s.in[0].as<T>(), g.b = s.in[1].as<T>(), g.c = s.out.as<T>();
+  g.a_row = stride_at(s.in[0], 2), g.a_col = stride_at(s.in[0], 1);
+  g.b_row = stride_at(s.in[1], 2), g.b_col = stride_at(s.in[1], 1);
+  g.c_row = stride_at(s.out, 2);
+  g.scratch = s.scratch;
+  return g;
+}
+
+template <class G, class T, class Run>
+void each_batch(const Step& s, Run run) {
+  G g = gemm_of<G, T>(s);
+  Batches b = batches_of(s);
+  g.c_batch = g.m * g.n;
+  if (b.even) {
+    g.batch = b.count, g.a_batch = b.a, g.b_batch = b.b;
+    run(g);
+    return;
+  }
+  Shape shape = batch_shape(s.out);
+  Strides sa = batch_strides(s.in[0], shape.size()), sb = batch_strides(s.in[1], shape.size());
+  Odometer a(shape, sa), o(shape, sb);
+  a.seek(0), o.seek(0);
+  size_t size = s.in[0].dtype.size;
+  for (int64_t i = 0; i < b.count; ++i, a.next(), o.next()) {
+    G one = g;
+    one.a = reinterpret_cast<decltype(one.a)>(s.in[0].as<std::byte>() + a.offset() * int64_t(size));
+    one.b = reinterpret_cast<decltype(one.b)>(s.in[1].as<std::byte>() + o.offset() * int64_t(size));
+    one.c = reinterpret_cast<decltype(one.c)>(s.out.as<std::byte>() + i * g.c_batch * int64_t(size));
+    run(one);
+  }
+}
+void run_gemm(const Step& s, int worker, int workers) {
+  each_batch<Gemm, void>(s, [&](Gemm& g) {
+    g.type = store_of(s.out.dtype);
+    heavy().gemm(g, worker, workers);
+  });
+}
+void run_gemm64(const Step& s, int worker, int workers) {
+  each_batch<Gemm64, double>(s, [&](Gemm64& g) { heavy().gemm64(g, worker, workers); });
+}
+size_t gemm_scratch(const Step& s, int workers) {
+  Gemm g = gemm_of<Gemm, void>(s);
+  g.type = store_of(s.out.dtype);
+  Batches b = batches_of(s);
+  g.batch = b.even ? b.count : 1;
+  size_t most = 0;
+  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().gemm_scratch(g, w));
+  return most;
+}
+size_t gemm64_scratch(const Step& s, int workers) {
+  Gemm64 g = gemm_of<Gemm64, double>(s);
+  Batches b = batches_of(s);
+  g.batch = b.even ? b.count : 1;
+  size_t most = 0;
+  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().gemm64_scratch(g, w));
+  return most;
+}
+bool takes_store(const Step& s) { return is_store(s.out.dtype); }
+bool takes_double(const Step& s) { return s.out.dtype == float64; }
+
+// complex64: rare, so a plain loop.
+void run_complex(const Step& s, int worker, int workers) {
+  int64_t m = size_at(s.out, 2), n = size_at(s.out, 1), k = size_at(s.in[0], 1);
+  Shape shape = batch_shape(s.out);
+  Strides sa = batch_strides(s.in[0], shape.size()), sb = batch_strides(s.in[1], shape.size());
+  Odometer a(shape, sa), b(shape, sb);
+  int64_t rows = s.out.size() / std::max<int64_t>(n, 1);
+  Share part = share(rows, worker, workers);
+  for (int64_t r = part.from; r < part.to; ++r) {
+    a.seek(r / m), b.seek(r / m);
+    const auto* x = s.in[0].as<const complex64_t>() + a.offset() + r % m * stride_at(s.in[0], 2);
+    const auto* y = s.in[1].as<const complex64_t>() + b.offset();
+    for (int64_t j = 0; j < n; ++j) {
+      std::complex<double> sum = 0;
+      for (int64_t i = 0; i < k; ++i)
+        sum += std::complex<double>(x[i * stride_at(s.in[0], 1)]) *
+               std::complex<double>(y[i * stride_at(s.in[1], 2) + j * stride_at(s.in[1], 1)]);
+      s.out.as<complex64_t>()[r * n + j] = complex64_t(sum);
+    }
+  }
+}
+bool takes_complex(const Step& s) { return s.out.dtype == complex64; }
+
+double matmul_cost(const Step& s) {
+  return 0.02 * static_cast<double>(s.out.size()) * static_cast<double>(size_at(s.in[0], 1));
+}
+
+// --- quantised
+
+QuantMatrix weights_of(const Step& s, int bits, int group) {
+  const Operand &w = s.in[s.in.size() - 3], &scales = s.in[s.in.size() - 2];
+  QuantMatrix q;
+  q.codes = w.data;
+  q.scales = scales.data;
+  q.biases = s.in[s.in.size() - 1].data;
+  q.rows = w.size() / std::max<int64_t>(size_at(w, 1), 1);
+  q.cols = size_at(w, 1) * 32 / bits;
+  q.bits = bits;
+  q.group = group;
+  q.scale_type = store_of(scales.dtype);
+  return q;
+}
+Qmm qmm_of(const Step& s) {
+  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
+  Qmm q;
+  q.w = weights_of(s, p.bits, p.group);
+  q.transpose = p.transpose;
+  q.x = s.in[0].as<const float>();
+  q.x_stride = size_at(s.in[0], 1);
+  q.m = s.in[0].size() / std::max<int64_t>(q.x_stride, 1);
+  q.y = s.out.as<float>();
+  q.y_stride = size_at(s.out, 1);
+  return q;
+}
+// float32 rows, one matrix of weights with scales and biases of one stored type.
+bool takes_qmm(const Step& s) {
+  return s.in[0].dtype == float32 && s.in[1].shape.size() == 2 && is_store(s.in[2].dtype) &&
+         s.in[2].dtype == s.in[3].dtype && s.out.size() > 0 && s.in[0].size() > 0;
+}
+bool takes_balanced(const Step& s) {
+  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
+  return takes_qmm(s) && p.transpose && p.precision == Precision::balanced;
+}
+
+void run_exact(const Step& s, int worker, int workers) {
+  Qmm q = qmm_of(s);
+  q.scratch = s.scratch;
+  heavy().qmm_exact(q, worker, workers);
+}
+size_t exact_scratch(const Step& s, int workers) {
+  Qmm q = qmm_of(s);
+  size_t most = 0;
+  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_exact_scratch(q, w));
+  return most;
+}
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+size_t packed_bytes_of(const Qmm& q) {
+  return aligned(heavy().packed_bytes(q.m, q.w.cols, q.w.group));
+}
+void pack_rows(const Step& s, int worker, int workers) {
+  Qmm q = qmm_of(s);
+  PackActivations pack;
+  pack.x = q.x, pack.x_stride = q.x_stride, pack.m = q.m, pack.cols = q.w.cols;
+  pack.bits = q.w.bits, pack.group = q.w.group;
+  pack.packed = s.scratch;
+  heavy().pack_activations(pack, worker, workers);
+}
+void run_balanced(const Step& s, int worker, int workers) {
+  Qmm q = qmm_of(s);
+  q.packed = s.scratch;
+  q.scratch = static_cast<std::byte*>(s.scratch) + packed_bytes_of(q);
+  q.x = nullptr;
+  heavy().qmm_balanced(q, worker, workers);
+}
+size_t balanced_scratch(const Step& s, int workers) {
+  Qmm q = qmm_of(s);
+  size_t most = 0;
+  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_balanced_scratch(q, w));
+  return packed_bytes_of(q) + most;
+}
+double qmm_cost(const Step& s) {
+  Qmm q = qmm_of(s);
+  return 0.03 * static_cast<double>(q.w.rows) * static_cast<double>(q.w.cols) *
+         std::max(1.0, static_cast<double>(q.m) * 0.5);
+}
+
+void run_dequantize(const Step& s, int worker, int workers) {
+  const auto& p = s.params->as<ops::Dequantize::P>();
+  Dequantize d;
+  d.w = weights_of(s, p.bits, p.group);
+  d.out = s.out.data;
+  d.out_type = store_of(s.out.dtype);
+  d.out_stride = d.w.cols;
+  heavy().dequantize(d, worker, workers);
+}
+bool takes_dequantize(const Step& s) {
+  return is_store(s.out.dtype) && is_store(s.in[1].dtype) && s.in[1].dtype == s.in[2].dtype;
+}
+
+}  // namespace
+
+void add_contractions(KernelTable& t) {
+  using namespace ops;
+  t.add(op_of<Matmul>, {.run = run_gemm, .fits = takes_store, .accepts = Accepts::any,
+                        .scratch = gemm_scratch, .cost = matmul_cost, .name = "gemm"});
+  t.add(op_of<Matmul>, {.run = run_gemm64, .fits = takes_double, .accepts = Accepts::any,
+                        .scratch = gemm64_scratch, .cost = matmul_cost, .name = "gemm float64"});
+  t.add(op_of<Matmul>, {.run = run_complex, .fits = takes_complex, .accepts = Accepts::any,
+                        .cost = matmul_cost, .name = "loop"});
+  Kernel balanced{.run = run_balanced, .fits = takes_balanced, .scratch = balanced_scratch};
+  balanced.prepare = pack_rows;
+  balanced.cost = qmm_cost;
+  balanced.name = "int8 activations";
+  t.add(op_of<QuantizedMatmul>, balanced);
+  t.add(op_of<QuantizedMatmul>, {.run = run_exact, .fits = takes_qmm, .scratch = exact_scratch,
+                                 .cost = qmm_cost, .name = "float activations"});
+  t.add(op_of<ops::Dequantize>,
+        {.run = run_dequantize, .fits = takes_dequantize, .name = "rows"});
+}
+
+}  // namespace tarn::cpu

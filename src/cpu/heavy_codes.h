@@ -1,0 +1,146 @@
+// Packed codes of 2 to 8 bits to bytes, and how the activations that meet them are laid out.
+#pragma once
+
+#include "cpu/heavy_vec.h"
+
+namespace tarn::cpu::TARN_LEVEL {
+namespace {
+
+// Codes come in runs of 8: `bits` bytes, little end first, which covers both the words of 2, 4 and
+// 8 bits and the bit streams of 3, 5 and 6.
+template <int Bits>
+TARN_INLINE uint64_t eight_codes(const uint8_t* from) {
+  uint64_t word = 0;
+  std::memcpy(&word, from, Bits);
+#if defined(__BMI2__)
+  return _pdep_u64(word, 0x0101010101010101u * ((1u << Bits) - 1));
+#else
+  uint64_t bytes = 0;
+  for (int j = 0; j < 8; ++j) bytes |= ((word >> (j * Bits)) & ((1u << Bits) - 1)) << (8 * j);
+  return bytes;
+#endif
+}
+
+// 16 codes a store: readers load 16 at once, which must not straddle two stores in flight.
+template <int Bits>
+void unpack_bits(const uint8_t* from, int64_t n, uint8_t* to) {
+  typedef uint64_t Pair __attribute__((vector_size(16)));
+  for (int64_t i = 0; i < n; i += 16, from += 2 * Bits) {
+    const Pair both = {eight_codes<Bits>(from), eight_codes<Bits>(from + Bits)};
+    std::memcpy(to + i, &both, sizeof both);
+  }
+}
+
+// 4 bits, 32 codes a step.
+TARN_INLINE void unpack_nibbles(const uint8_t* from, int64_t n, uint8_t* to) {
+  typedef uint8_t Bytes __attribute__((vector_size(16)));
+  for (int64_t i = 0; i < n; i += 32) {
+    Bytes c;
+    std::memcpy(&c, from + i / 2, sizeof c);
+    const Bytes low = c & static_cast<uint8_t>(15), high = c >> 4;
+    const Bytes a =
+        __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const Bytes b = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                            14, 30, 15, 31);
+    std::memcpy(to + i, &a, sizeof a);
+    std::memcpy(to + i + 16, &b, sizeof b);
+  }
+}
+
+// n codes, a multiple of 32, from the start of `from`.
+TARN_INLINE void unpack_codes(int bits, const uint8_t* from, int64_t n, uint8_t* to) {
+  switch (bits) {
+    case 2:
+      return unpack_bits<2>(from, n, to);
+    case 3:
+      return unpack_bits<3>(from, n, to);
+    case 4:
+      return unpack_bits<4>(from, n, to);
+    case 5:
+      return unpack_bits<5>(from, n, to);
+    case 6:
+      return unpack_bits<6>(from, n, to);
+    default:
+      std::memcpy(to, from, static_cast<size_t>(n));
+  }
+}
+
+TARN_INLINE const uint8_t* code_row(const QuantMatrix& w, int64_t row) {
+  return static_cast<const uint8_t*>(w.codes) + row * (w.cols * w.bits / 8);
+}
+
+// kLanes bytes as floats.
+TARN_INLINE Vf float_lanes(const uint8_t* p) {
+  ByteLanes b;
+  std::memcpy(&b, p, sizeof b);
+  return __builtin_convertvector(widen(b), Vf);
+}
+
+constexpr int64_t kDecodeRun = 256;  // codes a step: the bytes stay in L1
+
+// Calls f(i, w) for i = 0, kLanes .. n with w = w[row][col + i .. col + i + kLanes) as float32; col
+// and n are multiples of 32, and n is at most kDecodeRun.
+template <Store S, class F>
+TARN_INLINE void each_decoded(const QuantMatrix& w, int64_t row, int64_t col, int64_t n, F f) {
+  alignas(64) uint8_t unpacked[kDecodeRun];
+  const uint8_t* codes = code_row(w, row) + col * w.bits / 8;
+  if (w.bits != 8) {
+    unpack_codes(w.bits, codes, n, unpacked);
+    codes = unpacked;
+  }
+  constexpr int64_t kStep = 32;  // the smallest group: one scale for each step
+  const int64_t first_group = row * (w.cols / w.group);
+  const int shift = __builtin_ctz(static_cast<unsigned>(w.group));  // 32, 64 or 128: no division
+  for (int64_t i = 0; i < n; i += kStep) {
+    const int64_t g = first_group + ((col + i) >> shift);
+    const Vf scale = splat(get<S>(w.scales, g)), bias = splat(get<S>(w.biases, g));
+    TARN_UNROLL
+    for (int64_t j = 0; j < kStep; j += kLanes) f(i + j, scale * float_lanes(codes + i + j) + bias);
+  }
+}
+
+template <Store S>
+TARN_INLINE void decode_run(const QuantMatrix& w, int64_t row, int64_t col, int64_t n, float* to) {
+  each_decoded<S>(w, row, col, n, [&](int64_t i, Vf v) { store(to + i, v); });
+}
+
+template <Store S>
+TARN_INLINE void decode_row(const QuantMatrix& w, int64_t row, Range cols, float* to) {
+  for (int64_t c = cols.begin; c < cols.end; c += kDecodeRun)
+    decode_run<S>(w, row, c, smaller(kDecodeRun, cols.end - c), to + (c - cols.begin));
+}
+
+// --- packed activations ------------------------------------------------------------------------
+//
+// One row after another: int8 codes padded to whole blocks of 128, then the groups' scales d, then
+// u = d * (sum of codes), both padded with zeros to 16 groups. Weights of 4 bits hold column 2i
+// and 2i + 1 in one byte, so for them a block holds its 64 even columns and then its 64 odd ones:
+// the activations are permuted once, the weights never.
+constexpr int64_t kPackBlock = 128;
+constexpr int64_t kPackGroups = 16;
+
+struct PackedRows {
+  const char* base = nullptr;
+  int64_t code_bytes = 0, group = 0, groups = 0, row_bytes = 0;
+
+  TARN_INLINE const int8_t* codes(int64_t row) const {
+    return reinterpret_cast<const int8_t*>(base + row * row_bytes);
+  }
+  TARN_INLINE const float* scales(int64_t row) const {
+    return reinterpret_cast<const float*>(base + row * row_bytes + code_bytes);
+  }
+  TARN_INLINE const float* sums(int64_t row) const { return scales(row) + groups; }
+};
+
+TARN_INLINE PackedRows packed_rows(const void* base, int64_t cols, int weight_group) {
+  PackedRows p;
+  p.base = static_cast<const char*>(base);
+  p.code_bytes = round_up(cols, kPackBlock);
+  p.group = weight_group < 64 ? weight_group : 64;
+  p.groups = round_up(cols / p.group, kPackGroups);
+  p.row_bytes = p.code_bytes + 2 * p.groups * static_cast<int64_t>(sizeof(float));
+  return p;
+}
+
+}  // namespace
+}  // namespace tarn::cpu::TARN_LEVEL

@@ -1,0 +1,134 @@
+// Integer dot products of unsigned codes with int8 activations, at each level's best: exact in all
+// of them, so every level computes the same integers.
+#pragma once
+
+#include "cpu/heavy_vec.h"
+
+namespace tarn::cpu::TARN_LEVEL {
+namespace {
+
+typedef uint8_t Codes __attribute__((vector_size(kVectorBytes)));
+
+// Lane l of the result is v[index[l]].
+TARN_INLINE Vf permute(Vf v, Vi index) {
+#if defined(__AVX512F__)
+  return bits_as<Vf>(_mm512_permutexvar_ps(bits_as<__m512i>(index), bits_as<__m512>(v)));
+#elif defined(__AVX2__)
+  return bits_as<Vf>(_mm256_permutevar8x32_ps(bits_as<__m256>(v), bits_as<__m256i>(index)));
+#else
+  Vf r;
+  for (int l = 0; l < kLanes; ++l) r[l] = v[index[l]];
+  return r;
+#endif
+}
+
+// The first n bytes, 1 or more, then zeros; reads nothing past them.
+TARN_INLINE Codes load_codes(const uint8_t* p, int64_t n) {
+#if defined(__AVX512F__)
+  const __mmask64 mask = n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
+  return bits_as<Codes>(_mm512_maskz_loadu_epi8(mask, p));
+#else
+  Codes c{};
+  std::memcpy(&c, p, static_cast<size_t>(n < kVectorBytes ? n : kVectorBytes));
+  return c;
+#endif
+}
+
+TARN_INLINE Codes load_bytes(const void* p) {
+  Codes c;
+  std::memcpy(&c, p, sizeof c);
+  return c;
+}
+
+TARN_INLINE Codes low_nibbles(Codes c) { return c & static_cast<uint8_t>(15); }
+
+TARN_INLINE Codes high_nibbles(Codes c) {
+#if defined(__AVX512F__) && defined(__GFNI__)
+  // One affine map over bits shifts every byte by 4; a word shift and a mask would be two steps.
+  const __m512i shift4 = _mm512_set1_epi64(0x1020408000000000);
+  return bits_as<Codes>(_mm512_gf2p8affine_epi64_epi8(bits_as<__m512i>(c), shift4, 0));
+#elif defined(__AVX512F__)
+  return low_nibbles(bits_as<Codes>(_mm512_srli_epi16(bits_as<__m512i>(c), 4)));
+#elif defined(__AVX2__)
+  return low_nibbles(bits_as<Codes>(_mm256_srli_epi16(bits_as<__m256i>(c), 4)));
+#else
+  return c >> 4;
+#endif
+}
+
+// Per lane: the sum over its four bytes of low * even + high * odd, codes at most 15. In 16 bits
+// that is at most 4 * 15 * 127, so the saturating byte product never saturates.
+TARN_INLINE Vi dot_nibbles(Codes low, Codes high, Codes even, Codes odd) {
+#if defined(__AVX512VNNI__)
+  const __m512i t =
+      _mm512_dpbusd_epi32(_mm512_setzero_si512(), bits_as<__m512i>(low), bits_as<__m512i>(even));
+  return bits_as<Vi>(_mm512_dpbusd_epi32(t, bits_as<__m512i>(high), bits_as<__m512i>(odd)));
+#elif defined(__AVX512BW__)
+  const __m512i t = _mm512_maddubs_epi16(bits_as<__m512i>(low), bits_as<__m512i>(even));
+  const __m512i u = _mm512_maddubs_epi16(bits_as<__m512i>(high), bits_as<__m512i>(odd));
+  return bits_as<Vi>(_mm512_madd_epi16(_mm512_add_epi16(t, u), _mm512_set1_epi16(1)));
+#elif defined(__AVX2__)
+  const __m256i t = _mm256_maddubs_epi16(bits_as<__m256i>(low), bits_as<__m256i>(even));
+  const __m256i u = _mm256_maddubs_epi16(bits_as<__m256i>(high), bits_as<__m256i>(odd));
+  return bits_as<Vi>(_mm256_madd_epi16(_mm256_add_epi16(t, u), _mm256_set1_epi16(1)));
+#else
+  Vi sum{};
+  for (int l = 0; l < kLanes; ++l)
+    for (int b = 4 * l; b < 4 * l + 4; ++b)
+      sum[l] += low[b] * static_cast<int8_t>(even[b]) + high[b] * static_cast<int8_t>(odd[b]);
+  return sum;
+#endif
+}
+
+// Per lane: the sum over its four bytes of code * activation, codes up to 255. Without VNNI the
+// byte product would saturate (2 * 255 * 127), so it is split at 7 bits: the lower part's pairs
+// stay below 32768, and the top bits' sums are scaled by 128 as they widen.
+TARN_INLINE Vi dot_bytes(Codes codes, Codes activations) {
+#if defined(__AVX512VNNI__)
+  return bits_as<Vi>(_mm512_dpbusd_epi32(_mm512_setzero_si512(), bits_as<__m512i>(codes),
+                                         bits_as<__m512i>(activations)));
+#elif defined(__AVX512BW__)
+  const __m512i a = bits_as<__m512i>(activations);
+  const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
+  const __m512i t = _mm512_maddubs_epi16(bits_as<__m512i>(codes & static_cast<uint8_t>(127)), a);
+  const __m512i u = _mm512_maddubs_epi16(bits_as<__m512i>(top), a);
+  return bits_as<Vi>(_mm512_add_epi32(_mm512_madd_epi16(t, _mm512_set1_epi16(1)),
+                                      _mm512_madd_epi16(u, _mm512_set1_epi16(128))));
+#elif defined(__AVX2__)
+  const __m256i a = bits_as<__m256i>(activations);
+  const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
+  const __m256i t = _mm256_maddubs_epi16(bits_as<__m256i>(codes & static_cast<uint8_t>(127)), a);
+  const __m256i u = _mm256_maddubs_epi16(bits_as<__m256i>(top), a);
+  return bits_as<Vi>(_mm256_add_epi32(_mm256_madd_epi16(t, _mm256_set1_epi16(1)),
+                                      _mm256_madd_epi16(u, _mm256_set1_epi16(128))));
+#else
+  Vi sum{};
+  for (int l = 0; l < kLanes; ++l)
+    for (int b = 4 * l; b < 4 * l + 4; ++b)
+      sum[l] += codes[b] * static_cast<int8_t>(activations[b]);
+  return sum;
+#endif
+}
+
+// The lane sums of four vectors, each in the same order wherever it stands.
+TARN_INLINE void sum_four(const Vf* f, float* sums) {
+#if defined(__AVX2__)
+  __m256 h[4];
+  for (int i = 0; i < 4; ++i) {
+#if defined(__AVX512F__)
+    const __m512 v = bits_as<__m512>(f[i]);
+    h[i] = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+#else
+    h[i] = bits_as<__m256>(f[i]);
+#endif
+  }
+  const __m256 ab = _mm256_hadd_ps(h[0], h[1]), cd = _mm256_hadd_ps(h[2], h[3]);
+  const __m256 all = _mm256_hadd_ps(ab, cd);
+  _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+#else
+  for (int i = 0; i < 4; ++i) sums[i] = sum_lanes<float>(f[i]);
+#endif
+}
+
+}  // namespace
+}  // namespace tarn::cpu::TARN_LEVEL

@@ -1,0 +1,251 @@
+// Matrix products of floats: packed blocks around a register tile (heavy_tile.h), or streams where
+// one side has at most kSkinny vectors.
+//
+// Every worker packs what its own part of C needs, so the longer side of C is cut and the shorter
+// one is packed by all. float16 and bfloat16 become float32 while packing; their sums run in a
+// float32 block that is rounded once. In the skinny form the few vectors are copied to scratch as
+// floats and the large matrix is read once, as it lies: as dot products where its rows are
+// contiguous along k, as a running sum of rows where they are contiguous the other way.
+
+#include "cpu/heavy_levels.h"
+#include "cpu/heavy_tile.h"
+
+namespace tarn::cpu::TARN_LEVEL {
+namespace {
+
+constexpr int64_t kSkinny = 8;
+constexpr int64_t kRoundRows = 504, kRoundCols = 512;  // float32 block of a half-precision C
+constexpr int64_t kStreamCols = 1024;                  // running sums that stay in L1
+
+// One batch item in the terms of its kind.
+template <class Kind>
+struct Product {
+  int64_t m = 0, n = 0, k = 0;
+  Operand<Kind> a{}, b{};  // a.factor holds alpha
+  void* c = nullptr;
+  int64_t c_row = 0;
+  typename Kind::Sum beta = 0;
+};
+
+template <class Kind, class Args>
+Product<Kind> item_of(const Args& g, int64_t item, int64_t bytes) {
+  const auto* a = reinterpret_cast<const char*>(g.a) + item * g.a_batch * bytes;
+  const auto* b = reinterpret_cast<const char*>(g.b) + item * g.b_batch * bytes;
+  auto* c = reinterpret_cast<char*>(g.c) + item * g.c_batch * bytes;
+  return {g.m, g.n,     g.k,   {a, g.a_row, g.a_col, g.alpha}, {b, g.b_col, g.b_row, 1},
+          c,   g.c_row, g.beta};
+}
+
+template <class Kind>
+void store_sum(const Product<Kind>& p, int64_t i, int64_t j, typename Kind::Sum sum) {
+  const int64_t at = i * p.c_row + j;
+  Kind::put1(p.c, at, p.beta == 0 ? sum : sum + p.beta * Kind::get1(p.c, at));
+}
+
+// --- the packed form ---------------------------------------------------------------------------
+
+// Into C itself: its old numbers take beta first.
+template <class Kind>
+void multiply_in_place(const Product<Kind>& p, Range rows, Range cols,
+                       typename Kind::Sum* scratch) {
+  using T = typename Kind::Sum;
+  auto* c = static_cast<T*>(p.c);
+  if (p.beta != 0 && p.beta != 1)
+    for (int64_t i = rows.begin; i < rows.end; ++i)
+      for (int64_t j = cols.begin; j < cols.end; ++j) c[i * p.c_row + j] *= p.beta;
+  multiply(p.a, rows, p.b, cols, p.k, c, p.c_row, p.beta != 0, scratch);
+}
+
+// Through a block of floats that is rounded once.
+template <class Kind>
+void multiply_rounded(const Product<Kind>& p, Range rows, Range cols, float* scratch) {
+  float* block = scratch;
+  float* rest = scratch + kRoundRows * kRoundCols;
+  for (int64_t i0 = rows.begin; i0 < rows.end; i0 += kRoundRows)
+    for (int64_t j0 = cols.begin; j0 < cols.end; j0 += kRoundCols) {
+      const Range is{i0, smaller(i0 + kRoundRows, rows.end)};
+      const Range js{j0, smaller(j0 + kRoundCols, cols.end)};
+      multiply(p.a, is, p.b, js, p.k, block - i0 * kRoundCols - j0, kRoundCols, false, rest);
+      for (int64_t i = is.begin; i < is.end; ++i)
+        for (int64_t j = js.begin; j < js.end; ++j)
+          store_sum(p, i, j, block[(i - i0) * kRoundCols + j - j0]);
+    }
+}
+
+// --- the skinny form ---------------------------------------------------------------------------
+
+// `few` vectors of k floats in scratch meet `many` rows; the sum of (vector t, row r) goes to
+// store(t, r, sum).
+template <class Kind>
+struct Skinny {
+  const Product<Kind>* p = nullptr;
+  bool few_are_rows = true;  // of C
+  int64_t few = 0;
+  const typename Kind::Sum* vectors = nullptr;
+  Operand<Kind> many{};
+
+  TARN_INLINE void store(int64_t t, int64_t r, typename Kind::Sum sum) const {
+    few_are_rows ? store_sum(*p, t, r, sum) : store_sum(*p, r, t, sum);
+  }
+};
+
+template <class Kind, int R, int T>
+void dot_rows(const Skinny<Kind>& s, int64_t row, int64_t first) {
+  using Sum = typename Kind::Sum;
+  constexpr int kStep = kLanesOf<Sum>;
+  const int64_t depth = s.p->k;
+  Vec<Sum> sum[R][T] = {};
+  int64_t k = 0;
+  for (; k + kStep <= depth; k += kStep) {
+    Vec<Sum> w[R];
+    TARN_UNROLL
+    for (int r = 0; r < R; ++r) w[r] = Kind::get_lanes(s.many.base, s.many.at(row + r, k));
+    TARN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const Vec<Sum> x = load(s.vectors + (first + t) * depth + k);
+      TARN_UNROLL
+      for (int r = 0; r < R; ++r) sum[r][t] += x * w[r];
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int t = 0; t < T; ++t) {
+      Sum total = sum_lanes<Sum>(sum[r][t]);
+      for (int64_t i = k; i < depth; ++i)
+        total +=
+            s.vectors[(first + t) * depth + i] * Kind::get1(s.many.base, s.many.at(row + r, i));
+      s.store(first + t, row + r, total);
+    }
+}
+
+template <class Kind, int R>
+void dot_vectors(const Skinny<Kind>& s, int64_t row) {
+  int64_t t = 0;
+  for (; t + 4 <= s.few; t += 4) dot_rows<Kind, R, 4>(s, row, t);
+  for (; t < s.few; ++t) dot_rows<Kind, R, 1>(s, row, t);
+}
+
+template <class Kind>
+void stream_dots(const Skinny<Kind>& s, Range rows) {
+  int64_t r = rows.begin;
+  for (; r + 4 <= rows.end; r += 4) dot_vectors<Kind, 4>(s, r);
+  for (; r < rows.end; ++r) dot_vectors<Kind, 1>(s, r);
+}
+
+// sums[t][r] += four steps of vector t times four stretches of the large matrix.
+template <class Kind, int Steps>
+void add_steps(const Skinny<Kind>& s, int64_t k, int64_t row, int64_t n, typename Kind::Sum* sums) {
+  using Sum = typename Kind::Sum;
+  constexpr int kStep = kLanesOf<Sum>;
+  for (int64_t t = 0; t < s.few; ++t) {
+    const Sum* x = s.vectors + t * s.p->k + k;
+    Sum* to = sums + t * kStreamCols;
+    int64_t r = 0;
+    for (; r + kStep <= n; r += kStep) {
+      Vec<Sum> sum = load<Sum>(to + r);
+      TARN_UNROLL
+      for (int j = 0; j < Steps; ++j)
+        sum += x[j] * Kind::get_lanes(s.many.base, s.many.at(row + r, k + j));
+      store(to + r, sum);
+    }
+    for (; r < n; ++r)
+      for (int j = 0; j < Steps; ++j)
+        to[r] += x[j] * Kind::get1(s.many.base, s.many.at(row + r, k + j));
+  }
+}
+
+template <class Kind>
+void stream_sums(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
+  for (int64_t row = rows.begin; row < rows.end; row += kStreamCols) {
+    const int64_t n = smaller(kStreamCols, rows.end - row);
+    for (int64_t i = 0; i < s.few * kStreamCols; ++i) sums[i] = 0;
+    int64_t k = 0;
+    for (; k + 4 <= s.p->k; k += 4) add_steps<Kind, 4>(s, k, row, n, sums);
+    for (; k < s.p->k; ++k) add_steps<Kind, 1>(s, k, row, n, sums);
+    for (int64_t t = 0; t < s.few; ++t)
+      for (int64_t r = 0; r < n; ++r) s.store(t, row + r, sums[t * kStreamCols + r]);
+  }
+}
+
+// Whether one side of C is skinny and the other side's matrix is contiguous some way.
+template <class Args>
+bool is_skinny(const Args& g) {
+  if (g.m <= kSkinny && g.m <= g.n) return g.b_row == 1 || g.b_col == 1;
+  return g.n <= kSkinny && (g.a_col == 1 || g.a_row == 1);
+}
+
+template <class Kind>
+void multiply_skinny(const Product<Kind>& p, Range many, typename Kind::Sum* scratch) {
+  Skinny<Kind> s;
+  s.p = &p;
+  s.few_are_rows = p.m <= kSkinny && p.m <= p.n;
+  s.few = s.few_are_rows ? p.m : p.n;
+  s.many = s.few_are_rows ? p.b : p.a;
+  const Operand<Kind>& few = s.few_are_rows ? p.a : p.b;
+  for (int64_t t = 0; t < s.few; ++t)
+    for (int64_t k = 0; k < p.k; ++k)
+      scratch[t * p.k + k] = Kind::get1(few.base, few.at(t, k)) * p.a.factor;
+  s.vectors = scratch;
+  if (s.many.step == 1)
+    stream_dots(s, many);
+  else
+    stream_sums(s, many, scratch + round_up(s.few * p.k, 16));
+}
+
+// --- shares ------------------------------------------------------------------------------------
+
+template <class T, class Args>
+int64_t scratch_elements(const Args& g, bool rounded) {
+  if (is_skinny(g)) return round_up(smaller(g.m, g.n) * g.k, 16) + kSkinny * kStreamCols;
+  return round_up(kBlockScratch<T> + (rounded ? kRoundRows * kRoundCols : 0), 16);
+}
+
+// Cuts batch x (the longer side of C) among the workers and does this one's part.
+template <class Kind, class Args>
+void run(const Args& g, int64_t bytes, bool rounded, int worker, int workers) {
+  using T = typename Kind::Sum;
+  T* scratch = reinterpret_cast<T*>(g.scratch) + worker * scratch_elements<T>(g, rounded);
+  const bool skinny = is_skinny(g), cut_rows = g.m > g.n;
+  const int64_t side = cut_rows ? g.m : g.n;
+  const int64_t unit = skinny ? kLanesOf<T> : cut_rows ? kTileRows<T> : kTileCols<T>;
+  const int64_t units = ceil_div(side, unit);
+  const Range mine = share(g.batch * units, 1, worker, workers);
+  for (int64_t u = mine.begin; u < mine.end;) {
+    const int64_t item = u / units, first = u % units;
+    const int64_t last = smaller(units, first + mine.end - u);
+    const Range cut{first * unit, smaller(side, last * unit)};
+    const Product<Kind> p = item_of<Kind>(g, item, bytes);
+    const Range rows = cut_rows ? cut : Range{0, g.m}, cols = cut_rows ? Range{0, g.n} : cut;
+    if (skinny)
+      multiply_skinny(p, cut, scratch);
+    else if constexpr (sizeof(T) == 4)
+      rounded ? multiply_rounded(p, rows, cols, scratch)
+              : multiply_in_place(p, rows, cols, scratch);
+    else
+      multiply_in_place(p, rows, cols, scratch);
+    u += last - first;
+  }
+}
+
+}  // namespace
+
+size_t gemm_scratch(const Gemm& g, int workers) {
+  return static_cast<size_t>(scratch_elements<float>(g, g.type != Store::f32)) * sizeof(float) *
+         static_cast<size_t>(workers);
+}
+
+void gemm(const Gemm& g, int worker, int workers) {
+  with_store(g.type, [&]<Store S>() {
+    run<Stored<S>>(g, store_bytes(S), S != Store::f32, worker, workers);
+  });
+}
+
+size_t gemm64_scratch(const Gemm64& g, int workers) {
+  return static_cast<size_t>(scratch_elements<double>(g, false)) * sizeof(double) *
+         static_cast<size_t>(workers);
+}
+
+void gemm64(const Gemm64& g, int worker, int workers) {
+  run<Stored64>(g, sizeof(double), false, worker, workers);
+}
+
+}  // namespace tarn::cpu::TARN_LEVEL

@@ -1,0 +1,26 @@
+// Everything the CPU can do. The first row of an op whose predicate holds wins; an op without a
+// row is computed by its expansion.
+#include "cpu/elementwise.h"
+#include "cpu/move.h"
+#include "cpu/reduce.h"
+#include "runtime/backend.h"
+
+namespace tarn {
+
+const Backend& cpu_backend() {
+  static const Backend backend = [] {
+    Backend b;
+    cpu::add_reductions(b.table);
+    cpu::add_movements(b.table);
+    cpu::add_scans_and_sorts(b.table);
+    cpu::add_sources(b.table);
+    cpu::add_contractions(b.table);
+    cpu::add_rows(b.table);
+    b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
+    b.compile = cpu::compile_chain;
+    return b;
+  }();
+  return backend;
+}
+
+}  // namespace tarn

@@ -1,0 +1,12 @@
+// Kernels that move elements.
+#pragma once
+
+#include "runtime/backend.h"
+
+namespace tarn::cpu {
+void add_movements(KernelTable& t);
+void add_scans_and_sorts(KernelTable& t);
+void add_sources(KernelTable& t);
+void add_contractions(KernelTable& t);
+void add_rows(KernelTable& t);
+}  // namespace tarn::cpu

@@ -1,0 +1,167 @@
+// Scans and sorting along one axis.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "cpu/move.h"
+#include "cpu/number.h"
+#include "cpu/share.h"
+#include "ops/compound.h"
+#include "ops/movement.h"
+#include "ops/reductions.h"
+
+namespace tarn::cpu {
+namespace {
+
+// --- the lines along an axis
+
+template <class F>
+void each_line(const Step& s, size_t axis, int worker, int workers, F f) {
+  Shape lines = s.out.shape;
+  lines[axis] = 1;
+  int64_t count = 1;
+  for (auto d : lines) count *= d;
+  Share part = share(count, worker, workers);
+  if (part.from >= part.to) return;
+  Odometer in(lines, s.in[0].strides), out(lines, s.out.strides);
+  in.seek(part.from), out.seek(part.from);
+  for (int64_t i = part.from; i < part.to; ++i, in.next(), out.next())
+    f(in.offset(), out.offset());
+}
+
+// --- scans: floats run in double, so that a half or a float does not stop growing
+
+template <class T>
+struct Running {
+  using Acc = Accumulator<T>;
+  static Acc sum(Acc a, T x) { return a + widen(x); }
+  static Acc prod(Acc a, T x) { return a * widen(x); }
+};
+
+template <class T, class Acc, class Join>
+void scan_line(const T* x, int64_t from_step, T* y, int64_t to_step, int64_t n,
+               const ops::ScanParams& p, Acc acc, Join join) {
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t k = p.reverse ? n - 1 - i : i;
+    Acc before_this = acc;
+    acc = join(acc, x[k * from_step]);
+    y[k * to_step] = narrow<T>(p.inclusive ? acc : before_this);
+  }
+}
+
+template <class T, class Acc, class Join>
+void scan_all(const Step& s, Acc start, Join join, int worker, int workers) {
+  const auto& p = s.params->as<ops::ScanParams>();
+  auto axis = static_cast<size_t>(p.axis);
+  each_line(s, axis, worker, workers, [&](int64_t from, int64_t to) {
+    scan_line(s.in[0].as<const T>() + from, s.in[0].strides[axis], s.out.as<T>() + to,
+              s.out.strides[axis], s.out.shape[axis], p, start, join);
+  });
+}
+
+void run_cumsum(const Step& s, int worker, int workers) {
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    scan_all<T>(s, Accumulator<T>(0), Running<T>::sum, worker, workers);
+  });
+}
+void run_cumprod(const Step& s, int worker, int workers) {
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    scan_all<T>(s, Accumulator<T>(1), Running<T>::prod, worker, workers);
+  });
+}
+template <class T, bool largest>
+T extreme_start() {
+  if constexpr (std::is_integral_v<T>)
+    return largest ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
+  else return narrow<T>(largest ? -std::numeric_limits<double>::infinity()
+                                : std::numeric_limits<double>::infinity());
+}
+template <bool largest>
+void run_cumextreme(const Step& s, int worker, int workers) {
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    if constexpr (!is_complex<T>) {
+      auto join = [](T a, T x) {
+        if (is_nan(a)) return a;
+        if (is_nan(x)) return x;
+        return (largest ? before(a, x) : before(x, a)) ? x : a;
+      };
+      scan_all<T>(s, extreme_start<T, largest>(), join, worker, workers);
+    }
+  });
+}
+void run_logcumsumexp(const Step& s, int worker, int workers) {
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    if constexpr (!is_complex<T>) {
+      auto join = [](double a, T v) {
+        double x = widen(v), hi = std::max(a, x), lo = std::min(a, x);
+        if (std::isnan(a) || std::isnan(x)) return a + x;
+        return std::isinf(hi) ? hi : hi + std::log1p(std::exp(lo - hi));
+      };
+      scan_all<T>(s, -std::numeric_limits<double>::infinity(), join, worker, workers);
+    }
+  });
+}
+
+// --- sorting: lines are gathered, sorted stably with NaN last, and put back
+
+void run_argsort(const Step& s, int worker, int workers) {
+  auto axis = static_cast<size_t>(s.params->as<ops::ArgSort::P>().axis);
+  int64_t n = s.out.shape[axis];
+  std::vector<uint32_t> order(static_cast<size_t>(n));
+  visit_dtype(s.in[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    std::vector<std::pair<T, uint32_t>> line(static_cast<size_t>(n));
+    each_line(s, axis, worker, workers, [&](int64_t from, int64_t to) {
+      const T* x = s.in[0].as<const T>() + from;
+      for (int64_t i = 0; i < n; ++i)
+        line[static_cast<size_t>(i)] = {x[i * s.in[0].strides[axis]], static_cast<uint32_t>(i)};
+      std::stable_sort(line.begin(), line.end(),
+                       [](const auto& a, const auto& b) { return before(a.first, b.first); });
+      uint32_t* y = s.out.as<uint32_t>() + to;
+      for (int64_t i = 0; i < n; ++i) y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)].second;
+    });
+  });
+}
+void run_sort(const Step& s, int worker, int workers) {
+  auto axis = static_cast<size_t>(s.params->as<ops::Sort::P>().axis);
+  int64_t n = s.out.shape[axis];
+  visit_dtype(s.in[0].dtype, [&](auto t) {
+    using T = std::conditional_t<std::is_same_v<decltype(t), bool>, uint8_t, decltype(t)>;
+    std::vector<T> line(static_cast<size_t>(n));
+    each_line(s, axis, worker, workers, [&](int64_t from, int64_t to) {
+      const T* x = s.in[0].as<const T>() + from;
+      for (int64_t i = 0; i < n; ++i) line[static_cast<size_t>(i)] = x[i * s.in[0].strides[axis]];
+      std::stable_sort(line.begin(), line.end(), [](T a, T b) { return before(a, b); });
+      T* y = s.out.as<T>() + to;
+      for (int64_t i = 0; i < n; ++i) y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)];
+    });
+  });
+}
+
+double sort_cost(const Step& s) { return 20.0 * static_cast<double>(s.out.size()); }
+double scan_cost(const Step& s) { return 2.0 * static_cast<double>(s.out.size()); }
+
+}  // namespace
+
+void add_scans_and_sorts(KernelTable& t) {
+  using namespace ops;
+  auto scan = [](KernelFn run) {
+    return Kernel{.run = run, .accepts = Accepts::any, .cost = scan_cost, .name = "lines"};
+  };
+  t.add(op_of<CumSum>, scan(run_cumsum));
+  t.add(op_of<CumProd>, scan(run_cumprod));
+  t.add(op_of<CumMax>, scan(run_cumextreme<true>));
+  t.add(op_of<CumMin>, scan(run_cumextreme<false>));
+  t.add(op_of<LogCumSumExp>, scan(run_logcumsumexp));
+  t.add(op_of<ArgSort>,
+        {.run = run_argsort, .accepts = Accepts::any, .cost = sort_cost, .name = "stable lines"});
+  t.add(op_of<ops::Sort>,
+        {.run = run_sort, .accepts = Accepts::any, .cost = sort_cost, .name = "stable lines"});
+}
+
+}  // namespace tarn::cpu

@@ -1,0 +1,92 @@
+// Kernels that make numbers: ranges and random bits.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/move.h"
+#include "cpu/number.h"
+#include "cpu/share.h"
+#include "ops/compound.h"
+
+namespace tarn::cpu {
+namespace {
+
+void run_arange(const Step& s, int worker, int workers) {
+  const auto& p = s.params->as<ops::Arange::P>();
+  Share part = share(s.out.size(), worker, workers, 1024);
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    T* y = s.out.as<T>();
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      auto start = static_cast<int64_t>(p.start), step = static_cast<int64_t>(p.step);
+      for (int64_t i = part.from; i < part.to; ++i) y[i] = static_cast<T>(start + i * step);
+    } else if constexpr (is_half<T> || std::is_same_v<T, float>) {
+      // In the type itself, as MLX does: start + i * step rounds twice.
+      auto start = static_cast<float>(T(static_cast<float>(p.start)));
+      auto step = static_cast<float>(T(static_cast<float>(p.start + p.step))) - start;
+      for (int64_t i = part.from; i < part.to; ++i) y[i] = T(start + static_cast<float>(i) * step);
+    } else if constexpr (std::is_same_v<T, double>) {
+      for (int64_t i = part.from; i < part.to; ++i) y[i] = p.start + static_cast<double>(i) * p.step;
+    } else {
+      for (int64_t i = part.from; i < part.to; ++i)
+        y[i] = T(static_cast<float>(p.start + static_cast<double>(i) * p.step));
+    }
+  });
+}
+
+// Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3").
+struct Words {
+  uint32_t a, b;
+};
+Words threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
+  constexpr uint32_t rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
+  const uint32_t keys[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
+  uint32_t x = c0 + keys[0], y = c1 + keys[1];
+  for (uint32_t i = 0; i < 5; ++i) {
+    for (uint32_t r : rotations[i % 2]) {
+      x += y;
+      y = (y << r) | (y >> (32 - r));
+      y ^= x;
+    }
+    x += keys[(i + 1) % 3];
+    y += keys[(i + 2) % 3] + i + 1;
+  }
+  return {x, y};
+}
+
+// Word w of a key's stream of `words`: the first half and the second come from one hash; an odd
+// word in the middle stands alone.
+uint32_t stream_word(uint32_t k0, uint32_t k1, uint64_t w, uint64_t words) {
+  uint64_t half = words / 2, odd = words % 2;
+  auto low = [](uint64_t v) { return static_cast<uint32_t>(v); };
+  if (w < half) return threefry(k0, k1, low(w), low(w + half + odd)).a;
+  if (odd && w == half) return threefry(k0, k1, low(w), 0).a;
+  return threefry(k0, k1, low(w - half - odd), low(w)).b;
+}
+
+void run_random_bits(const Step& s, int worker, int workers) {
+  const auto& p = s.params->as<ops::RandomBits::P>();
+  int64_t each = p.width;
+  for (auto d : p.shape) each *= d;
+  auto words = static_cast<uint64_t>((each + 3) / 4);
+  int64_t keys = s.in[0].size() / 2;
+  const auto* key = s.in[0].as<const uint32_t>();
+  auto* out = s.out.as<std::byte>();
+  Share part = share(keys * static_cast<int64_t>(words), worker, workers, 256);
+  for (int64_t i = part.from; i < part.to; ++i) {
+    int64_t k = i / static_cast<int64_t>(words), w = i % static_cast<int64_t>(words);
+    uint32_t word = stream_word(key[2 * k], key[2 * k + 1], static_cast<uint64_t>(w), words);
+    int64_t n = std::min<int64_t>(4, each - w * 4);
+    std::memcpy(out + k * each + w * 4, &word, static_cast<size_t>(n));
+  }
+}
+double random_cost(const Step& s) { return 10.0 * static_cast<double>(s.out.size()); }
+
+}  // namespace
+
+void add_sources(KernelTable& t) {
+  t.add(ops::op_of<ops::Arange>, {.run = run_arange, .name = "range"});
+  t.add(ops::op_of<ops::RandomBits>,
+        {.run = run_random_bits, .cost = random_cost, .name = "threefry"});
+}
+
+}  // namespace tarn::cpu

@@ -1,0 +1,132 @@
+#include "graph/node.h"
+
+#include <cstdlib>
+
+#include "base/require.h"
+
+namespace tarn {
+namespace {
+
+// Nodes come from per-thread free lists: a graph of a thousand nodes costs no malloc when the one
+// before it was freed on the same thread.
+constexpr size_t kept_nodes = 4096;
+
+struct FreeNodes {
+  std::vector<void*> blocks;
+  ~FreeNodes() {
+    for (void* p : blocks) std::free(p);
+  }
+};
+thread_local FreeNodes free_nodes;
+// Set while a thread destroys nodes: nested releases are queued instead of recursing.
+thread_local std::vector<Node*>* doomed = nullptr;
+
+void free_node(Node* n) noexcept {
+  n->~Node();
+  if (free_nodes.blocks.size() < kept_nodes) free_nodes.blocks.push_back(n);
+  else std::free(n);
+}
+
+}  // namespace
+
+const char* name_of(Kind k) {
+  constexpr const char* names[] = {"elementwise", "reduction", "movement",
+                                   "contraction", "fused",     "source"};
+  return names[static_cast<int>(k)];
+}
+
+std::mutex& graph_mutex() {
+  static auto* const m = new std::mutex;
+  return *m;
+}
+
+Node* new_node() {
+  void* p = nullptr;
+  if (!free_nodes.blocks.empty()) {
+    p = free_nodes.blocks.back();
+    free_nodes.blocks.pop_back();
+  } else {
+    p = std::aligned_alloc(64, (sizeof(Node) + 63) / 64 * 64);
+    require<DeviceError>(p != nullptr, "[memory] no memory for one more graph node.");
+  }
+  return new (p) Node;
+}
+
+void destroy(Node* n) noexcept {
+  if (doomed) {
+    doomed->push_back(n);
+    return;
+  }
+  std::vector<Node*> queue{n};
+  doomed = &queue;
+  while (!queue.empty()) {
+    Node* next = queue.back();
+    queue.pop_back();
+    free_node(next);  // releases its inputs, which lands in `queue`
+  }
+  doomed = nullptr;
+}
+
+Strides row_strides(const Shape& shape) {
+  Strides strides(shape.size());
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= std::max<int64_t>(shape[i], 1);
+  }
+  return strides;
+}
+
+bool is_row_contiguous(const Shape& shape, const Strides& strides) {
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    if (shape[i] == 0) return true;
+    if (shape[i] != 1 && strides[i] != step) return false;
+    step *= shape[i];
+  }
+  return true;
+}
+
+Layout layout_of(const Node& n) {
+  return {n.shape, n.contiguous ? row_strides(n.shape) : n.strides, 0};
+}
+
+array new_ready(Shape shape, Dtype dtype) {
+  array owner(new_node());
+  Node* n = owner.node();
+  n->dtype = dtype;
+  n->shape = std::move(shape);
+  n->buffer = BufferRef(allocate_buffer(static_cast<size_t>(n->size()) * dtype.size));
+  n->data = n->buffer->data;
+  n->state = State::ready;
+  return owner;
+}
+
+array new_placeholder(const ArraySpec& spec) {
+  array owner(new_node());
+  Node* n = owner.node();
+  n->dtype = spec.dtype;
+  n->shape = spec.shape;
+  n->state = State::placeholder;
+  return owner;
+}
+
+array record(const Op& op, Params params, std::vector<array> in, Shape shape, Dtype dtype,
+             StreamOrDevice s) {
+  array owner(new_node());
+  Node* n = owner.node();
+  n->op = &op;
+  n->params = std::move(params);
+  n->inputs = std::move(in);
+  n->shape = std::move(shape);
+  n->dtype = dtype;
+  if (s.what != StreamOrDevice::What::nothing) n->stream = to_stream(s);
+  return owner;
+}
+
+array record(const Op& op, Params params, std::vector<array> in, StreamOrDevice s) {
+  ArraySpec spec = op.infer(params, in);
+  return record(op, std::move(params), std::move(in), std::move(spec.shape), spec.dtype, s);
+}
+
+}  // namespace tarn

@@ -1,0 +1,117 @@
+#include "lm/load/load.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/require.h"
+#include "lm/models/architecture.h"
+
+namespace tarn::lm {
+namespace {
+
+std::string shape_text(const Shape& s) { return fmt::format("({})", fmt::join(s, ", ")); }
+
+// What is wrong with a set of weights, to be said in one error.
+class Complaints {
+ public:
+  void add(std::string text) {
+    if (++count_ <= most) text_ += "\n  " + std::move(text);
+  }
+  void raise(const std::string& file) const {
+    require<FileError>(count_ == 0, "[load] {}: {} of the weights do not fit the model:{}{}", file,
+                       count_, text_, count_ > most ? "\n  ..." : "");
+  }
+
+ private:
+  static constexpr int most = 12;
+  int count_ = 0;
+  std::string text_{};
+};
+
+void check_matrix(const std::string& path, const nn::Matrix& m, Complaints& complaints) {
+  Shape want{m.rows, m.columns};
+  if (!m.quantised()) {
+    if (m.weight.shape() != want)
+      complaints.add(fmt::format("{}.weight has shape {}, the model needs {}.", path,
+                                 shape_text(m.weight.shape()), shape_text(want)));
+    return;
+  }
+  Shape codes{m.rows, m.columns * m.bits / 32}, groups{m.rows, m.columns / m.group_size};
+  bool fits = m.weight.dtype() == uint32 && m.weight.shape() == codes &&
+              m.scales->shape() == groups && m.biases && m.biases->shape() == groups;
+  if (!fits)
+    complaints.add(fmt::format(
+        "{}.weight has shape {} and scales {}; {} in {} bits and groups of {} need {} and {}.", path,
+        shape_text(m.weight.shape()), shape_text(m.scales->shape()), shape_text(want), m.bits,
+        m.group_size, shape_text(codes), shape_text(groups)));
+}
+
+}  // namespace
+
+Model make_model(const Json& config, const std::string& file) {
+  auto it = config.find("model_type");
+  require<FileError>(it != config.end() && it->is_string(), "[load] {} lacks `model_type`.", file);
+  std::string known;
+  for (const auto& a : architectures()) {
+    if (a.model_type == it->get<std::string>()) return a.make(config, file);
+    known += (known.empty() ? "" : ", ") + std::string(a.model_type);
+  }
+  fail<FileError>("[load] {}: model_type \"{}\" is not one this build knows: {}.", file,
+                  it->get<std::string>(), known);
+}
+
+void fill_parameters(Model& model, Weights weights,
+                     const std::function<Grouping(const std::string& path)>& grouping,
+                     const std::string& file) {
+  Complaints complaints;
+  model.matrices([&](const std::string& path, nn::Matrix& m) {
+    if (weights.count(path + ".scales") == 0) return;
+    Grouping g = grouping(path);
+    m.group_size = g.group_size, m.bits = g.bits;
+    m.scales = array(), m.biases = array();
+  });
+  model.parameters([&](const std::string& path, array& parameter) {
+    auto it = weights.find(path);
+    if (it == weights.end()) {
+      complaints.add(path + " is missing.");
+      return;
+    }
+    parameter = std::move(it->second);
+    weights.erase(it);
+    if (parameter.size() == 0) complaints.add(path + " is empty.");
+  });
+  std::vector<std::string> rest;
+  for (const auto& [name, a] : weights) rest.push_back(name);
+  std::sort(rest.begin(), rest.end());
+  for (const auto& name : rest) complaints.add(name + " belongs to nothing in the model.");
+  complaints.raise(file);
+  model.matrices([&](const std::string& path, nn::Matrix& m) { check_matrix(path, m, complaints); });
+  complaints.raise(file);
+}
+
+LanguageModel load(const std::filesystem::path& path, const LoadOptions& options) {
+  require<FileError>(std::filesystem::exists(path),
+                     "[load] {} does not exist. Give a GGUF file, a folder with config.json, or "
+                     "run `make chat` once to fetch the default model.",
+                     path.string());
+  return std::filesystem::is_directory(path) ? load_model_folder(path, options)
+                                             : load_gguf_model(path, options);
+}
+
+std::filesystem::path cache_folder() {
+  auto from = [](const char* variable, const char* tail) -> std::filesystem::path {
+    const char* value = std::getenv(variable);
+    return value && *value ? std::filesystem::path(value) / tail : std::filesystem::path();
+  };
+  for (auto [variable, tail] : {std::pair{"TARN_CACHE", ""}, std::pair{"XDG_CACHE_HOME", "tarn"},
+                                std::pair{"HOME", ".cache/tarn"}})
+    if (auto path = from(variable, tail); !path.empty()) return path;
+  return ".tarn-cache";
+}
+
+std::filesystem::path default_model_path() {
+  if (const char* model = std::getenv("TARN_MODEL"); model && *model) return model;
+  return cache_folder() / "models" / "SmolLM2-135M-Instruct-Q4_1.gguf";
+}
+
+}  // namespace tarn::lm

@@ -1,0 +1,54 @@
+// Everything a tokenizer is made of; filled once by a loader, then only read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lm/tokenizer/added_tokens.h"
+#include "lm/tokenizer/decoder.h"
+#include "lm/tokenizer/model.h"
+#include "lm/tokenizer/normalizer.h"
+#include "lm/tokenizer/words.h"
+#include "tarn/lm/tokenizer.h"
+
+namespace tarn::lm::tokenizer {
+
+struct Parts {
+  std::string file{};  // where it came from
+  Tokens tokens = std::make_shared<TokenTable>(0, 0);
+  AddedTokens added{};             // looked for in the text as it is
+  AddedTokens added_normalized{};  // looked for in the normalized text
+  Normalizer normalizer{};         // may be empty
+  std::vector<Splitter> splitters{};
+  std::unique_ptr<const Model> model{};
+  Decoder decoder{};
+  std::vector<bool> special{};              // by id
+  std::vector<bool> literal{};              // by id: tokens that no decoder step touches
+  std::vector<int32_t> prefix{}, suffix{};  // what add_special_tokens puts around a text
+  std::optional<int32_t> bos{}, eos{}, unk{}, pad{};
+
+  // Made by `finish`: what each token adds inside a text, one after another.
+  std::string meanings{};
+  std::vector<uint64_t> meaning_ends{};
+
+  // Adds a token to be cut out of texts. The vocabulary and the normalizer are there already.
+  // `is_literal`: it stands for its content as it is.
+  void add_token(const AddedToken& token, bool is_literal, Deadline deadline);
+  // Adds a token that is spelled `content` in the texts that `to` sees.
+  void add_spelled(const AddedToken& token, std::string_view content, AddedTokens& to);
+  // The last step of a loader.
+  void finish();
+  bool is_special(int32_t id) const;
+  // What a token adds to a text that begins with it.
+  std::string first_meaning(int32_t id) const;
+  std::string_view meaning(int32_t id) const;
+};
+
+std::shared_ptr<const Parts> parts_from_json(std::string_view text, const std::string& file,
+                                             std::string_view tokenizer_config_json);
+std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& vocabulary);
+
+}  // namespace tarn::lm::tokenizer

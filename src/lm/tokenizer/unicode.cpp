@@ -1,0 +1,250 @@
+#include "lm/tokenizer/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/require.h"
+
+namespace tarn::lm::tokenizer {
+namespace {
+
+// Characters of Unicode 15.1 and 16.0, which utf8proc 2.8 (Unicode 15.0) does not know yet and
+// which the tokenizers that models were trained with do: L letter, N number, M mark, P punctuation.
+struct Newer {
+  uint32_t first, last;
+  char category;
+};
+constexpr Newer kNewer[] = {
+    {0x897, 0x897, 'M'},     {0x1B4E, 0x1B4F, 'P'},   {0x1B7F, 0x1B7F, 'P'},
+    {0x1C89, 0x1C8A, 'L'},   {0xA7CB, 0xA7CD, 'L'},   {0xA7DA, 0xA7DC, 'L'},
+    {0x105C0, 0x105F3, 'L'}, {0x10D40, 0x10D49, 'N'}, {0x10D4A, 0x10D65, 'L'},
+    {0x10D69, 0x10D6D, 'M'}, {0x10D6E, 0x10D6E, 'P'}, {0x10D6F, 0x10D85, 'L'},
+    {0x10EC2, 0x10EC4, 'L'}, {0x10EFC, 0x10EFC, 'M'}, {0x11380, 0x11389, 'L'},
+    {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'}, {0x11390, 0x113B5, 'L'},
+    {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'}, {0x113C2, 0x113C2, 'M'},
+    {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'}, {0x113CC, 0x113D0, 'M'},
+    {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'}, {0x113D3, 0x113D3, 'L'},
+    {0x113D4, 0x113D5, 'P'}, {0x113D7, 0x113D8, 'P'}, {0x113E1, 0x113E2, 'M'},
+    {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'}, {0x11BE1, 0x11BE1, 'P'},
+    {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'}, {0x13460, 0x143FA, 'L'},
+    {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'}, {0x16130, 0x16139, 'N'},
+    {0x16D40, 0x16D6C, 'L'}, {0x16D6D, 0x16D6F, 'P'}, {0x16D70, 0x16D79, 'N'},
+    {0x18CFF, 0x18CFF, 'L'}, {0x1CCF0, 0x1CCF9, 'N'}, {0x1E5D0, 0x1E5ED, 'L'},
+    {0x1E5EE, 0x1E5EF, 'M'}, {0x1E5F0, 0x1E5F0, 'L'}, {0x1E5F1, 0x1E5FA, 'N'},
+    {0x1E5FF, 0x1E5FF, 'P'}, {0x2EBF0, 0x2EE5D, 'L'},
+};
+
+char newer_category(uint32_t code) {
+  auto at = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
+                             [](const Newer& n, uint32_t c) { return n.last < c; });
+  return at != std::end(kNewer) && at->first <= code ? at->category : 0;
+}
+
+utf8proc_category_t category_of(uint32_t code) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code));
+}
+
+bool between(int category, int first, int last) { return category >= first && category <= last; }
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+// Puts long runs of combining marks in canonical order, which changes no normal form. utf8proc
+// sorts such a run by insertion: a megabyte of marks in a bad order would take it hours.
+std::string with_sorted_marks(std::string_view text) {
+  constexpr size_t kLong = 32;
+  std::string out;
+  out.reserve(text.size());
+  std::vector<std::pair<int, std::string_view>> run;
+  auto flush = [&] {
+    if (run.size() > kLong)
+      std::stable_sort(run.begin(), run.end(),
+                       [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& mark : run) out.append(mark.second);
+    run.clear();
+  };
+  for (size_t at = 0; at < text.size();) {
+    Character c = character_at(text, at);
+    std::string_view bytes = text.substr(at, c.length);
+    at += c.length;
+    int order = utf8proc_get_property(static_cast<utf8proc_int32_t>(c.code))->combining_class;
+    if (order == 0) {
+      flush();
+      out.append(bytes);
+    } else {
+      run.push_back({order, bytes});
+    }
+  }
+  flush();
+  return out;
+}
+
+constexpr std::array<Class, 128> ascii_classes() {
+  std::array<Class, 128> classes{};
+  for (int c = 0; c < 128; ++c) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    bool space = c == ' ' || (c >= 9 && c <= 13);
+    classes[static_cast<size_t>(c)] = letter                 ? Class::letter
+                                      : c >= '0' && c <= '9' ? Class::number
+                                      : space                ? Class::space
+                                                             : Class::other;
+  }
+  return classes;
+}
+
+}  // namespace
+
+constexpr std::array<Class, 128> kAsciiClass = ascii_classes();
+
+Utf8Step utf8_step(std::string_view bytes) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  unsigned lead = byte(0);
+  if (lead < 0x80) return {Utf8::valid, 1};
+  if (lead < 0xC2 || lead > 0xF4) return {Utf8::invalid, 1};
+  uint8_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  // The second byte's range keeps out overlong forms, surrogates and what lies past U+10FFFF.
+  unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  for (uint8_t i = 1; i < length; ++i, low = 0x80, high = 0xBF) {
+    if (i >= bytes.size()) return {Utf8::unfinished, i};
+    if (byte(i) < low || byte(i) > high) return {Utf8::invalid, i};
+  }
+  return {Utf8::valid, length};
+}
+
+size_t valid_prefix(std::string_view bytes) {
+  size_t at = 0;
+  while (at < bytes.size()) {
+    if (at + 8 <= bytes.size()) {  // eight ASCII bytes at a time
+      uint64_t eight = 0;
+      std::copy_n(bytes.data() + at, 8, reinterpret_cast<char*>(&eight));
+      if ((eight & 0x8080808080808080u) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    Utf8Step step = utf8_step(bytes.substr(at));
+    if (step.kind != Utf8::valid) break;
+    at += step.length;
+  }
+  return at;
+}
+
+std::string valid_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (true) {
+    size_t good = valid_prefix(bytes);
+    out.append(bytes.substr(0, good));
+    bytes.remove_prefix(good);
+    if (bytes.empty()) return out;
+    out.append(kReplacement);
+    bytes.remove_prefix(utf8_step(bytes).length);
+  }
+}
+
+void append_utf8(std::string& out, uint32_t code) {
+  auto put = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xC0 | code >> 6), put(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    put(0xE0 | code >> 12), put(0x80 | (code >> 6 & 0x3F)), put(0x80 | (code & 0x3F));
+  } else {
+    put(0xF0 | code >> 18), put(0x80 | (code >> 12 & 0x3F));
+    put(0x80 | (code >> 6 & 0x3F)), put(0x80 | (code & 0x3F));
+  }
+}
+
+Class wide_class_of(uint32_t code) {
+  int category = category_of(code);
+  if (between(category, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LO)) return Class::letter;
+  if (between(category, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO)) return Class::number;
+  if (between(category, UTF8PROC_CATEGORY_ZS, UTF8PROC_CATEGORY_ZP) || code == 0x85)
+    return Class::space;
+  if (category == UTF8PROC_CATEGORY_CN) {
+    char newer = newer_category(code);
+    return newer == 'L' ? Class::letter : newer == 'N' ? Class::number : Class::other;
+  }
+  return Class::other;
+}
+
+bool is_word(uint32_t code) {
+  int category = category_of(code);
+  if (between(category, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_NL) ||
+      category == UTF8PROC_CATEGORY_PC)
+    return true;
+  if (category == UTF8PROC_CATEGORY_CN) {
+    char newer = newer_category(code);
+    return newer == 'L' || newer == 'N' || newer == 'M';
+  }
+  bool circled = between(static_cast<int>(code), 0x24B6, 0x24E9) ||
+                 between(static_cast<int>(code), 0x1F130, 0x1F149) ||
+                 between(static_cast<int>(code), 0x1F150, 0x1F169) ||
+                 between(static_cast<int>(code), 0x1F170, 0x1F189);
+  return circled || code == 0x200C || code == 0x200D;
+}
+
+bool is_punctuation(uint32_t code) {
+  if (code < 128) return code > 32 && code < 127 && kAsciiClass[code] == Class::other;
+  int category = category_of(code);
+  return between(category, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO) ||
+         (category == UTF8PROC_CATEGORY_CN && newer_category(code) == 'P');
+}
+
+bool is_mark(uint32_t code) {
+  int category = category_of(code);
+  return between(category, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME) ||
+         (category == UTF8PROC_CATEGORY_CN && newer_category(code) == 'M');
+}
+
+bool is_nonspacing_mark(uint32_t code) { return category_of(code) == UTF8PROC_CATEGORY_MN; }
+
+bool is_other(uint32_t code) { return category_of(code) >= UTF8PROC_CATEGORY_CC; }
+
+bool is_cjk(uint32_t code) {
+  constexpr uint32_t blocks[][2] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF},
+                                    {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF},
+                                    {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
+  return std::any_of(std::begin(blocks), std::end(blocks),
+                     [&](const auto& b) { return code >= b[0] && code <= b[1]; });
+}
+
+std::string normalized(std::string_view text, Form form) {
+  if (is_ascii(text)) return std::string(text);
+  std::string sorted = with_sorted_marks(text);
+  int options = UTF8PROC_STABLE;
+  options |= form == Form::nfc || form == Form::nfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (form == Form::nfkc || form == Form::nfkd) options |= UTF8PROC_COMPAT;
+  utf8proc_uint8_t* raw = nullptr;
+  auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(sorted.data()),
+                             static_cast<utf8proc_ssize_t>(sorted.size()), &raw,
+                             static_cast<utf8proc_option_t>(options));
+  std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owned(raw, std::free);
+  require<ValueError>(length >= 0, "[encode] a text of {} bytes does not normalise: {}.",
+                      text.size(), utf8proc_errmsg(length));
+  return {reinterpret_cast<const char*>(raw), static_cast<size_t>(length)};
+}
+
+std::string lowercased(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    Character c = character_at(text, at);
+    at += c.length;
+    append_utf8(out,
+                static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+    if (c.code == 0x130) append_utf8(out, 0x307);  // the one letter that lowers to two
+  }
+  return out;
+}
+
+}  // namespace tarn::lm::tokenizer

@@ -1,0 +1,185 @@
+#include "lm/tokenizer/words.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/require.h"
+#include "lm/tokenizer/unicode.h"
+
+namespace tarn::lm::tokenizer {
+namespace {
+
+struct Part {
+  uint32_t begin = 0, end = 0;
+  bool match = false;
+};
+
+Words::Range range(size_t begin, size_t end) {
+  return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
+}
+
+// Calls `f(begin, end)` for each match in a word, one finder for all words of a text.
+class Finder {
+ public:
+  Finder(const Pattern& pattern, Deadline deadline) : pattern_(pattern) {
+    if (auto regex = std::get_if<Regex>(&pattern)) search_.emplace(*regex, deadline);
+  }
+
+  template <class F>
+  void each_match(std::string_view word, F f) {
+    if (search_) {
+      search_->start(word);
+      while (auto match = search_->next()) f(match->begin, match->end);
+    } else if (auto literal = std::get_if<std::string>(&pattern_)) {
+      if (literal->empty()) return;
+      for (size_t at = 0; (at = word.find(*literal, at)) != word.npos; at += literal->size())
+        f(at, at + literal->size());
+    } else {
+      auto test = std::get<CharacterTest>(pattern_);
+      for (size_t at = 0; at < word.size();) {
+        Character c = character_at(word, at);
+        if (test(c.code)) f(at, at + c.length);
+        at += c.length;
+      }
+    }
+  }
+
+ private:
+  const Pattern& pattern_;
+  std::optional<Search> search_{};
+};
+
+// Joins parts as `behavior` wants and appends what is left as words.
+void append_words(const std::vector<Part>& parts, Behavior behavior,
+                  std::vector<Words::Range>& out) {
+  size_t begin = out.size();
+  bool before_was_match = false, any = false;
+  bool from_right = behavior == Behavior::merged_with_next;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Part& part = parts[from_right ? parts.size() - 1 - i : i];
+    bool joins = false;
+    switch (behavior) {
+      case Behavior::isolated:
+        break;
+      case Behavior::removed:
+        if (part.match) continue;
+        break;
+      case Behavior::contiguous:
+        joins = any && part.match == before_was_match;
+        break;
+      case Behavior::merged_with_previous:
+      case Behavior::merged_with_next:
+        joins = any && part.match && !before_was_match;
+        break;
+    }
+    before_was_match = part.match;
+    any = true;
+    if (!joins)
+      out.push_back({part.begin, part.end});
+    else if (from_right)
+      out.back().begin = part.begin;
+    else
+      out.back().end = part.end;
+  }
+  if (from_right) std::reverse(out.begin() + static_cast<ptrdiff_t>(begin), out.end());
+}
+
+}  // namespace
+
+Splitter split_by(Pattern pattern, Behavior behavior, bool invert) {
+  return [pattern = std::move(pattern), behavior, invert](Words& words) {
+    std::vector<Words::Range> out;
+    std::vector<Part> parts;
+    Finder finder(pattern, words.place.deadline);
+    for (Words::Range word : words.ranges) {
+      parts.clear();
+      uint32_t done = word.begin;
+      auto add = [&](uint32_t end, bool match) {
+        if (end > done) parts.push_back({done, end, match != invert});
+        done = end;
+      };
+      finder.each_match(words.of(word), [&](size_t begin, size_t end) {
+        add(word.begin + static_cast<uint32_t>(begin), false);
+        add(word.begin + static_cast<uint32_t>(end), true);
+      });
+      add(word.end, false);
+      append_words(parts, behavior, out);
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter split_by(Scanner scanner) {
+  return [scanner](Words& words) {
+    std::vector<Words::Range> out;
+    out.reserve(words.ranges.size() + words.text.size() / 4);
+    for (Words::Range word : words.ranges) {
+      std::string_view text = words.of(word);
+      for (size_t at = 0; at < text.size();) {
+        size_t end = scanner(text, at);
+        out.push_back(range(word.begin + at, word.begin + end));
+        at = end;
+      }
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter split_words_and_symbols() {
+  enum class Kind : uint8_t { space, word, symbol };
+  auto kind_of = [](uint32_t code) {
+    return is_space(code) ? Kind::space : is_word(code) ? Kind::word : Kind::symbol;
+  };
+  return [kind_of](Words& words) {
+    std::vector<Words::Range> out;
+    for (Words::Range word : words.ranges) {
+      Kind before = Kind::space;
+      for (size_t at = word.begin; at < word.end;) {
+        Character c = character_at(words.text, at);
+        Kind kind = kind_of(c.code);
+        if (kind != Kind::space && kind != before)
+          out.push_back(range(at, at + c.length));
+        else if (kind != Kind::space)
+          out.back().end = static_cast<uint32_t>(at + c.length);
+        before = kind;
+        at += c.length;
+      }
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter split_metaspace(std::string with, Prepend prepend, bool split) {
+  return [with = std::move(with), prepend, split](Words& words) {
+    Words out;
+    out.place = words.place;
+    for (Words::Range word : words.ranges) {
+      std::string_view text = words.of(word);
+      size_t begin = out.text.size();
+      bool first = words.place.at_start && word.begin == 0;
+      std::string made = replaced(text, " ", with);
+      bool wanted = prepend == Prepend::always || (prepend == Prepend::first && first);
+      if (wanted && !made.starts_with(with)) out.text.append(with);
+      out.text.append(made);
+      out.ranges.push_back(range(begin, out.text.size()));
+    }
+    words = std::move(out);
+    if (split) split_by(Pattern(with), Behavior::merged_with_next, false)(words);
+  };
+}
+
+Splitter prepend_space() {
+  return [](Words& words) {
+    Words out;
+    out.place = words.place;
+    for (Words::Range word : words.ranges) {
+      size_t begin = out.text.size();
+      if (!words.of(word).starts_with(' ')) out.text.push_back(' ');
+      out.text.append(words.of(word));
+      out.ranges.push_back(range(begin, out.text.size()));
+    }
+    words = std::move(out);
+  };
+}
+
+}  // namespace tarn::lm::tokenizer

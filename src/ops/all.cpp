@@ -1,0 +1,32 @@
+#include "ops/all.h"
+
+#include <vector>
+
+#include "ops/compound.h"
+#include "ops/movement.h"
+#include "ops/reductions.h"
+
+namespace tarn::ops {
+
+std::span<const Op* const> all() {
+  static const auto list = [] {
+    std::vector<const Op*> out;
+    auto add = [&]<class T>(type<T>) { out.push_back(&op_of<T>); };
+    UnaryOps::each(add);
+    BinaryOps::each(add);
+    TernaryOps::each(add);
+    out.push_back(&as_type_op);
+    out.push_back(&copy_op);
+    ReduceOps::each(add);
+    ArgReduceOps::each(add);
+    ScanOps::each(add);
+    MovementOps::each(add);
+    ContractionOps::each(add);
+    FusedOps::each(add);
+    SourceOps::each(add);
+    return out;
+  }();
+  return list;
+}
+
+}  // namespace tarn::ops

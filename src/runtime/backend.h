@@ -1,0 +1,107 @@
+// The seam between the runtime and a backend: what a step is, and the table of kernels for it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace tarn {
+
+// One array as a kernel sees it. While a plan is made `data` is null.
+struct Operand {
+  void* data = nullptr;
+  Dtype dtype{};
+  Shape shape{};
+  Strides strides{};  // in elements
+  bool contiguous = true;
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (auto d : shape) n *= d;
+    return n;
+  }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+// One elementwise op of a fused step. An operand is an earlier instruction (>= 0) or ~i for input i
+// of the step.
+struct FusedOp {
+  const Op* op = nullptr;
+  int in[3] = {0, 0, 0};
+  int arity = 0;
+  Dtype from{}, to{};  // what it computes in, and its result
+};
+
+struct Step {
+  const Op* op = nullptr;  // null for a fused elementwise step
+  const Params* params = nullptr;
+  std::vector<Operand> in{};
+  Operand out{};
+  void* scratch = nullptr;
+  const void* program = nullptr;  // fused steps: what Backend::compile made
+};
+
+// A kernel's share of a step: worker `worker` of `workers`. No barrier and no thread inside; what
+// it writes must not depend on the number of workers. May throw a tarn::Error.
+using KernelFn = void (*)(const Step&, int worker, int workers);
+
+enum class Accepts : uint8_t {
+  any,         // whatever strides
+  rows,        // last axis contiguous
+  contiguous,  // row-contiguous
+};
+
+struct Kernel {
+  KernelFn run = nullptr;
+  bool (*fits)(const Step&) = nullptr;                     // null: always
+  Accepts accepts = Accepts::contiguous;
+  size_t (*scratch)(const Step&, int workers) = nullptr;   // bytes
+  KernelFn prepare = nullptr;  // runs first, with a barrier between: fills the scratch
+  bool updates_first = false;  // writes into its first input's memory, which becomes the output
+  // For such a kernel: running it twice does the same as once, so that after a failed evaluation
+  // an array whose memory was taken over can still be used. Null: never.
+  bool (*repeatable)(const Step&) = nullptr;
+  // Nanoseconds of one core for the whole step, roughly; null: one an output element.
+  double (*cost)(const Step&) = nullptr;
+  std::string_view name{};
+};
+
+class KernelTable {
+ public:
+  // The first row of an op whose predicate holds wins.
+  void add(const Op& op, Kernel k) { rows_[&op].push_back(k); }
+  const Kernel* find(const Step& s) const {
+    auto it = rows_.find(s.op);
+    if (it == rows_.end()) return nullptr;
+    for (const auto& k : it->second)
+      if (!k.fits || k.fits(s)) return &k;
+    return nullptr;
+  }
+  std::span<const Kernel> rows(const Op& op) const {
+    auto it = rows_.find(&op);
+    return it == rows_.end() ? std::span<const Kernel>{} : std::span<const Kernel>(it->second);
+  }
+
+ private:
+  std::unordered_map<const Op*, std::vector<Kernel>> rows_;
+};
+
+struct Backend {
+  KernelTable table{};
+  Kernel fused{};
+  // Null when the chain does not fit (too many live values); it is then cut in two.
+  std::shared_ptr<const void> (*compile)(std::span<const FusedOp> chain,
+                                         std::span<const Operand> in) = nullptr;
+};
+
+// Each backend defines one of these; a missing device has none.
+const Backend& cpu_backend();
+
+}  // namespace tarn

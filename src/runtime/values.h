@@ -1,0 +1,66 @@
+// The lowered graph between recording and planning: values, each a step's result or a view of one.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/graph_view.h"
+#include "runtime/lower.h"
+#include "runtime/plan.h"
+
+namespace tarn {
+
+struct Value {
+  enum class Kind : uint8_t { leaf, constant, view, elementwise, kernel } kind = Kind::kernel;
+  const Op* op = nullptr;
+  Params params{};
+  int item = -1;              // the graph item it came from, if its parameters live there
+  std::vector<int> in{};      // values
+  Dtype dtype{};
+  Layout layout{};            // relative to `base`, in elements of `dtype`
+  int64_t byte_offset = 0;    // views of another dtype start elsewhere in bytes
+  int base = -1;              // the value that owns the memory; itself unless a view
+  int index = 0;              // leaf: item; constant: plan constant
+  bool donated = false;       // leaf
+  const Kernel* kernel = nullptr;
+  bool output = false;        // its memory outlives the evaluation
+  // Fusing: the steps this elementwise value is computed in. Empty until decided.
+  std::vector<int> roots{};
+  std::vector<int> users{};   // values that read it, directly
+};
+
+// Turns items into values, expanding ops without a kernel.
+class ValueBuilder {
+ public:
+  ValueBuilder(const GraphView& graph, const Backend& backend, Plan& plan)
+      : graph_(graph), backend_(backend), plan_(plan) {}
+  void build();
+
+  std::vector<Value> values{};
+  std::vector<int> value_of_item{};
+
+ private:
+  int leaf(int item);
+  int constant(const array& a);
+  int apply(const Op& op, const Params& params, int item, std::vector<int> in,
+            const ArraySpec& spec, int depth);
+  int kernel_value(const Kernel& k, const Op& op, const Params& params, int item,
+                   std::vector<int> in, const ArraySpec& spec);
+  int view_of(int of, Layout layout, Dtype dtype);
+  int contiguous(int value);
+  int expanded(const Op& op, const Params& params, std::vector<int> in, int depth);
+  int lower_array(const array& a, std::unordered_map<Node*, int>& known, int depth);
+  int add(Value v);
+  Step probe(const Op& op, const Params& params, const std::vector<int>& in,
+             const ArraySpec& spec) const;
+  bool is_contiguous(const Value& v) const;
+
+  const GraphView& graph_;
+  const Backend& backend_;
+  Plan& plan_;
+  std::unordered_map<Hash, int, HashOfHash> same_{};
+};
+
+Operand operand_of(const Value& v);
+
+}  // namespace tarn

@@ -1,0 +1,96 @@
+#include "transforms/derive.h"
+
+#include "base/require.h"
+#include "ops/kinds.h"
+#include "ops/movement.h"
+
+namespace tarn {
+namespace {
+
+using Found = std::unordered_map<Node*, array>;
+
+Maybe find(const Found& found, const array& a) {
+  auto it = found.find(a.node());
+  return it == found.end() ? Maybe{} : Maybe{it->second};
+}
+void accumulate(Found& found, const array& a, const array& term) {
+  auto [it, added] = found.try_emplace(a.node(), term);
+  if (!added) it->second = it->second + term;
+}
+
+// The cotangents of one call: by its rule, or through its expansion.
+std::vector<Maybe> vjp_of(const TraceEntry& e, const Maybe& g) {
+  std::vector<Maybe> cotangents{g};
+  if (e.op->vjp) {
+    std::vector<array> out{e.out};
+    return e.op->vjp({e.params, e.in, out}, cotangents);
+  }
+  if (!e.op->expand) return std::vector<Maybe>(e.in.size());
+  Arrays in = fresh_arguments(e.in);
+  return pull_back(e.op->expand(e.params, in), in, cotangents);
+}
+std::vector<Maybe> jvp_of(const TraceEntry& e, const std::vector<Maybe>& tangents) {
+  if (e.op->jvp) {
+    std::vector<array> out{e.out};
+    return e.op->jvp({e.params, e.in, out}, tangents);
+  }
+  if (!e.op->expand) return {Maybe{}};
+  Arrays in = fresh_arguments(e.in);
+  return push_forward(e.op->expand(e.params, in), in, tangents);
+}
+
+}  // namespace
+
+Arrays fresh_arguments(const Arrays& arguments) {
+  Arrays fresh;
+  for (const auto& a : arguments) fresh.push_back(ops::alias(a));
+  return fresh;
+}
+
+std::vector<Maybe> pull_back(const Arrays& outputs, const Arrays& arguments,
+                             const std::vector<Maybe>& cotangents) {
+  auto entries = trace_between(outputs, arguments);
+  Found found;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (cotangents[i]) accumulate(found, outputs[i], *cotangents[i]);
+  NodeSet ends = index_of(arguments);
+  NodeSet inside;
+  for (const auto& e : entries) inside.emplace(e.out.node(), 0);
+  for (size_t i = entries.size(); i-- > 0;) {
+    const auto& e = entries[i];
+    Maybe g = find(found, e.out);
+    if (!g) continue;
+    found.erase(e.out.node());
+    auto terms = vjp_of(e, g);
+    for (size_t k = 0; k < e.in.size(); ++k)
+      if (terms[k] && (inside.count(e.in[k].node()) || ends.count(e.in[k].node())))
+        accumulate(found, e.in[k], *terms[k]);
+  }
+  std::vector<Maybe> result;
+  for (const auto& a : arguments) result.push_back(find(found, a));
+  return result;
+}
+
+std::vector<Maybe> push_forward(const Arrays& outputs, const Arrays& arguments,
+                                const std::vector<Maybe>& tangents) {
+  auto entries = trace_between(outputs, arguments);
+  Found found;
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (tangents[i]) found.try_emplace(arguments[i].node(), *tangents[i]);
+  for (const auto& e : entries) {
+    std::vector<Maybe> in;
+    bool any = false;
+    for (const auto& x : e.in) {
+      in.push_back(find(found, x));
+      any |= in.back().has_value();
+    }
+    if (!any) continue;
+    Maybe t = jvp_of(e, in)[0];
+    if (t) found.try_emplace(e.out.node(), *t);
+  }
+  std::vector<Maybe> result;
+  for (const auto& out : outputs) result.push_back(find(found, out));
+  return result;
+}
+
+}  // namespace tarn

@@ -1,0 +1,243 @@
+#include "heavy_cases.h"
+
+namespace tarn::cpu {
+namespace {
+
+class QmmTest : public EveryIsa {};
+
+std::vector<double> product(const std::vector<double>& x, const Quantised& w, int64_t m, int64_t n,
+                            int64_t k, bool transpose) {
+  std::vector<double> y(static_cast<size_t>(m * n));
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t p = 0; p < k; ++p)
+        y[static_cast<size_t>(i * n + j)] +=
+            x[static_cast<size_t>(i * k + p)] *
+            w.values[static_cast<size_t>(transpose ? j * k + p : p * n + j)];
+  return y;
+}
+
+// What the activations become: per group of at most 64, the nearest of 255 steps.
+std::vector<double> rounded(const std::vector<float>& x, int64_t k, int group) {
+  std::vector<double> a(x.size());
+  const int64_t width = std::min(group, 64);
+  for (int64_t g = 0; g < static_cast<int64_t>(x.size()); g += width) {
+    float top = 0;
+    for (int64_t i = g; i < g + width; ++i)
+      top = std::max(top, std::fabs(x[static_cast<size_t>(i)]));
+    const float inverse = top > 0 ? 127.f / top : 0.f;
+    for (int64_t i = g; i < g + width; ++i) {
+      const auto at = static_cast<size_t>(i);
+      a[at] = static_cast<double>(top / 127.f) * std::nearbyint(x[at] * inverse);
+    }
+  }
+  EXPECT_EQ(static_cast<int64_t>(x.size()) % k, 0);
+  return a;
+}
+
+std::vector<float> balanced(const Heavy& h, const std::vector<float>& x, const QuantMatrix& w,
+                            int64_t m, int workers) {
+  std::vector<float> y(static_cast<size_t>(m * w.rows), NAN);
+  Scratch64 packed(h.packed_bytes(m, w.cols, w.group));
+  run_workers(h.pack_activations,
+              PackActivations{x.data(), w.cols, m, w.cols, w.bits, w.group, packed.data()},
+              workers);
+  Qmm q{.packed = packed.data(), .y = y.data(), .y_stride = w.rows, .m = m, .w = w};
+  run_workers(h.qmm_balanced, h.qmm_balanced_scratch, q, workers);
+  return y;
+}
+
+std::vector<float> exact(const Heavy& h, const std::vector<float>& x, const QuantMatrix& w,
+                         int64_t m, bool transpose, int workers) {
+  const int64_t n = transpose ? w.rows : w.cols, k = transpose ? w.cols : w.rows;
+  std::vector<float> y(static_cast<size_t>(m * n), NAN);
+  Qmm q{.x = x.data(), .x_stride = k, .y = y.data(), .y_stride = n, .m = m, .w = w};
+  q.transpose = transpose;
+  run_workers(h.qmm_exact, h.qmm_exact_scratch, q, workers);
+  return y;
+}
+
+struct Shape {
+  int64_t n = 0;
+  int groups = 0;
+};
+
+// Every width, group and scale type; N and K with and without tails.
+void every_matrix(const std::function<void(Quantised&, const QuantMatrix&)>& check) {
+  unsigned seed = 1;
+  for (int bits : {2, 3, 4, 5, 6, 8})
+    for (int group : {32, 64, 128})
+      for (Store type : {Store::f32, Store::f16, Store::bf16})
+        for (Shape s : {Shape{7, 3}, Shape{36, 18}}) {
+          if (s.n == 36 && type == Store::f32 && bits != 4) continue;
+          SCOPED_TRACE(::testing::Message() << bits << " bits, group " << group << ", N " << s.n
+                                            << ", scales " << static_cast<int>(type));
+          Quantised q = quantised(s.n, s.groups * group, bits, group, type, seed++);
+          check(q, matrix_of(q, s.n, s.groups * group, bits, group));
+        }
+}
+
+TEST_P(QmmTest, BalancedIsTheProductOfRoundedActivations) {
+  every_matrix([&](Quantised& q, const QuantMatrix& w) {
+    for (int64_t m : {1, 3, 9, 17}) {
+      const auto x = normal(static_cast<size_t>(m * w.cols), 7);
+      const auto y = balanced(kernels(), x, w, m, 1);
+      const auto want = product(rounded(x, w.cols, w.group), q, m, w.rows, w.cols, true);
+      EXPECT_LT(relative_error(y, want), 2e-6) << "M " << m;
+    }
+  });
+}
+
+TEST_P(QmmTest, BalancedIsNearTheExactProduct) {
+  Quantised q = quantised(64, 576, 4, 32, Store::f16, 3);
+  const QuantMatrix w = matrix_of(q, 64, 576, 4, 32);
+  const auto x = normal(576, 9);
+  const auto want = product({x.begin(), x.end()}, q, 1, 64, 576, true);
+  EXPECT_LT(relative_error(balanced(kernels(), x, w, 1, 1), want), 0.01);
+}
+
+TEST_P(QmmTest, BalancedWorkersAndRowsAreIndependent) {
+  for (int bits : {3, 4, 8}) {
+    Quantised q = quantised(75, 352, bits, 32, Store::f16, 5);
+    const QuantMatrix w = matrix_of(q, 75, 352, bits, 32);
+    for (int64_t m : {1, 2, 7, 8, 15, 16, 33, 200}) {
+      const auto x = normal(static_cast<size_t>(m * w.cols), 11);
+      const auto y = balanced(kernels(), x, w, m, 1);
+      EXPECT_EQ(y, balanced(kernels(), x, w, m, 2)) << "M " << m;
+      EXPECT_EQ(y, balanced(kernels(), x, w, m, 3)) << "M " << m;
+      if (m >= 16) continue;
+      for (int64_t i = 0; i < m; ++i) {
+        const std::vector<float> one(x.begin() + i * w.cols, x.begin() + (i + 1) * w.cols);
+        const std::vector<float> row(y.begin() + i * w.rows, y.begin() + (i + 1) * w.rows);
+        EXPECT_EQ(row, balanced(kernels(), one, w, 1, 1)) << "row " << i << " of " << m;
+      }
+    }
+  }
+}
+
+TEST_P(QmmTest, BalancedMatchesTheScalarLevel) {
+  for (int bits : {4, 8}) {
+    Quantised q = quantised(49, 576, bits, 32, Store::f16, 6);
+    const QuantMatrix w = matrix_of(q, 49, 576, bits, 32);
+    for (int64_t m : {1, 16}) {
+      const auto x = normal(static_cast<size_t>(m * w.cols), 12);
+      EXPECT_LT(relative_error(balanced(kernels(), x, w, m, 1),
+                               balanced(heavy(Isa::baseline), x, w, m, 1)),
+                1e-6);
+    }
+  }
+}
+
+TEST_P(QmmTest, BalancedPassesBadActivationsOn) {
+  Quantised q = quantised(5, 128, 4, 32, Store::f16, 8);
+  const QuantMatrix w = matrix_of(q, 5, 128, 4, 32);
+  for (float bad : {static_cast<float>(NAN), static_cast<float>(INFINITY)}) {
+    auto x = normal(128, 13);
+    x[77] = bad;
+    for (float y : balanced(kernels(), x, w, 1, 1)) EXPECT_TRUE(std::isnan(y));
+  }
+  for (float y : balanced(kernels(), std::vector<float>(128, 1e-42f), w, 1, 1)) EXPECT_EQ(y, 0.f);
+}
+
+TEST_P(QmmTest, ExactIsTheProduct) {
+  every_matrix([&](Quantised& q, const QuantMatrix& w) {
+    for (int64_t m : {1, 8, 9, 33}) {
+      const auto x = normal(static_cast<size_t>(m * w.cols), 7);
+      const auto want = product({x.begin(), x.end()}, q, m, w.rows, w.cols, true);
+      EXPECT_LT(relative_error(exact(kernels(), x, w, m, true, 1), want), 1e-6) << "M " << m;
+    }
+  });
+}
+
+TEST_P(QmmTest, ExactTakesUntransposedWeights) {
+  every_matrix([&](Quantised& q, const QuantMatrix& w) {
+    for (int64_t m : {1, 9}) {
+      const auto x = normal(static_cast<size_t>(m * w.rows), 7);
+      const auto want = product({x.begin(), x.end()}, q, m, w.cols, w.rows, false);
+      EXPECT_LT(relative_error(exact(kernels(), x, w, m, false, 1), want), 1e-6) << "M " << m;
+    }
+  });
+}
+
+TEST_P(QmmTest, ExactWorkersAreIndependent) {
+  Quantised q = quantised(300, 704, 4, 32, Store::bf16, 5);
+  const QuantMatrix w = matrix_of(q, 300, 704, 4, 32);
+  for (bool transpose : {true, false})
+    for (int64_t m : {1, 4, 33}) {
+      const auto x = normal(static_cast<size_t>(m * (transpose ? 704 : 300)), 11);
+      const auto y = exact(kernels(), x, w, m, transpose, 1);
+      EXPECT_EQ(y, exact(kernels(), x, w, m, transpose, 2)) << "M " << m;
+      EXPECT_EQ(y, exact(kernels(), x, w, m, transpose, 3)) << "M " << m;
+    }
+}
+
+TEST_P(QmmTest, DequantizeWritesEveryType) {
+  every_matrix([&](Quantised& q, const QuantMatrix& w) {
+    for (Store type : {Store::f32, Store::f16, Store::bf16}) {
+      Stored out = blank(q.values.size(), type);
+      run_workers(kernels().dequantize, Dequantize{w, out.data(), type, w.cols}, 2);
+      std::vector<float> want(q.values.begin(), q.values.end());
+      const double tolerance = type == Store::f32 ? 1e-7 : type == Store::f16 ? 5e-4 : 4e-3;
+      EXPECT_LT(relative_error(read_back(out), want), tolerance);
+    }
+  });
+}
+
+// The encoder's own definition, one group at a time.
+struct Encoded {
+  float scale = 0, bias = 0;
+  std::vector<int> codes{};
+};
+Encoded encode(const float* x, int group, int bits) {
+  const auto n = static_cast<float>((1 << bits) - 1);
+  const float low = *std::min_element(x, x + group), high = *std::max_element(x, x + group);
+  float s = std::max((high - low) / n, 1e-7f), edge = low;
+  if (std::fabs(low) <= std::fabs(high)) s = -s, edge = high;
+  const float q0 = std::rint(edge / s);
+  Encoded e{s, 0.f};
+  if (q0 != 0) e = {edge / q0, edge};
+  for (int i = 0; i < group; ++i)
+    e.codes.push_back(
+        static_cast<int>(std::min(std::max(std::rint((x[i] - e.bias) / e.scale), 0.f), n)));
+  return e;
+}
+
+TEST_P(QmmTest, QuantizeIsMlxEncoder) {
+  for (int bits : {2, 3, 4, 5, 6, 8})
+    for (int group : {32, 64, 128})
+      for (Store type : {Store::f32, Store::f16, Store::bf16}) {
+        const int64_t rows = 3, cols = 2 * group;
+        auto numbers = normal(static_cast<size_t>(rows * cols), 20);
+        std::fill(numbers.begin(), numbers.begin() + group, 0.f);  // a group of nothing
+        const Stored x = stored(numbers, type);
+        Stored scales = blank(static_cast<size_t>(rows * 2), type), biases = scales;
+        std::vector<uint8_t> codes(static_cast<size_t>(rows * cols * bits / 8));
+        run_workers(kernels().quantize,
+                    Quantize{x.data(), type, cols, rows, cols, bits, group, codes.data(),
+                             scales.data(), biases.data()},
+                    2);
+        const auto got_scales = read_back(scales), got_biases = read_back(biases);
+        for (size_t g = 0; g < 6; ++g) {
+          const Encoded want =
+              encode(x.floats.data() + g * static_cast<size_t>(group), group, bits);
+          const Stored as_stored = stored({want.scale, want.bias}, type);
+          EXPECT_EQ(got_scales[g], as_stored.floats[0]);
+          EXPECT_EQ(got_biases[g], as_stored.floats[1]);
+          for (int i = 0; i < group; ++i) {
+            unsigned code = 0;
+            for (int b = 0; b < bits; ++b) {
+              const size_t bit = (g * static_cast<size_t>(group) + static_cast<size_t>(i)) *
+                                     static_cast<size_t>(bits) +
+                                 static_cast<size_t>(b);
+              code |= ((codes[bit / 8] >> (bit % 8)) & 1u) << b;
+            }
+            ASSERT_EQ(static_cast<int>(code), want.codes[static_cast<size_t>(i)]);
+          }
+        }
+      }
+}
+
+TARN_EVERY_ISA(QmmTest);
+
+}  // namespace
+}  // namespace tarn::cpu

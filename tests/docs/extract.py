@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Programs inside documents: written to files, and run against the output printed beside them.
+
+    extract.py write FOLDER FILE.md...     prints the paths of the programs it wrote
+    extract.py run PROGRAM SOURCE.cpp      compares with SOURCE's expected output
+
+A program is a ```cpp block below a line `<!-- run -->`; the ```text block that follows is its
+output. A block without main() gets one around it. A source that says its output itself has lines
+`// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+BLOCK = re.compile(r"<!-- run -->\n+```cpp\n(.*?)```\n\n*```text\n(.*?)```", re.S)
+MARK = "<!-- run -->"
+
+
+def whole_program(block):
+    if "int main(" in block:
+        return block
+    lines = block.splitlines()
+    head = [line for line in lines if line.startswith(("#include", "using namespace", "namespace "))]
+    body = [line for line in lines if line not in head]
+    return "\n".join(head + ["int main() {"] + body + ["}", ""])
+
+
+def write(folder, documents):
+    folder.mkdir(parents=True, exist_ok=True)
+    for document in documents:
+        text = document.read_text()
+        found = BLOCK.findall(text)
+        if len(found) != text.count(MARK):
+            sys.exit(f"{document}: {text.count(MARK)} marks {MARK}, but {len(found)} programs with "
+                     "their output")
+        for number, (block, output) in enumerate(found, 1):
+            path = folder / f"{document.stem.lower()}_{number}.cpp"
+            expected = "".join(f"//   {line}\n" for line in output.splitlines())
+            content = f"{whole_program(block)}\n// Output:\n{expected}"
+            if not path.exists() or path.read_text() != content:
+                path.write_text(content)
+            print(path)
+
+
+def run(program, source):
+    text = source.read_text()
+    arguments = []
+    if "// Needs a model." in text:
+        model = os.environ.get("TARN_TEST_MODEL")
+        if not model:
+            print("NOT RUN: TARN_TEST_MODEL names no model", file=sys.stderr)
+            return 1 if os.environ.get("CI") == "true" else 77
+        arguments = [model]
+    _, mark, expected = text.partition("// Output:\n")
+    if not mark:
+        sys.exit(f"{source} does not say what it prints")
+    expected = [line.removeprefix("//").removeprefix("   ") for line in expected.splitlines()
+                if line.startswith("//")]
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
+    got = done.stdout.splitlines()
+    if done.returncode == 0 and got == expected:
+        return 0
+    print(f"{source}: exit status {done.returncode}\n{done.stderr}")
+    print("--- expected", *expected, "--- got", *got, sep="\n")
+    return 1
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] == "write":
+        write(pathlib.Path(words[1]), [pathlib.Path(word) for word in words[2:]])
+    elif len(words) == 3 and words[0] == "run":
+        sys.exit(run(words[1], pathlib.Path(words[2])))
+    else:
+        sys.exit(__doc__)

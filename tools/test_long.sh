@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The tests again: under address and undefined-behaviour sanitizers, under the thread sanitizer, and
+# with the kernels held to each lower instruction set that this processor has.
+source "$(dirname "$0")/shell.sh"
+
+tools/setup.sh build model test oracles
+with_tests=(-DTARN_BUILD_TESTS=ON "-DTARN_ORACLE_PYTHON=$PWD/.venv-oracle/bin/python")
+TARN_TEST_MODEL=$(tools/fetch_model.py)
+export TARN_TEST_MODEL
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+# Each value of TARN_ISA, lowest first, and the flags of /proc/cpuinfo that it adds (src/cpu/isa.cpp).
+isa_levels=(
+  "baseline:"
+  "avx2:avx2 fma f16c bmi2"
+  "avx512:avx512f avx512dq avx512cd avx512bw avx512vl"
+  "vnni:avx512_vnni avx512vbmi gfni"
+  "amx:avx512_bf16 amx_tile amx_int8 amx_bf16"
+)
+
+has_flags() {
+  local flag
+  for flag in $1; do grep -qw -m 1 "$flag" /proc/cpuinfo || return 1; done
+}
+
+failed=() absent=()
+run() { tools/ctest.sh "$@" || failed+=("$1"); }
+
+tools/build.sh release "${with_tests[@]}"
+for level in "${isa_levels[@]}"; do
+  name=${level%%:*}
+  if [ ${#absent[@]} -eq 0 ] && has_flags "${level#*:}"; then
+    TARN_ISA=$name run "isa-$name" release --label-exclude long
+  else
+    absent+=("$name")
+  fi
+done
+
+tools/build.sh asan "${with_tests[@]}"
+run asan asan
+
+# The thread sanitizer of g++ 12 cannot place its shadow under the address randomisation of newer
+# kernels; without randomisation it can.
+tools/build.sh tsan "${with_tests[@]}"
+fixed=()
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
+"${fixed[@]}" tools/ctest.sh tsan tsan || failed+=(tsan)
+
+if [ ${#absent[@]} -gt 0 ]; then
+  say "Not run, this processor lacks them: TARN_ISA=${absent[*]}"
+fi
+[ ${#failed[@]} -eq 0 ] || die "Failed: ${failed[*]} (logs in build/ctest)"
