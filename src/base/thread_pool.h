@@ -33,7 +33,7 @@ class Barrier {
   template <class Ready>
   static void spin_until(Ready ready) {
     for (int i = 0; !ready(); ++i) {
-      if (i % 4096 == 4095) yield();
+      if (i % 512 == 511) yield();
       else pause();
     }
   }

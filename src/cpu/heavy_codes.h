@@ -6,12 +6,22 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
+template <int Bytes>
+TARN_INLINE uint64_t load_little(const uint8_t* from) {
+  if constexpr (Bytes == 1) return *from;
+  uint32_t word = 0;
+  std::memcpy(&word, from, Bytes);
+  return word;
+}
+
 // Codes come in runs of 8: `bits` bytes, little end first, which covers both the words of 2, 4 and
 // 8 bits and the bit streams of 3, 5 and 6.
 template <int Bits>
 TARN_INLINE uint64_t eight_codes(const uint8_t* from) {
-  uint64_t word = 0;
-  std::memcpy(&word, from, Bits);
+  // Whole loads joined by shifts: an odd copy through memory would stall on its own stores.
+  constexpr int kLow = Bits >= 4 ? 4 : 2;
+  uint64_t word = load_little<kLow>(from);
+  if constexpr (Bits > kLow) word |= load_little<Bits - kLow>(from + kLow) << (8 * kLow);
 #if defined(__BMI2__)
   return _pdep_u64(word, 0x0101010101010101u * ((1u << Bits) - 1));
 #else

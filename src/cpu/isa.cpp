@@ -25,6 +25,12 @@ namespace {
 
 constexpr std::array kNames{"baseline", "avx2", "avx512", "vnni", "amx", "neon"};
 
+// What a level needs beyond the one before it.
+struct Level {
+  Isa isa;
+  std::vector<std::string_view> needs;
+};
+
 #if defined(__x86_64__)
 
 struct Leaf {
@@ -146,11 +152,6 @@ std::vector<CpuFeature> detect() {
   return features;
 }
 
-struct Level {
-  Isa isa;
-  std::vector<std::string_view> needs;
-};
-
 const std::vector<Level>& levels() {
   static const std::vector<Level> table = {
       {Isa::avx2, {"avx2", "fma", "f16c", "bmi2"}},
@@ -163,10 +164,6 @@ const std::vector<Level>& levels() {
 
 #elif defined(__aarch64__)
 
-struct Level {
-  Isa isa;
-  std::vector<std::string_view> needs;
-};
 std::vector<CpuFeature> detect() { return {CpuFeature{"neon", true, {}}}; }
 const std::vector<Level>& levels() {
   static const std::vector<Level> table = {{Isa::neon, {"neon"}}};
@@ -175,10 +172,6 @@ const std::vector<Level>& levels() {
 
 #else
 
-struct Level {
-  Isa isa;
-  std::vector<std::string_view> needs;
-};
 std::vector<CpuFeature> detect() { return {}; }
 const std::vector<Level>& levels() {
   static const std::vector<Level> table;

@@ -1,5 +1,6 @@
 #include "runtime/eval.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <list>
@@ -38,8 +39,13 @@ namespace {
 thread_local std::stop_token current_stop;
 thread_local int tracing_depth = 0;
 
-std::mutex counters_mutex;
-EvalCounters counters;
+struct {
+  std::atomic<uint64_t> plans_made{0}, plans_run{0}, bytes_copied{0};
+} counters;
+void count_run(const Plan& plan) {
+  counters.plans_run.fetch_add(1, std::memory_order_relaxed);
+  counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
+}
 
 // Plans by structure. A plan that is running is taken out, so that two threads never share one.
 class PlanCache {
@@ -281,10 +287,7 @@ PlanInUse plan_for(const GraphView& view) {
   if (auto plan = plan_cache().take(view.shape_of)) return {view.shape_of, std::move(plan)};
   if (auto plan = plan_cache().take(full)) return {full, std::move(plan)};
   auto plan = lower(view, cpu_backend());
-  {
-    std::lock_guard lock(counters_mutex);
-    ++counters.plans_made;
-  }
+  counters.plans_made.fetch_add(1, std::memory_order_relaxed);
   Hash key = plan->baked ? full : view.shape_of;
   return {key, std::move(plan)};
 }
@@ -298,6 +301,7 @@ void run_claimed(GraphView& view) {
     plan_cache().give_back(use.key, std::move(use.plan));
     throw;
   }
+  count_run(*use.plan);
   std::vector<std::vector<array>> trash;
   {
     std::lock_guard lock(graph_mutex());
@@ -310,12 +314,7 @@ void run_claimed(GraphView& view) {
 }  // namespace
 
 EvalCounters eval_counters() {
-  std::lock_guard lock(counters_mutex);
-  return counters;
-}
-void count_update_copy(uint64_t bytes) {
-  std::lock_guard lock(counters_mutex);
-  counters.bytes_copied_for_updates += bytes;
+  return {counters.plans_made, counters.plans_run, counters.bytes_copied};
 }
 
 StopScope::StopScope(std::stop_token token) : before_(std::exchange(current_stop, std::move(token))) {}
@@ -323,6 +322,17 @@ StopScope::~StopScope() { current_stop = std::move(before_); }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
 void clear_plan_cache() { plan_cache().clear(); }
+
+std::unique_ptr<Plan> plan_of(const array& a) {
+  GraphView view;
+  {
+    std::lock_guard lock(graph_mutex());
+    std::vector<array> roots{a};
+    if (Walk(roots).collect(view)) return nullptr;
+  }
+  // The handle of the caller keeps the nodes; nobody else may detach them while they are recorded.
+  return lower(view, cpu_backend());
+}
 
 void eval(std::vector<array> outputs) {
   for (;;) {

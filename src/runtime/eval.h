@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "tarn/array.h"
 #include "tarn/stop.h"
 
 namespace tarn {
+
+struct Plan;
 
 // How much evaluation did, for tests and reports. Counted since the start of the process.
 struct EvalCounters {
@@ -17,10 +19,9 @@ struct EvalCounters {
   uint64_t bytes_copied_for_updates = 0;  // by updates that could not write in place
 };
 EvalCounters eval_counters();
-void count_update_copy(uint64_t bytes);
 
 void clear_plan_cache();
-// The plan of an unevaluated array as text: steps, kernels, bytes and where workers wait.
-std::string explain_plan(const array& a);
+// The plan of an array that is not evaluated yet; null while another thread evaluates it.
+std::unique_ptr<Plan> plan_of(const array& a);
 
 }  // namespace tarn

@@ -202,6 +202,8 @@ class Planner {
       skipped_[static_cast<size_t>(copy_step)] = true;
       storage(copied).same_as = base;
       owner = base;
+    } else {
+      plan_->update_copy_bytes += static_cast<size_t>(storage(copied).bytes);
     }
     storage(out).same_as = copied;
     Storage& kept = storage(owner);

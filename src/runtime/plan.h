@@ -49,11 +49,11 @@ struct Plan {
   std::vector<array> constants{};
   std::vector<size_t> buffer_bytes{};
   std::vector<PlanOutput> outputs{};
-  std::vector<int> donated{};   // leaves whose memory an output takes over, by buffer index
   size_t slab_bytes = 0;
   double cost = 0;              // nanoseconds on one core, roughly
   bool baked = false;           // holds run-time parameters: valid only for the same ones
   int barriers = 0;
+  size_t update_copy_bytes = 0;  // by updates that could not write in place
 };
 
 struct PlanBindings {

@@ -22,7 +22,7 @@ def whole_program(block):
     if "int main(" in block:
         return block
     lines = block.splitlines()
-    head = [line for line in lines if line.startswith(("#include", "using namespace", "namespace "))]
+    head = [line for line in lines if line.startswith(("#include", "using namespace"))]
     body = [line for line in lines if line not in head]
     return "\n".join(head + ["int main() {"] + body + ["}", ""])
 

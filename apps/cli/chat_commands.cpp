@@ -1,0 +1,171 @@
+#include "chat_commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tarn/error.h"
+#include "tarn/memory.h"
+#include "terminal.h"
+
+namespace tarn::cli {
+namespace {
+
+struct Context {
+  Conversation& conversation;
+  const AnswerStatistics* last;
+};
+using Run = CommandResult (*)(Context context, const std::string& rest);
+
+struct Command {
+  const char* name;
+  const char* argument;
+  const char* summary;
+  Run run;
+};
+
+std::string trimmed(std::string_view text) {
+  size_t begin = text.find_first_not_of(" \t\n");
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin));
+}
+
+CommandResult complaint(std::string text) { return {std::move(text), true, false}; }
+
+CommandResult clear(Context c, const std::string&) {
+  c.conversation.clear();
+  return {"A new conversation."};
+}
+
+CommandResult system(Context c, const std::string& rest) {
+  if (rest.empty()) {
+    const std::string& now = c.conversation.system();
+    return {now.empty()
+                ? "No system text but what the model's template says. /system TEXT sets one."
+                : now};
+  }
+  c.conversation.set_system(rest == "off" ? "" : rest);
+  return {rest == "off" ? "The system text is gone." : "The system text is set."};
+}
+
+CommandResult show_settings(const AnswerOptions& now) {
+  AnswerOptions options = now;
+  Arguments table("/set", "");
+  options.add_to(table);
+  std::string text;
+  for (const auto& setting : table.defaults()) {
+    const std::string& value = setting.second;
+    text += fmt::format("  {:<20} {}\n", setting.first, value.empty() ? "-" : value);
+  }
+  return {text + "/set NAME VALUE changes one."};
+}
+
+CommandResult set(Context c, const std::string& rest) {
+  if (rest.empty()) return show_settings(c.conversation.options());
+  size_t gap = rest.find_first_of(" \t=");
+  std::string name = rest.substr(0, gap);
+  std::string value = gap == std::string::npos ? "" : trimmed(rest.substr(gap + 1));
+  if (value.empty()) return complaint("/set " + name + " needs a value. /set shows what there is.");
+  AnswerOptions options = c.conversation.options();
+  Arguments table("/set", "");
+  options.add_to(table);
+  std::vector<std::string> known;
+  for (const auto& setting : table.defaults()) known.push_back(setting.first);
+  if (std::find(known.begin(), known.end(), name) == known.end()) {
+    std::string near = nearest_name(name, known);
+    return complaint(fmt::format(
+        "`{}` is not a setting.{}", name,
+        near.empty() ? " /set shows what there is." : fmt::format(" Did you mean {}?", near)));
+  }
+  if (name == "seed" && (value == "off" || value == "-")) {
+    options.seed.reset();
+  } else {
+    table.parse({"--" + name, value});
+  }
+  c.conversation.set_options(options);
+  return {name + " is " + value + "."};
+}
+
+CommandResult stats(Context c, const std::string&) {
+  const Conversation& chat = c.conversation;
+  auto context = chat.model().model.shape().context;
+  std::string text =
+      fmt::format("{} question{}, {} of {} tokens of context in use", chat.questions(),
+                  chat.questions() == 1 ? "" : "s", chat.remembered_tokens(), context);
+  if (c.last) text += "\nThe last answer: " + c.last->line();
+  return {text + fmt::format("\nMemory: {} of the process, {} of it in arrays",
+                             bytes_text(static_cast<double>(anonymous_memory())),
+                             bytes_text(static_cast<double>(get_active_memory())))};
+}
+
+CommandResult quit(Context, const std::string&) { return {"", false, true}; }
+CommandResult help(Context c, const std::string& rest);
+
+constexpr Command commands[] = {
+    {"/help", "", "this list", help},
+    {"/clear", "", "begin a new conversation", clear},
+    {"/system", " TEXT", "what the model is told first; `off` removes it", system},
+    {"/set", " NAME VALUE", "temp, top-p, max-tokens …; /set alone shows all", set},
+    {"/stats", "", "tokens, speed and memory", stats},
+    {"/quit", "", "leave, as Ctrl-D does", quit},
+};
+
+CommandResult help(Context, const std::string&) {
+  std::string text;
+  for (const Command& c : commands)
+    text += fmt::format("  {:<18} {}\n", std::string(c.name) + c.argument, c.summary);
+  return {
+      text +
+      "Ctrl-C stops an answer. A line that ends in \\ goes on with the next; so does what stands\n"
+      "between lines of \"\"\". Alt-Enter begins a new line. A message that begins with / is\n"
+      "written with two."};
+}
+
+}  // namespace
+
+bool is_command(std::string_view input) {
+  return input.starts_with('/') && !input.starts_with("//");
+}
+
+CommandResult run_command(Conversation& conversation, const AnswerStatistics* last,
+                          std::string_view input) {
+  size_t end = std::min(input.find_first_of(" \t\n"), input.size());
+  std::string name(input.substr(0, end));
+  if (name == "/exit" || name == "/bye" || name == "/q") name = "/quit";
+  if (name == "/?") name = "/help";
+  std::vector<std::string> known;
+  for (const Command& c : commands) {
+    if (name == c.name) {
+      try {
+        return c.run({conversation, last}, trimmed(input.substr(end)));
+      } catch (const std::exception& e) {
+        return complaint(e.what());
+      }
+    }
+    known.emplace_back(c.name);
+  }
+  std::string near = nearest_name(name, known);
+  return complaint(fmt::format("{} is not a command. {}", safe_text(name),
+                               near.empty() ? "/help lists them; // begins a message with a slash."
+                                            : fmt::format("Did you mean {}?", near)));
+}
+
+std::vector<std::string> complete_command(std::string_view start) {
+  std::vector<std::string> found;
+  for (const Command& c : commands) {
+    if (std::string_view(c.name).starts_with(start)) found.emplace_back(c.name);
+  }
+  constexpr std::string_view set_start = "/set ";
+  if (start.starts_with(set_start)) {
+    AnswerOptions options;
+    Arguments table("/set", "");
+    options.add_to(table);
+    for (const auto& setting : table.defaults()) {
+      std::string text = std::string(set_start) + setting.first + " ";
+      if (text.starts_with(start)) found.push_back(text);
+    }
+  }
+  return found;
+}
+
+}  // namespace tarn::cli

@@ -1,0 +1,105 @@
+#include "conversation.h"
+
+#include <unistd.h>
+
+#include "base/require.h"
+#include "terminal.h"
+
+namespace tarn::cli {
+
+std::string AnswerStatistics::line() const {
+  std::string text = fmt::format("{} token{}, the first after {:.2f} s", info.generated_tokens,
+                                 info.generated_tokens == 1 ? "" : "s", first_token_seconds);
+  int computed = info.prompt_tokens - info.cached_tokens;
+  text += fmt::format(" · prompt {} tokens", computed);
+  if (info.cached_tokens > 0) text += fmt::format(" (+{} remembered)", info.cached_tokens);
+  text += fmt::format(" at {:.0f}/s", info.prompt_tokens_per_second());
+  if (info.generated_tokens > 1)
+    text += fmt::format(" · answer {:.1f}/s", info.tokens_per_second());
+  if (uint64_t memory = anonymous_memory()) {
+    text += " · " + bytes_text(static_cast<double>(memory));
+  }
+  return text;
+}
+
+struct AnswerOutput::Safe {
+  SafeText text{};
+};
+
+AnswerOutput::AnswerOutput()
+    : is_terminal_(Terminal(STDOUT_FILENO).is_terminal()), safe_(std::make_shared<Safe>()) {}
+
+void AnswerOutput::write(std::string_view piece) {
+  write_all(STDOUT_FILENO, is_terminal_ ? safe_->text.feed(piece) : std::string(piece),
+            "standard output");
+}
+
+void AnswerOutput::finish() {
+  write_all(STDOUT_FILENO, safe_->text.finish() + "\n", "standard output");
+}
+
+Conversation::Conversation(lm::LanguageModel model, AnswerOptions options)
+    : model_(std::move(model)), options_(std::move(options)) {}
+
+void Conversation::set_options(AnswerOptions options) {
+  // What is remembered is stored in the precision's own type.
+  if (options.precision != options_.precision) session_ = {};
+  options_ = std::move(options);
+}
+
+void Conversation::set_system(std::string text) { system_ = std::move(text); }
+
+void Conversation::clear() {
+  messages_.clear();
+  session_ = {};
+}
+
+std::vector<int32_t> Conversation::prompt_ids() const {
+  std::vector<lm::Message> all;
+  if (!system_.empty()) all.push_back({"system", system_});
+  all.insert(all.end(), messages_.begin(), messages_.end());
+  std::vector<int32_t> ids = model_.encode_chat(all);
+  int64_t context = model_.model.shape().context;
+  require(context == 0 || static_cast<int64_t>(ids.size()) < context,
+          "[chat] with this message the conversation has {} tokens and the model's context {}: {}",
+          ids.size(), context,
+          messages_.size() > 1 ? "/clear begins a new one." : "the message must be shorter.");
+  return ids;
+}
+
+AnswerStatistics Conversation::ask(const std::string& question, std::stop_token stop,
+                                   const OnPiece& on_piece) {
+  AnswerStatistics statistics;
+  statistics.context = model_.model.shape().context;
+  double start = now_seconds();
+  std::string answer;
+  messages_.push_back({"user", question});
+  try {
+    lm::GenerateOptions options = options_.to_generate();
+    options.stop = std::move(stop);
+    for (const lm::Event& event : lm::generate(model_, prompt_ids(), options, &session_)) {
+      if (event.kind == lm::Event::Kind::info) {
+        statistics.info = event.info;
+        continue;
+      }
+      if (answer.empty()) statistics.first_token_seconds = now_seconds() - start;
+      answer += event.text;
+      on_piece(event.text);
+    }
+  } catch (...) {
+    messages_.pop_back();
+    throw;
+  }
+  const lm::GenerationInfo& info = statistics.info;
+  int64_t used = int64_t{info.prompt_tokens} + info.generated_tokens;
+  statistics.is_context_full =
+      info.finish_reason == "length" && statistics.context > 0 && used >= statistics.context;
+  if (answer.empty() && info.finish_reason == "cancelled") {
+    messages_.pop_back();  // stopped before it began: as if it had not been asked
+  } else {
+    messages_.push_back({"assistant", std::move(answer)});
+  }
+  return statistics;
+}
+
+}  // namespace tarn::cli

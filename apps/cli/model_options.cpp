@@ -1,0 +1,112 @@
+#include "model_options.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "base/require.h"
+#include "progress.h"
+#include "terminal.h"
+
+namespace tarn::cli {
+
+void ModelOptions::add_to(Arguments& arguments) {
+  arguments.text("-m,--model", path,
+                 "a GGUF file or a folder with safetensors\n(default: $TARN_MODEL, or the one "
+                 "that `make chat` fetches)");
+  arguments.number("--threads", threads, "threads to compute with; 0: all there are", {0, 1024});
+}
+
+void AnswerOptions::add_to(Arguments& a) {
+  a.number("--temp,--temperature", temperature, "0: always the likeliest token", {0, 100});
+  a.number("--top-p", top_p, "the fewest tokens that are together this likely", {0, 1});
+  a.number("--top-k", top_k, "the so many likeliest tokens; 0: all", {});
+  a.number("--min-p", min_p, "tokens this likely relative to the likeliest", {0, 1});
+  a.number("--repetition-penalty", repetition_penalty, "above 1: repeats become less likely",
+           {0.01, 100});
+  a.number("--max-tokens", max_tokens, "the longest answer", {0});
+  a.number("--seed", seed, "makes the choice of tokens repeatable");
+  a.choice("--precision", precision, {"balanced", "exact"}, "exact: activations stay in float32");
+}
+
+lm::GenerateOptions AnswerOptions::to_generate() const {
+  lm::GenerateOptions options;
+  options.max_tokens = max_tokens;
+  options.sample.temperature = temperature;
+  options.sample.top_p = top_p;
+  options.sample.top_k = top_k;
+  options.sample.min_p = min_p;
+  options.sample.repetition_penalty = repetition_penalty;
+  options.sample.seed = seed;
+  options.precision = precision == "exact" ? Precision::exact : Precision::balanced;
+  lm::check(options.sample);
+  return options;
+}
+
+lm::LanguageModel load_model(const ModelOptions& options) {
+  if (options.threads > 0) {
+    // Read when the first computation starts the threads.
+    setenv("TARN_NUM_THREADS", std::to_string(options.threads).c_str(), 1);
+  }
+  std::filesystem::path path =
+      options.path.empty() ? lm::default_model_path() : std::filesystem::path(options.path);
+  InterruptScope interrupt;
+  std::optional<Progress> progress;
+  lm::LoadOptions load;
+  load.stop = interrupt.token();
+  load.progress = [&](uint64_t done, uint64_t total) {
+    if (!progress) {
+      ProgressOptions bar;
+      bar.label = "Loading " + safe_text(path.filename().string());
+      bar.total = total;
+      progress.emplace(std::move(bar));
+    }
+    progress->update(done);
+  };
+  return lm::load(path, load);
+}
+
+bool parse_or_help(Arguments& arguments, const std::vector<std::string>& words) {
+  if (arguments.parse(words)) return true;
+  write_all(STDOUT_FILENO, arguments.help(), "standard output");
+  return false;
+}
+
+uint64_t anonymous_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssAnon:")) return std::strtoull(line.c_str() + 8, nullptr, 10) * 1024;
+  return 0;
+}
+
+std::string bytes_text(double bytes) {
+  constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB"};
+  size_t unit = 0;
+  while (bytes >= 999.5 && unit + 1 < std::size(units)) bytes /= 1000, ++unit;
+  return fmt::format("{:.{}f} {}", bytes, unit == 0 || bytes >= 99.95 ? 0 : 1, units[unit]);
+}
+
+std::string read_standard_input(size_t limit) {
+  std::string text;
+  char block[1 << 16];
+  for (;;) {
+    ssize_t got = ::read(STDIN_FILENO, block, sizeof block);
+    if (got == 0) return text;
+    if (got < 0) {
+      require<FileError>(errno == EINTR, "[input] standard input: {}.", std::strerror(errno));
+      continue;
+    }
+    text.append(block, static_cast<size_t>(got));
+    require(text.size() <= limit, "[input] standard input has more than {} MiB.", limit >> 20);
+  }
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace tarn::cli

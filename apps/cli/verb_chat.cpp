@@ -1,0 +1,171 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "chat_commands.h"
+#include "conversation.h"
+#include "line_editor.h"
+#include "tarn/error.h"
+#include "terminal.h"
+#include "verbs.h"
+
+namespace tarn::cli {
+namespace {
+
+constexpr int interrupted = 130;
+
+void say(std::string_view text) { write_all(STDERR_FILENO, text, "standard error"); }
+
+void say_statistics(const AnswerStatistics& statistics) {
+  Terminal terminal(STDERR_FILENO);
+  if (!terminal.is_terminal()) return;
+  std::string line = cut_to_width(statistics.line(), terminal.columns() - 1);
+  say(terminal.styled(Style::dim, line) + "\n");
+}
+
+// Why an answer ended before the model ended it; empty when it did.
+std::string why_cut(const AnswerStatistics& statistics, int max_tokens) {
+  const lm::GenerationInfo& info = statistics.info;
+  if (statistics.is_context_full) {
+    return fmt::format(
+        "The answer ends here: the conversation has {} tokens and the model's context {}. /clear "
+        "begins a new one.",
+        info.prompt_tokens + info.generated_tokens, statistics.context);
+  }
+  if (info.finish_reason == "length") {
+    return fmt::format("The answer ends here: it has the most tokens allowed, {} (max-tokens).",
+                       max_tokens);
+  }
+  return "";
+}
+
+// Asks, streams the answer to standard output and says on standard error what there is to say.
+AnswerStatistics answer(Conversation& conversation, const std::string& question) {
+  InterruptScope interrupt;
+  AnswerOutput output;
+  AnswerStatistics statistics =
+      conversation.ask(question, interrupt.token(), [&](auto piece) { output.write(piece); });
+  output.finish();
+  Terminal terminal(STDERR_FILENO);
+  std::string note = statistics.info.finish_reason == "cancelled"
+                         ? "Stopped."
+                         : why_cut(statistics, conversation.options().max_tokens);
+  if (!note.empty()) say(terminal.styled(Style::yellow, note) + "\n");
+  say_statistics(statistics);
+  return statistics;
+}
+
+int answer_once(Conversation& conversation, const std::string& prompt) {
+  AnswerStatistics statistics = answer(conversation, prompt);
+  return statistics.info.finish_reason == "cancelled" ? interrupted : 0;
+}
+
+// A conversation by lines: from a person at a terminal, or each line of a pipe a message.
+class ChatLoop {
+ public:
+  ChatLoop(LineEditor& editor, Conversation& conversation)
+      : editor_(editor), conversation_(conversation) {}
+
+  int run() {
+    if (editor_.is_interactive()) {
+      std::signal(SIGINT, SIG_IGN);  // between answers there is nothing to stop
+      greet();
+    }
+    Terminal terminal(STDOUT_FILENO);
+    std::string prompt = terminal.styled(Style::bold, "> ");
+    while (!has_quit_) {
+      std::optional<std::string> input = editor_.read(prompt);
+      if (!input) break;
+      if (input->find_first_not_of(" \t\n") == std::string::npos) continue;
+      editor_.remember(*input);
+      take(*input);
+    }
+    return status_;
+  }
+
+ private:
+  void greet() {
+    Terminal terminal(STDERR_FILENO);
+    const lm::LanguageModel& model = conversation_.model();
+    std::string line = safe_text(model.name);
+    if (int64_t context = model.model.shape().context)
+      line += fmt::format(" · context {}", context);
+    line += " · /help lists commands, Ctrl-D leaves";
+    say(terminal.styled(Style::dim, cut_to_width(line, terminal.columns() - 1)) + "\n");
+  }
+
+  void take(std::string input) {
+    try {
+      if (is_command(input)) {
+        command(input);
+      } else {
+        if (input.starts_with("//")) input.erase(0, 1);
+        last_ = answer(conversation_, input);
+        has_last_ = true;
+        // A pipe has nobody who could go on after Ctrl-C.
+        if (!editor_.is_interactive() && last_.info.finish_reason == "cancelled") {
+          has_quit_ = true;
+          status_ = interrupted;
+        }
+      }
+    } catch (const Error& e) {
+      complain(e.message());
+    }
+  }
+
+  void command(const std::string& input) {
+    CommandResult result = run_command(conversation_, has_last_ ? &last_ : nullptr, input);
+    has_quit_ = result.quits;
+    if (result.is_error) {
+      complain(result.text);
+    } else if (!result.text.empty()) {
+      say(safe_text(result.text) + "\n");
+    }
+  }
+
+  // The chat goes on; a script learns of it from the exit status.
+  void complain(const std::string& text) {
+    say(Terminal(STDERR_FILENO).styled(Style::red, safe_text(text)) + "\n");
+    if (!editor_.is_interactive()) status_ = 1;
+  }
+
+  LineEditor& editor_;
+  Conversation& conversation_;
+  AnswerStatistics last_{};
+  bool has_last_ = false;
+  bool has_quit_ = false;
+  int status_ = 0;
+};
+
+constexpr const char* footer =
+    "Without --prompt it reads messages from the terminal, or one a line from a pipe.\n"
+    "Answers go to standard output, everything else to standard error.";
+
+}  // namespace
+
+int chat(const Words& words) {
+  ModelOptions model;
+  AnswerOptions options;
+  options.temperature = 0.6f;
+  options.top_p = 0.9f;
+  options.max_tokens = 1024;
+  std::string system, prompt;
+  Arguments arguments("tarn chat", "Talks with a language model.");
+  model.add_to(arguments);
+  arguments.text("-s,--system", system, "what the model is told before everything else");
+  arguments.text("-p,--prompt", prompt, "answer this and end");
+  options.add_to(arguments);
+  arguments.footer(footer);
+  if (!parse_or_help(arguments, words)) return 0;
+
+  options.to_generate();  // a wrong number is better said before the model is loaded
+  bool is_once = arguments.was_given("--prompt");
+  std::optional<LineEditor> editor;  // made before the model's threads start
+  if (!is_once) editor.emplace(LineEditorOptions{history_file(), complete_command});
+  Conversation conversation(load_model(model), options);
+  conversation.set_system(system);
+  return is_once ? answer_once(conversation, prompt) : ChatLoop(*editor, conversation).run();
+}
+
+}  // namespace tarn::cli

@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "conversation.h"
+#include "tarn/memory.h"
+#include "terminal.h"
+#include "verbs.h"
+
+namespace tarn::cli {
+namespace {
+
+struct GenerateArguments {
+  ModelOptions model{};
+  AnswerOptions answer{};
+  std::string prompt{}, system{};
+  std::vector<std::string> stops{};
+  bool is_raw = false, wants_json = false;
+};
+
+std::vector<int32_t> prompt_ids(const lm::LanguageModel& lm, const GenerateArguments& given) {
+  std::string prompt = given.prompt == "-" ? read_standard_input() : given.prompt;
+  if (given.is_raw) {
+    return lm.tokenizer.encode(prompt, {.add_special_tokens = true, .parse_special = true});
+  }
+  std::vector<lm::Message> messages;
+  if (!given.system.empty()) messages.push_back({"system", given.system});
+  messages.push_back({"user", prompt});
+  return lm.encode_chat(messages);
+}
+
+// The whole of an answer, for --json.
+struct Collected {
+  std::string text{};
+  std::vector<int32_t> ids{};
+  std::vector<double> log_probs{};
+  AnswerStatistics statistics{};
+};
+
+std::string to_json(const std::vector<int32_t>& prompt, const Collected& all) {
+  const lm::GenerationInfo& info = all.statistics.info;
+  OrderedJson out;
+  out["prompt_ids"] = prompt;
+  out["generated_ids"] = all.ids;
+  out["text"] = all.text;
+  out["logprobs"] = all.log_probs;
+  out["stats"] = {{"finish_reason", info.finish_reason},
+                  {"prompt_tokens", info.prompt_tokens},
+                  {"generated_tokens", info.generated_tokens},
+                  {"first_token_seconds", all.statistics.first_token_seconds},
+                  {"prompt_seconds", info.prompt_seconds},
+                  {"generate_seconds", info.generate_seconds},
+                  {"prompt_tokens_per_second", info.prompt_tokens_per_second()},
+                  {"tokens_per_second", info.tokens_per_second()},
+                  {"anonymous_memory_bytes", anonymous_memory()},
+                  {"peak_array_bytes", get_peak_memory()}};
+  return out.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+int answer(const lm::LanguageModel& lm, const GenerateArguments& given) {
+  InterruptScope interrupt;
+  lm::GenerateOptions options = given.answer.to_generate();
+  options.stop_strings = given.stops;
+  options.stop = interrupt.token();
+  options.log_probabilities = given.wants_json;
+  double start = now_seconds();
+  std::vector<int32_t> prompt = prompt_ids(lm, given);
+  AnswerOutput output;
+  Collected all;
+  for (const lm::Event& event : lm::generate(lm, prompt, options)) {
+    if (event.kind == lm::Event::Kind::info) {
+      all.statistics.info = event.info;
+      continue;
+    }
+    if (all.ids.empty()) all.statistics.first_token_seconds = now_seconds() - start;
+    all.ids.insert(all.ids.end(), event.ids.begin(), event.ids.end());
+    all.log_probs.insert(all.log_probs.end(), event.log_probs.begin(), event.log_probs.end());
+    if (given.wants_json) {
+      all.text += event.text;
+    } else {
+      output.write(event.text);
+    }
+  }
+  if (given.wants_json) {
+    write_all(STDOUT_FILENO, to_json(prompt, all), "standard output");
+  } else {
+    output.finish();
+  }
+  Terminal terminal(STDERR_FILENO);
+  if (terminal.is_terminal()) {
+    std::string line = cut_to_width(all.statistics.line(), terminal.columns() - 1);
+    write_all(STDERR_FILENO, terminal.styled(Style::dim, line) + "\n", "standard error");
+  }
+  return all.statistics.info.finish_reason == "cancelled" ? 130 : 0;
+}
+
+}  // namespace
+
+int generate(const Words& words) {
+  GenerateArguments given;
+  Arguments arguments("tarn generate", "Answers one prompt.");
+  given.model.add_to(arguments);
+  arguments.text("-p,--prompt", given.prompt, "the user's message; - reads standard input");
+  arguments.text("-s,--system", given.system, "what the model is told before it");
+  arguments.flag("--raw", given.is_raw, "the prompt as it stands, without the chat template");
+  arguments.texts("--stop", given.stops, "a text that ends the answer; may be given several times");
+  given.answer.add_to(arguments);
+  arguments.flag("--json", given.wants_json,
+                 "one object: prompt_ids, generated_ids, text, logprobs, stats");
+  if (!parse_or_help(arguments, words)) return 0;
+  if (!arguments.was_given("--prompt")) {
+    throw UsageError("tarn generate needs --prompt TEXT, or --prompt - for standard input.");
+  }
+  if (given.is_raw && !given.system.empty()) {
+    throw UsageError("--system is part of the chat template, which --raw switches off.");
+  }
+  given.answer.to_generate();
+  return answer(load_model(given.model), given);
+}
+
+}  // namespace tarn::cli

@@ -1,0 +1,19 @@
+// The program's verbs. Each is one file; main.cpp holds the table of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tarn::cli {
+
+using Words = std::vector<std::string>;
+
+// Each takes what stands behind the verb and returns the exit status.
+int chat(const Words& arguments);
+int generate(const Words& arguments);
+int tokenize(const Words& arguments);
+int bench(const Words& arguments);
+int ops(const Words& arguments);
+int doctor(const Words& arguments);
+
+}  // namespace tarn::cli
