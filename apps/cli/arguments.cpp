@@ -1,5 +1,7 @@
 #include "arguments.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
@@ -21,6 +23,19 @@ std::vector<std::string> without_empty_values(std::vector<std::string> arguments
     if (is_empty_value) out.emplace_back();
   }
   return out;
+}
+
+// CLI11's own would say "Value abc not in range 0.000000 to 100.000000".
+CLI::Validator number_in(double least, double most) {
+  auto check = [least, most](const std::string& text) -> std::string {
+    double value = 0;
+    if (!CLI::detail::lexical_cast(text, value)) return "`" + text + "` is not a number";
+    if (value >= least && value <= most) return "";
+    bool is_open = most >= std::numeric_limits<int>::max();
+    return fmt::format("{} is not {} {}", text, is_open ? "at least" : "between",
+                       is_open ? fmt::format("{}", least) : fmt::format("{} and {}", least, most));
+  };
+  return CLI::Validator(check, "", "number");
 }
 
 std::string one_line(std::string text) {
@@ -86,16 +101,18 @@ void Arguments::choice(const std::string& names, std::string& value,
 void Arguments::number(const std::string& names, int& value, const std::string& doc,
                        Bounds bounds) {
   double most = std::min<double>(bounds.most, std::numeric_limits<int>::max());
-  CLI::Range range(static_cast<int>(bounds.least), static_cast<int>(most));
-  range.description("");
-  impl_->app.add_option(names, value, doc)->capture_default_str()->type_name("N")->check(range);
+  impl_->app.add_option(names, value, doc)
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(number_in(bounds.least, most));
 }
 
 void Arguments::number(const std::string& names, float& value, const std::string& doc,
                        Bounds bounds) {
-  CLI::Range range(bounds.least, bounds.most);
-  range.description("");
-  impl_->app.add_option(names, value, doc)->capture_default_str()->type_name("X")->check(range);
+  impl_->app.add_option(names, value, doc)
+      ->capture_default_str()
+      ->type_name("X")
+      ->check(number_in(bounds.least, bounds.most));
 }
 
 void Arguments::number(const std::string& names, std::optional<uint64_t>& value,
