@@ -417,9 +417,7 @@ void bench_fold(const char* only) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const char* only = argc > 1 ? argv[1] : "";
   Team both;
   team = &both;
@@ -458,4 +456,15 @@ int main(int argc, char** argv) {
   bench_rows(only, "layer_norm rows of 4096", heavy().layer_norm);
   bench_fold(only);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
+  }
 }

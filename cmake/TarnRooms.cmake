@@ -22,7 +22,7 @@ function(tarn_room name)
     return()
   endif()
   add_library(tarn_${name} OBJECT ${sources})
-  target_link_libraries(tarn_${name} PRIVATE tarn_flags fmt::fmt-header-only
+  target_link_libraries(tarn_${name} PRIVATE tarn_flags fmt::fmt
                         nlohmann_json::nlohmann_json ${ROOM_LINK})
   set_target_properties(tarn_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   set(TARN_ROOMS ${TARN_ROOMS} tarn_${name} PARENT_SCOPE)
@@ -63,6 +63,6 @@ function(tarn_library)
   target_compile_features(tarn PUBLIC cxx_std_20)
   target_include_directories(tarn PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                              $<INSTALL_INTERFACE:include>)
-  target_link_libraries(tarn PRIVATE $<BUILD_INTERFACE:fmt::fmt-header-only> ${TARN_LINKS})
+  target_link_libraries(tarn PRIVATE fmt::fmt ${TARN_LINKS})
   set_target_properties(tarn PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
 endfunction()

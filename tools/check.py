@@ -63,7 +63,6 @@ LONGER = {
     "src/ops/binary.h": (450, "one list: a formula, a domain and a derivative for each op"),
     "src/ops/kinds.h": (350, "the six kinds' rules are read together"),
     "src/base/scalar.h": (400, "the maths of one number for every compiler; it includes nothing"),
-    "src/cpu/heavy_vec.h": (340, "one vector type at four widths, side by side"),
     "src/lm/chat_template/format.cpp": (500, "printf and str.format, one language each"),
     "src/cpu/elementwise.cpp": (350, "the chain's compiler and its runner share every type"),
     "src/cpu/reduce.cpp": (370, "four ways to fold an axis over one set of words"),

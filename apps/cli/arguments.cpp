@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <numeric>
 
@@ -25,15 +26,17 @@ std::vector<std::string> without_empty_values(std::vector<std::string> arguments
   return out;
 }
 
-// CLI11's own would say "Value abc not in range 0.000000 to 100.000000".
-CLI::Validator number_in(double least, double most) {
+// CLI11's own would say "Value abc not in range 0.000000 to 100.000000", and take -1 for 2^64 - 1.
+template <class T>
+CLI::Validator number_in(T least, T most) {
   auto check = [least, most](const std::string& text) -> std::string {
-    double value = 0;
-    if (!CLI::detail::lexical_cast(text, value)) return "`" + text + "` is not a number";
-    if (value >= least && value <= most) return "";
-    bool is_open = most >= std::numeric_limits<int>::max();
-    return fmt::format("{} is not {} {}", text, is_open ? "at least" : "between",
-                       is_open ? fmt::format("{}", least) : fmt::format("{} and {}", least, most));
+    T value{};
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (end != text.data() + text.size() || error == std::errc::invalid_argument) {
+      return fmt::format("`{}` is not a {}number", text, std::is_integral_v<T> ? "whole " : "");
+    }
+    if (error == std::errc() && value >= least && value <= most) return "";
+    return fmt::format("{} is not between {} and {}", text, least, most);
   };
   return CLI::Validator(check, "", "number");
 }
@@ -104,7 +107,7 @@ void Arguments::number(const std::string& names, int& value, const std::string& 
   impl_->app.add_option(names, value, doc)
       ->capture_default_str()
       ->type_name("N")
-      ->check(number_in(bounds.least, most));
+      ->check(number_in<int64_t>(static_cast<int64_t>(bounds.least), static_cast<int64_t>(most)));
 }
 
 void Arguments::number(const std::string& names, float& value, const std::string& doc,
@@ -112,13 +115,14 @@ void Arguments::number(const std::string& names, float& value, const std::string
   impl_->app.add_option(names, value, doc)
       ->capture_default_str()
       ->type_name("X")
-      ->check(number_in(bounds.least, bounds.most));
+      ->check(number_in<double>(bounds.least, bounds.most));
 }
 
 void Arguments::number(const std::string& names, std::optional<uint64_t>& value,
                        const std::string& doc) {
   auto set = [&value](uint64_t number) { value = number; };
   CLI::Option* option = impl_->app.add_option_function<uint64_t>(names, set, doc)->type_name("N");
+  option->check(number_in<uint64_t>(0, std::numeric_limits<uint64_t>::max()));
   if (value) option->default_str(std::to_string(*value));
 }
 

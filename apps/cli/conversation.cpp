@@ -8,14 +8,13 @@
 namespace tarn::cli {
 
 std::string AnswerStatistics::line() const {
-  std::string text = fmt::format("{} token{}, the first after {:.2f} s", info.generated_tokens,
-                                 info.generated_tokens == 1 ? "" : "s", first_token_seconds);
-  int computed = info.prompt_tokens - info.cached_tokens;
-  text += fmt::format(" · prompt {} tokens", computed);
-  if (info.cached_tokens > 0) text += fmt::format(" (+{} remembered)", info.cached_tokens);
+  std::string text =
+      fmt::format("{} token{}", info.generated_tokens, info.generated_tokens == 1 ? "" : "s");
+  if (info.generated_tokens > 1) text += fmt::format(" at {:.1f}/s", info.tokens_per_second());
+  text += fmt::format(" · first after {:.2f} s · prompt {}", first_token_seconds,
+                      info.prompt_tokens - info.cached_tokens);
+  if (info.cached_tokens > 0) text += fmt::format(" (+{} kept)", info.cached_tokens);
   text += fmt::format(" at {:.0f}/s", info.prompt_tokens_per_second());
-  if (info.generated_tokens > 1)
-    text += fmt::format(" · answer {:.1f}/s", info.tokens_per_second());
   if (uint64_t memory = anonymous_memory()) {
     text += " · " + bytes_text(static_cast<double>(memory));
   }

@@ -18,7 +18,7 @@ struct AnswerStatistics {
   int64_t context = 0;             // of the model; 0: not limited
   bool is_context_full = false;    // the answer ended because nothing more fits
 
-  // "24 tokens, the first after 0.21 s · prompt 210 tokens/s · answer 45.2 tokens/s · 180 MB".
+  // "24 tokens at 45.2/s · first after 0.21 s · prompt 12 (+98 kept) at 210/s · 180 MB".
   std::string line() const;
 };
 

@@ -21,6 +21,10 @@ void ModelOptions::add_to(Arguments& arguments) {
   arguments.number("--threads", threads, "threads to compute with; 0: all there are", {0, 1024});
 }
 
+std::filesystem::path ModelOptions::file() const {
+  return path.empty() ? lm::default_model_path() : std::filesystem::path(path);
+}
+
 void AnswerOptions::add_to(Arguments& a) {
   a.number("--temp,--temperature", temperature, "0: always the likeliest token", {0, 100});
   a.number("--top-p", top_p, "the fewest tokens that are together this likely", {0, 1});
@@ -52,8 +56,7 @@ lm::LanguageModel load_model(const ModelOptions& options) {
     // Read when the first computation starts the threads.
     setenv("TARN_NUM_THREADS", std::to_string(options.threads).c_str(), 1);
   }
-  std::filesystem::path path =
-      options.path.empty() ? lm::default_model_path() : std::filesystem::path(options.path);
+  std::filesystem::path path = options.file();
   InterruptScope interrupt;
   std::optional<Progress> progress;
   lm::LoadOptions load;

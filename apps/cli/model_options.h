@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "arguments.h"
@@ -14,6 +15,7 @@ struct ModelOptions {
   int threads = 0;     // 0: all there are
 
   void add_to(Arguments& arguments);
+  std::filesystem::path file() const;
 };
 
 // How answers are made. The same table serves the command line and /set.

@@ -64,8 +64,8 @@ int answer_once(Conversation& conversation, const std::string& prompt) {
 // A conversation by lines: from a person at a terminal, or each line of a pipe a message.
 class ChatLoop {
  public:
-  ChatLoop(LineEditor& editor, Conversation& conversation)
-      : editor_(editor), conversation_(conversation) {}
+  ChatLoop(LineEditor& editor, Conversation& conversation, std::string model_name)
+      : editor_(editor), conversation_(conversation), model_name_(std::move(model_name)) {}
 
   int run() {
     if (editor_.is_interactive()) {
@@ -87,10 +87,9 @@ class ChatLoop {
  private:
   void greet() {
     Terminal terminal(STDERR_FILENO);
-    const lm::LanguageModel& model = conversation_.model();
-    std::string line = safe_text(model.name);
-    if (int64_t context = model.model.shape().context)
-      line += fmt::format(" · context {}", context);
+    std::string line = safe_text(model_name_);
+    int64_t context = conversation_.model().model.shape().context;
+    if (context > 0) line += fmt::format(" · context {}", context);
     line += " · /help lists commands, Ctrl-D leaves";
     say(terminal.styled(Style::dim, cut_to_width(line, terminal.columns() - 1)) + "\n");
   }
@@ -132,6 +131,7 @@ class ChatLoop {
 
   LineEditor& editor_;
   Conversation& conversation_;
+  std::string model_name_;
   AnswerStatistics last_{};
   bool has_last_ = false;
   bool has_quit_ = false;
@@ -165,7 +165,8 @@ int chat(const Words& words) {
   if (!is_once) editor.emplace(LineEditorOptions{history_file(), complete_command});
   Conversation conversation(load_model(model), options);
   conversation.set_system(system);
-  return is_once ? answer_once(conversation, prompt) : ChatLoop(*editor, conversation).run();
+  if (is_once) return answer_once(conversation, prompt);
+  return ChatLoop(*editor, conversation, model.file().stem().string()).run();
 }
 
 }  // namespace tarn::cli

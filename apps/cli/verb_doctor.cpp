@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
 #include "model_options.h"
 #include "tarn/info.h"
@@ -53,12 +54,14 @@ void report_processor(const MachineInfo& machine, Report& report) {
       fmt::format("{} (of {})", machine.isa, fmt::join(machine.isas, ", ")),
       is_plain ? "Without AVX2 the plainest kernels run: right, but several times slower." : "");
   std::string usable;
-  for (const CpuFeatureInfo& f : machine.features)
-    if (f.usable) usable += (usable.empty() ? "" : ", ") + f.name;
+  std::map<std::string, std::string> missing;  // why, and what for that reason
+  for (const CpuFeatureInfo& f : machine.features) {
+    std::string& list = f.usable ? usable : missing[f.why_not];
+    list += (list.empty() ? "" : ", ") + f.name;
+  }
   report.add(Finding::good, "features", usable.empty() ? "none beyond the baseline" : usable);
-  for (const CpuFeatureInfo& f : machine.features)
-    if (!f.usable && !f.why_not.empty())
-      report.add(Finding::notable, "", fmt::format("{}: {}", f.name, f.why_not));
+  for (const auto& one : missing)
+    report.add(Finding::notable, "", fmt::format("not {}: {}", one.second, one.first));
 }
 
 void report_threads(const MachineInfo& machine, Report& report) {

@@ -1,5 +1,6 @@
 #include "cpu/elementwise.h"
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 #include <vector>
@@ -149,7 +150,7 @@ class Compiler {
     bool same = block == nullptr;
     if (same && !(last && !narrow)) {
       at_.push_back(in[0]);
-      keep_alive(f.in[0], i);
+      keep_alive(f.in[0]);
       if (narrow) narrowed(in[0], f.to);
       return;
     }
@@ -157,7 +158,9 @@ class Compiler {
     // The result register is taken before the operands' are freed: blocks may not overlap partly.
     int out = last && !narrow ? -1 : take();
     push(block, f.arity, in, out);
-    for (int k = 0; k < f.arity; ++k) release(f.in[k], i);
+    // An operand may come twice; its register is freed once.
+    for (int k = 0; k < f.arity; ++k)
+      if (std::find(f.in, f.in + k, f.in[k]) == f.in + k) release(f.in[k], i);
     at_.push_back({false, out});
     if (narrow) narrowed({false, out}, f.to);
   }
@@ -170,7 +173,7 @@ class Compiler {
     if (last_use_[i] == user && !at_[i].direct && owns(operand)) free_.push_back(at_[i].index);
   }
   // An op that changes nothing names its operand's register; that stays until the name is unused.
-  void keep_alive(int operand, int) {
+  void keep_alive(int operand) {
     if (operand >= 0) shared_.push_back(operand);
     shared_.push_back(static_cast<int>(at_.size()) - 1);
   }

@@ -1,7 +1,7 @@
 // Packed codes of 2 to 8 bits to bytes, and how the activations that meet them are laid out.
 #pragma once
 
-#include "cpu/heavy_vec.h"
+#include "cpu/heavy_store.h"
 
 namespace tarn::cpu::TARN_LEVEL {
 namespace {

@@ -5,7 +5,7 @@
 // that a sum of 2^25 ones is exact and no lane's error grows with the row.
 
 #include "cpu/heavy_levels.h"
-#include "cpu/heavy_vec.h"
+#include "cpu/heavy_store.h"
 
 namespace tarn::cpu::TARN_LEVEL {
 namespace {

@@ -6,6 +6,7 @@
 // independent sums: 14 x 32 floats on AVX-512, 6 x 16 on AVX2, 4 x 8 on 128 bits.
 #pragma once
 
+#include "cpu/heavy_store.h"
 #include "cpu/heavy_transpose.h"
 
 namespace tarn::cpu::TARN_LEVEL {
@@ -173,7 +174,8 @@ void multiply_strips(const T* a, int64_t rows, const T* b, int64_t cols, int64_t
 
 // Blocks: a strip of B (kDepth deep) stays in L1 or near it, a block of A in L2, a block of B in
 // L3.
-constexpr int64_t kDepth = 320;  // a multiple of 32, the columns that quantised rows decode at once
+// kDepth is a multiple of 32, the columns that quantised rows decode at once.
+constexpr int64_t kDepth = 320;
 template <class T>
 constexpr int64_t kBlockRows = 18 * kTileRows<T>;
 template <class T>

@@ -31,7 +31,9 @@ void penalise(std::span<float> logits, std::span<const int32_t> recent, const Sa
 // The candidates that the filters leave, likeliest first. Probabilities are those at temperature 1.
 std::vector<Candidate> filtered(std::span<const float> logits, const SampleOptions& o) {
   std::vector<Candidate> all(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) all[i] = {static_cast<int32_t>(i), logits[i]};
+  // What is not a number cannot be sorted: it is the least likely.
+  for (size_t i = 0; i < logits.size(); ++i)
+    all[i] = {static_cast<int32_t>(i), std::isnan(logits[i]) ? -INFINITY : logits[i]};
   auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   };
@@ -67,8 +69,12 @@ void check(const SampleOptions& o) {
   require(o.top_p > 0 && o.top_p <= 1, "[sample] top_p is {}; it must be in (0, 1].", o.top_p);
   require(o.min_p >= 0 && o.min_p <= 1, "[sample] min_p is {}; it must be in [0, 1].", o.min_p);
   require(o.top_k >= 0, "[sample] top_k is {}; it must be 0 or more.", o.top_k);
-  require(o.repetition_penalty > 0, "[sample] repetition_penalty is {}; it must be above 0.",
-          o.repetition_penalty);
+  require(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty),
+          "[sample] repetition_penalty is {}; it must be above 0.", o.repetition_penalty);
+  require(std::isfinite(o.presence_penalty),
+          "[sample] presence_penalty is {}; it must be a number.", o.presence_penalty);
+  require(std::isfinite(o.frequency_penalty),
+          "[sample] frequency_penalty is {}; it must be a number.", o.frequency_penalty);
   require(o.penalty_context >= 0, "[sample] penalty_context is {}; it must be 0 or more.",
           o.penalty_context);
 }

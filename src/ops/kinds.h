@@ -27,6 +27,8 @@ Dtype domain(const char* op, Types types, Dtype t);
 array sum_to(const array& g, const Shape& shape);
 // (B, s...) seen as (B, 1, ..., s...) with `rank` axes after the batch.
 array align_batch(const array& x, size_t rank);
+// The value under another name; `stop` cuts derivatives.
+array alias(const array& a, bool stop = false);
 int normalize_axis(const char* op, int axis, size_t ndim);
 // Sorted, unique, non-negative. Throws ShapeError.
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim);

@@ -165,7 +165,6 @@ struct ArgSort {
 array slice_of(const array& a, Shape start, Shape size, Shape step, StreamOrDevice s = {});
 array update_slice(const array& src, const array& update, Update mode, Shape start, Shape step,
                    StreamOrDevice s = {});
-array alias(const array& a, bool stop = false);
 
 using MovementOps = List<Alias, Reshape, Transpose, BroadcastTo, Slice, SliceUpdate, AsStrided,
                          ViewAs, Concatenate, Gather, Scatter, GatherAxis, ScatterAxis, ArgSort>;

@@ -4,7 +4,6 @@
 
 #include "base/require.h"
 #include "ops/kinds.h"
-#include "ops/movement.h"
 
 namespace tarn {
 namespace {

@@ -5,7 +5,6 @@
 
 #include "base/require.h"
 #include "ops/kinds.h"
-#include "ops/movement.h"
 #include "tarn/transforms.h"
 #include "transforms/derive.h"
 

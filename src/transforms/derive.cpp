@@ -2,7 +2,6 @@
 
 #include "base/require.h"
 #include "ops/kinds.h"
-#include "ops/movement.h"
 
 namespace tarn {
 namespace {

@@ -126,7 +126,7 @@ def run(command, lines):
 
 def compare(name, tarn, model, reference, lines, least_whole=0.95):
     texts = [line.decode("utf-8", "replace") for line in lines]
-    command = [tarn, "tokenize", "--model", model, "--json", "--lines"]
+    command = [tarn, "tokenize", "--model", model, "--json", "--lines", "--special"]
     mine = run(command, lines)
     wrong = 0
     for line, text, ids, encoding in zip(lines, texts, mine, reference.encode_batch(texts)):

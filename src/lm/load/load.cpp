@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/printable.h"
 #include "base/require.h"
 #include "lm/models/architecture.h"
 
@@ -14,12 +15,14 @@ std::string shape_text(const Shape& s) { return fmt::format("({})", fmt::join(s,
 // What is wrong with a set of weights, to be said in one error.
 class Complaints {
  public:
-  void add(std::string text) {
-    if (++count_ <= most) text_ += "\n  " + std::move(text);
+  void add(const std::string& text) {
+    if (++count_ <= most) text_ += " " + text;
   }
   void raise(const std::string& file) const {
-    require<FileError>(count_ == 0, "[load] {}: {} of the weights do not fit the model:{}{}", file,
-                       count_, text_, count_ > most ? "\n  ..." : "");
+    if (count_ == 0) return;
+    std::string rest = count_ > most ? fmt::format(" And {} more.", count_ - most) : "";
+    fail<FileError>("[load] {}: {} of the weights {} not fit the model:{}{}", file, count_,
+                    count_ == 1 ? "does" : "do", text_, rest);
   }
 
  private:
@@ -28,22 +31,54 @@ class Complaints {
   std::string text_{};
 };
 
-void check_matrix(const std::string& path, const nn::Matrix& m, Complaints& complaints) {
+bool is_one_of(int value, std::initializer_list<int> known) {
+  return std::find(known.begin(), known.end(), value) != known.end();
+}
+
+void check_dense(const std::string& path, const array& a, const Shape& want, Complaints& to) {
+  if (a.shape() != want)
+    to.add(fmt::format("{} has shape {}, the model needs {}.", path, shape_text(a.shape()),
+                       shape_text(want)));
+  else if (!issubdtype(a.dtype(), floating))
+    to.add(fmt::format("{} is of {}, the model needs floating-point numbers.", path,
+                       name_of(a.dtype())));
+}
+
+void check_matrix(const std::string& path, const nn::Matrix& m, Complaints& to) {
   Shape want{m.rows, m.columns};
-  if (!m.quantised()) {
-    if (m.weight.shape() != want)
-      complaints.add(fmt::format("{}.weight has shape {}, the model needs {}.", path,
-                                 shape_text(m.weight.shape()), shape_text(want)));
-    return;
-  }
+  if (!m.quantised()) return check_dense(path + ".weight", m.weight, want, to);
+  if (!is_one_of(m.bits, {2, 3, 4, 5, 6, 8}) || !is_one_of(m.group_size, {32, 64, 128}) ||
+      m.columns % m.group_size != 0)
+    return to.add(
+        fmt::format("{}.weight has {} columns in {} bits and groups of {}; 2, 3, 4, 5, 6 "
+                    "or 8 bits and whole groups of 32, 64 or 128 are needed.",
+                    path, m.columns, m.bits, m.group_size));
   Shape codes{m.rows, m.columns * m.bits / 32}, groups{m.rows, m.columns / m.group_size};
   bool fits = m.weight.dtype() == uint32 && m.weight.shape() == codes &&
-              m.scales->shape() == groups && m.biases && m.biases->shape() == groups;
+              m.scales->shape() == groups && m.biases && m.biases->shape() == groups &&
+              issubdtype(m.scales->dtype(), floating) && issubdtype(m.biases->dtype(), floating);
   if (!fits)
-    complaints.add(fmt::format(
-        "{}.weight has shape {} and scales {}; {} in {} bits and groups of {} need {} and {}.", path,
-        shape_text(m.weight.shape()), shape_text(m.scales->shape()), shape_text(want), m.bits,
+    to.add(fmt::format(
+        "{}.weight has shape {} and scales {}; {} in {} bits and groups of {} need {} and {}.",
+        path, shape_text(m.weight.shape()), shape_text(m.scales->shape()), shape_text(want), m.bits,
         m.group_size, shape_text(codes), shape_text(groups)));
+}
+
+// Matrices by the sizes that the config gives them, their biases, and norms over the hidden size.
+void check_shapes(Model& model, Complaints& to) {
+  std::unordered_map<std::string, int64_t> rows;
+  model.matrices([&](const std::string& path, nn::Matrix& m) {
+    rows[path] = m.rows;
+    check_matrix(path, m, to);
+  });
+  model.parameters([&](const std::string& name, array& a) {
+    auto dot = name.rfind('.');
+    auto matrix = rows.find(name.substr(0, dot));
+    if (matrix == rows.end())
+      check_dense(name, a, {model.shape().hidden_size}, to);
+    else if (name.substr(dot) == ".bias")
+      check_dense(name, a, {matrix->second}, to);
+  });
 }
 
 }  // namespace
@@ -57,7 +92,7 @@ Model make_model(const Json& config, const std::string& file) {
     known += (known.empty() ? "" : ", ") + std::string(a.model_type);
   }
   fail<FileError>("[load] {}: model_type \"{}\" is not one this build knows: {}.", file,
-                  it->get<std::string>(), known);
+                  printable(it->get<std::string>()), known);
 }
 
 void fill_parameters(Model& model, Weights weights,
@@ -78,14 +113,14 @@ void fill_parameters(Model& model, Weights weights,
     }
     parameter = std::move(it->second);
     weights.erase(it);
-    if (parameter.size() == 0) complaints.add(path + " is empty.");
   });
   std::vector<std::string> rest;
   for (const auto& [name, a] : weights) rest.push_back(name);
   std::sort(rest.begin(), rest.end());
-  for (const auto& name : rest) complaints.add(name + " belongs to nothing in the model.");
+  for (const auto& name : rest)
+    complaints.add(printable(name) + " belongs to nothing in the model.");
   complaints.raise(file);
-  model.matrices([&](const std::string& path, nn::Matrix& m) { check_matrix(path, m, complaints); });
+  check_shapes(model, complaints);
   complaints.raise(file);
 }
 

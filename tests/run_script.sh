@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a differential test with the oracle's Python: oracle.sh PYTHON SCRIPT [argument...]
+# Runs a test that is a script: run_script.sh PYTHON SCRIPT [argument...]
 # An argument @MODEL@ becomes $TARN_TEST_MODEL. What is missing skips the test (77), or, where the
 # environment says CI=true, fails it.
 python=$1 script=$2

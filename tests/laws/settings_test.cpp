@@ -1,0 +1,119 @@
+// What an op computes does not depend on how the graph is run: fused or not, in shared memory or
+// not, compiled or not, on whatever instruction set.
+#include "cpu/isa.h"
+#include "laws/compare.h"
+#include "runtime/eval.h"
+#include "runtime/lower.h"
+
+namespace tarn::laws {
+namespace {
+
+// The op between elementwise ones, with values that live on: something to fuse and to reuse.
+array surrounded(const Op& op, const Params& params, const Arrays& in) {
+  Arrays prepared = in;
+  for (auto& x : prepared)
+    if (is_float(x.dtype())) x = negative(negative(x) * constant(x, 1));
+  array y = call(op, params, prepared);
+  if (!is_float(y.dtype())) return y;
+  array z = y * constant(y, 2), u = z - y;
+  return where(u == u, u + constant(u, 1), u) * constant(u, 0.5) + z;
+}
+array fresh(const Op& op, const Sample& s) {
+  clear_plan_cache();
+  array y = surrounded(op, s.params, s.in);
+  y.eval();
+  return y;
+}
+
+class Options {
+ public:
+  Options() : before_(lower_options()) {}
+  ~Options() {
+    lower_options() = before_;
+    clear_plan_cache();
+  }
+
+ private:
+  LowerOptions before_;
+};
+
+// Fusing keeps narrow floats in float32 between ops, and so may differ by a rounding.
+TEST(Settings, FusedIsUnfused) {
+  Options restore;
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    SCOPED_TRACE(name(op, t, s));
+    lower_options() = {true, true};
+    array fused = fresh(op, s);
+    lower_options() = {false, true};
+    array unfused = fresh(op, s);
+    EXPECT_TRUE(close(fused, unfused, 4 * tolerance(op, t)));
+  });
+}
+TEST(Settings, PlannedMemoryIsNaiveMemory) {
+  Options restore;
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    SCOPED_TRACE(name(op, t, s));
+    for (bool fuse : {true, false}) {
+      lower_options() = {fuse, true};
+      array planned = fresh(op, s);
+      lower_options() = {fuse, false};
+      array naive = fresh(op, s);
+      EXPECT_TRUE(close(planned, naive, 0));
+    }
+  });
+}
+
+class IsaScope {
+ public:
+  IsaScope() : before_(cpu::best_isa()) {}
+  ~IsaScope() {
+    cpu::set_isa(before_);
+    clear_plan_cache();
+  }
+
+ private:
+  cpu::Isa before_;
+};
+TEST(Settings, EveryInstructionSetIsBaseline) {
+  IsaScope restore;
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    cpu::set_isa(cpu::Isa::baseline);
+    array want = fresh(op, s);
+    for (cpu::Isa isa : cpu::available_isas()) {
+      if (isa == cpu::Isa::baseline) continue;
+      SCOPED_TRACE(name(op, t, s) + " on " + cpu::name(isa));
+      cpu::set_isa(isa);
+      EXPECT_TRUE(close(fresh(op, s), want, 4 * tolerance(op, t)));
+    }
+  });
+}
+
+// The same values in another order.
+array varied(const array& x, int by) { return x.size() < 2 ? x : roll(x, by); }
+
+TEST(Settings, CompiledIsEager) {
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    if (s.in.empty()) return;
+    SCOPED_TRACE(name(op, t, s));
+    ArraysFunction f = [&](const Arrays& in) { return Arrays{surrounded(op, s.params, in)}; };
+    auto compiled = compile(f);
+    for (int by : {0, 1}) {  // the second call replays what the first recorded
+      Arrays in;
+      for (const auto& x : s.in) in.push_back(varied(x, by));
+      EXPECT_TRUE(close(compiled(in)[0], f(in)[0], tolerance(op, t)));
+    }
+  });
+}
+
+// Two results of one evaluation, one of which the other needs.
+TEST(Settings, ResultsOfOneEvaluationAreThoseOfTwo) {
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    SCOPED_TRACE(name(op, t, s));
+    array y = call(op, s.params, s.in), z = equal(y, y);
+    eval(y, z);
+    EXPECT_TRUE(close(y, call(op, s.params, s.in), 0));
+  });
+}
+
+}  // namespace
+}  // namespace tarn::laws

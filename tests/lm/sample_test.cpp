@@ -1,0 +1,199 @@
+#include "tarn/lm/sample.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tarn/error.h"
+
+namespace tarn_test {
+namespace {
+
+using tarn::lm::SampleOptions;
+using tarn::lm::Sampler;
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+using Logits = std::vector<float>;
+
+// Probabilities at temperature 1: 0.5, 0.25, 0.125, 0.0625, 0.0625.
+const Logits halves{std::log(8.0f), std::log(4.0f), std::log(2.0f), 0.0f, 0.0f};
+
+std::vector<int32_t> draws(const SampleOptions& options, const Logits& logits, int count) {
+  Sampler sampler(options);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < count; ++i) {
+    Logits copy = logits;
+    ids.push_back(sampler.pick(copy, {}));
+  }
+  return ids;
+}
+
+std::set<int32_t> kinds(const SampleOptions& options, const Logits& logits = halves) {
+  auto ids = draws(options, logits, 2000);
+  return {ids.begin(), ids.end()};
+}
+
+TEST(Sample, GreedyTakesTheLikeliestAndTheFirstOfEqualOnes) {
+  EXPECT_THAT(draws({}, halves, 3), ElementsAre(0, 0, 0));
+  EXPECT_THAT(draws({}, {1, 3, 2, 3}, 1), ElementsAre(1));
+  EXPECT_THAT(draws({}, {-5}, 1), ElementsAre(0));
+}
+
+TEST(Sample, DrawsFollowTheProbabilities) {
+  constexpr int count = 40'000;
+  auto ids = draws({.temperature = 1, .seed = 5}, halves, count);
+  for (auto [id, p] : {std::pair{0, 0.5}, {1, 0.25}, {2, 0.125}, {3, 0.0625}, {4, 0.0625}}) {
+    auto seen = static_cast<double>(std::count(ids.begin(), ids.end(), id));
+    EXPECT_NEAR(seen / count, p, 5 * std::sqrt(p * (1 - p) / count)) << id;
+  }
+}
+
+TEST(Sample, TemperatureSharpensAndFlattens) {
+  auto share_of_first = [](float temperature) {
+    auto ids = draws({.temperature = temperature, .seed = 6}, halves, 20'000);
+    return static_cast<double>(std::count(ids.begin(), ids.end(), 0)) / 20'000;
+  };
+  // Probabilities to the power 1 / temperature, normalised.
+  EXPECT_NEAR(share_of_first(0.5f), 64.0 / (64 + 16 + 4 + 1 + 1), 0.02);
+  EXPECT_NEAR(share_of_first(1000), 0.2, 0.02);
+  EXPECT_NEAR(share_of_first(0.01f), 1, 1e-9);
+}
+
+TEST(Sample, TopKKeepsTheLikeliest) {
+  EXPECT_THAT(kinds({.temperature = 1, .top_k = 1, .seed = 1}), UnorderedElementsAre(0));
+  EXPECT_THAT(kinds({.temperature = 1, .top_k = 3, .seed = 1}), UnorderedElementsAre(0, 1, 2));
+  EXPECT_THAT(kinds({.temperature = 1, .top_k = 4, .seed = 1}), UnorderedElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(kinds({.temperature = 1, .top_k = 99, .seed = 1}).size(), 5u);
+}
+
+TEST(Sample, TopPKeepsTheFewestThatReachIt) {
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.1f, .seed = 1}), UnorderedElementsAre(0));
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.49f, .seed = 1}), UnorderedElementsAre(0));
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.6f, .seed = 1}), UnorderedElementsAre(0, 1));
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.8f, .seed = 1}), UnorderedElementsAre(0, 1, 2));
+  EXPECT_EQ(kinds({.temperature = 1, .top_p = 1, .seed = 1}).size(), 5u);
+  // Measured at temperature 1, whatever the draw is made at.
+  EXPECT_THAT(kinds({.temperature = 100, .top_p = 0.6f, .seed = 1}), UnorderedElementsAre(0, 1));
+}
+
+TEST(Sample, MinPKeepsWhatIsLikelyBesideTheLikeliest) {
+  EXPECT_THAT(kinds({.temperature = 1, .min_p = 0.9f, .seed = 1}), UnorderedElementsAre(0));
+  EXPECT_THAT(kinds({.temperature = 1, .min_p = 0.4f, .seed = 1}), UnorderedElementsAre(0, 1));
+  EXPECT_THAT(kinds({.temperature = 1, .min_p = 0.2f, .seed = 1}), UnorderedElementsAre(0, 1, 2));
+  EXPECT_EQ(kinds({.temperature = 1, .min_p = 0.1f, .seed = 1}).size(), 5u);
+}
+
+TEST(Sample, FiltersWorkTogether) {
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.95f, .min_p = 0.2f, .top_k = 2, .seed = 1}),
+              UnorderedElementsAre(0, 1));
+}
+
+TEST(Sample, PenaltiesOfTokensSeenLately) {
+  auto after = [](SampleOptions options, Logits logits, std::vector<int32_t> recent) {
+    Sampler(options).pick(logits, recent);
+    return logits;
+  };
+  // Repetition: positive logits are divided, negative ones multiplied, once for each token.
+  EXPECT_THAT(after({.repetition_penalty = 2}, {4, -4, 4, 0}, {0, 1, 0}), ElementsAre(2, -8, 4, 0));
+  EXPECT_THAT(after({.presence_penalty = 0.5f}, {4, -4, 4}, {0, 1, 0}),
+              ElementsAre(3.5f, -4.5f, 4));
+  EXPECT_THAT(after({.frequency_penalty = 0.5f}, {4, -4, 4}, {0, 1, 0}), ElementsAre(3, -4.5f, 4));
+  EXPECT_THAT(after({.repetition_penalty = 2, .presence_penalty = 1, .frequency_penalty = 1},
+                    {4, 4}, {1, 1}),
+              ElementsAre(4, -1));
+  // Only the last `penalty_context` tokens count; ids outside the vocabulary do not matter.
+  EXPECT_THAT(after({.repetition_penalty = 2, .penalty_context = 1}, {4, 4}, {0, 1}),
+              ElementsAre(4, 2));
+  EXPECT_THAT(after({.repetition_penalty = 2, .penalty_context = 0}, {4, 4}, {0, 1}),
+              ElementsAre(4, 4));
+  EXPECT_THAT(after({.repetition_penalty = 2}, {4, 4}, {7, -1}), ElementsAre(4, 4));
+  Logits logits{4, 3};
+  std::vector<int32_t> recent{0};
+  EXPECT_EQ(Sampler({.repetition_penalty = 2}).pick(logits, recent), 1);
+}
+
+TEST(Sample, SeedDecidesTheDraws) {
+  SampleOptions options{.temperature = 1, .seed = 42};
+  auto first = draws(options, halves, 64);
+  EXPECT_EQ(draws(options, halves, 64), first);
+  options.seed = 43;
+  EXPECT_NE(draws(options, halves, 64), first);
+  options.seed.reset();
+  EXPECT_NE(draws(options, halves, 64), draws(options, halves, 64));
+}
+
+TEST(Sample, LargeAndInfiniteLogits) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(kinds({.temperature = 1, .seed = 1}, {3e38f, -3e38f, 0}), UnorderedElementsAre(0));
+  EXPECT_THAT(kinds({.temperature = 1, .top_p = 0.9f, .min_p = 0.1f, .seed = 1},
+                    {-infinity, 1, 1, -infinity}),
+              UnorderedElementsAre(1, 2));
+}
+
+// Whatever the logits are, an id of the vocabulary comes back.
+TEST(Sample, NotNumbersStillGiveAnId) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (const Logits& logits : {Logits{nan, nan, nan}, Logits{1, nan, 2}, Logits{nan, 1, 2},
+                               Logits(3, -infinity), Logits(3, infinity)})
+    for (SampleOptions options :
+         {SampleOptions{}, SampleOptions{.temperature = 1, .seed = 1},
+          SampleOptions{.temperature = 1, .top_p = 0.5f, .min_p = 0.5f, .top_k = 2, .seed = 1}}) {
+      Logits copy = logits;
+      int32_t id = Sampler(options).pick(copy, {});
+      EXPECT_GE(id, 0);
+      EXPECT_LT(id, 3);
+    }
+}
+
+TEST(Sample, LogProbability) {
+  EXPECT_NEAR(tarn::lm::log_probability(halves, 0), std::log(0.5), 1e-6);
+  EXPECT_NEAR(tarn::lm::log_probability(halves, 4), std::log(0.0625), 1e-6);
+  EXPECT_NEAR(tarn::lm::log_probability(Logits{1000, 0}, 1), -1000, 1e-6);
+}
+
+std::string error_of(const SampleOptions& options) {
+  try {
+    Sampler sampler(options);
+  } catch (const tarn::ValueError& error) {
+    return error.message();
+  }
+  return "no error";
+}
+
+TEST(Sample, NumbersOutsideTheirRange) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(error_of({.temperature = -1}), "[sample] temperature is -1; it must be 0 or more.");
+  EXPECT_EQ(error_of({.temperature = nan}), "[sample] temperature is nan; it must be 0 or more.");
+  EXPECT_EQ(error_of({.temperature = infinity}),
+            "[sample] temperature is inf; it must be 0 or more.");
+  EXPECT_EQ(error_of({.top_p = 0}), "[sample] top_p is 0; it must be in (0, 1].");
+  EXPECT_EQ(error_of({.top_p = 1.5f}), "[sample] top_p is 1.5; it must be in (0, 1].");
+  EXPECT_EQ(error_of({.min_p = -0.5f}), "[sample] min_p is -0.5; it must be in [0, 1].");
+  EXPECT_EQ(error_of({.min_p = 2}), "[sample] min_p is 2; it must be in [0, 1].");
+  EXPECT_EQ(error_of({.top_k = -1}), "[sample] top_k is -1; it must be 0 or more.");
+  EXPECT_EQ(error_of({.repetition_penalty = 0}),
+            "[sample] repetition_penalty is 0; it must be above 0.");
+  EXPECT_EQ(error_of({.repetition_penalty = infinity}),
+            "[sample] repetition_penalty is inf; it must be above 0.");
+  EXPECT_EQ(error_of({.presence_penalty = nan}),
+            "[sample] presence_penalty is nan; it must be a number.");
+  EXPECT_EQ(error_of({.frequency_penalty = infinity}),
+            "[sample] frequency_penalty is inf; it must be a number.");
+  EXPECT_EQ(error_of({.penalty_context = -1}),
+            "[sample] penalty_context is -1; it must be 0 or more.");
+  EXPECT_EQ(error_of({}), "no error");
+  Sampler sampler({});
+  Logits none;
+  EXPECT_THROW(sampler.pick(none, {}), tarn::ValueError);
+}
+
+}  // namespace
+}  // namespace tarn_test
