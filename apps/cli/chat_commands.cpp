@@ -48,42 +48,61 @@ CommandResult system(Context c, const std::string& rest) {
   return {rest == "off" ? "The system text is gone." : "The system text is set."};
 }
 
-CommandResult show_settings(const AnswerOptions& now) {
-  AnswerOptions options = now;
+// Names and values of all settings.
+std::vector<std::pair<std::string, std::string>> settings(AnswerOptions options) {
   Arguments table("/set", "");
   options.add_to(table);
+  auto all = table.defaults();
+  for (auto& setting : all)
+    if (setting.second.empty()) setting.second = "not set";
+  return all;
+}
+
+CommandResult show_settings(const AnswerOptions& now) {
   std::string text;
-  for (const auto& setting : table.defaults()) {
-    const std::string& value = setting.second;
-    text += fmt::format("  {:<20} {}\n", setting.first, value.empty() ? "-" : value);
-  }
+  for (const auto& setting : settings(now))
+    text += fmt::format("  {:<20} {}\n", setting.first, setting.second);
   return {text + "/set NAME VALUE changes one."};
 }
 
+// The options with one changed. Throws what says that the name or the value is wrong.
+AnswerOptions changed(AnswerOptions options, const std::string& name, const std::string& value) {
+  if (name == "seed" && (value == "off" || value == "-")) {
+    options.seed.reset();
+    return options;
+  }
+  Arguments table("/set", "");
+  options.add_to(table);
+  table.parse({"--" + name, value});
+  options.to_generate();
+  return options;
+}
+
 CommandResult set(Context c, const std::string& rest) {
-  if (rest.empty()) return show_settings(c.conversation.options());
+  const AnswerOptions& now = c.conversation.options();
+  if (rest.empty()) return show_settings(now);
   size_t gap = rest.find_first_of(" \t=");
   std::string name = rest.substr(0, gap);
   std::string value = gap == std::string::npos ? "" : trimmed(rest.substr(gap + 1));
-  if (value.empty()) return complaint("/set " + name + " needs a value. /set shows what there is.");
-  AnswerOptions options = c.conversation.options();
-  Arguments table("/set", "");
-  options.add_to(table);
   std::vector<std::string> known;
-  for (const auto& setting : table.defaults()) known.push_back(setting.first);
+  for (const auto& setting : settings(now)) {
+    known.push_back(setting.first);
+    if (setting.first == name && value.empty()) {
+      return {fmt::format("{} is {}.", name, setting.second)};
+    }
+  }
   if (std::find(known.begin(), known.end(), name) == known.end()) {
     std::string near = nearest_name(name, known);
     return complaint(fmt::format(
         "`{}` is not a setting.{}", name,
         near.empty() ? " /set shows what there is." : fmt::format(" Did you mean {}?", near)));
   }
-  if (name == "seed" && (value == "off" || value == "-")) {
-    options.seed.reset();
-  } else {
-    table.parse({"--" + name, value});
+  try {
+    c.conversation.set_options(changed(now, name, value));
+  } catch (const UsageError& e) {
+    return complaint(std::string(e.what()).substr(2));  // "temp: …" of "--temp: …"
   }
-  c.conversation.set_options(options);
-  return {name + " is " + value + "."};
+  return {fmt::format("{} is {}.", name, value)};
 }
 
 CommandResult stats(Context c, const std::string&) {
@@ -157,10 +176,7 @@ std::vector<std::string> complete_command(std::string_view start) {
   }
   constexpr std::string_view set_start = "/set ";
   if (start.starts_with(set_start)) {
-    AnswerOptions options;
-    Arguments table("/set", "");
-    options.add_to(table);
-    for (const auto& setting : table.defaults()) {
+    for (const auto& setting : settings({})) {
       std::string text = std::string(set_start) + setting.first + " ";
       if (text.starts_with(start)) found.push_back(text);
     }

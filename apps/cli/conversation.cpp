@@ -4,6 +4,7 @@
 
 #include "base/require.h"
 #include "terminal.h"
+#include "word_wrap.h"
 
 namespace tarn::cli {
 
@@ -21,20 +22,29 @@ std::string AnswerStatistics::line() const {
   return text;
 }
 
-struct AnswerOutput::Safe {
-  SafeText text{};
+struct AnswerOutput::Screen {
+  Terminal terminal{STDOUT_FILENO};
+  SafeText safe{};
+  WordWrap wrap{};
+
+  std::string shown(std::string_view piece) {
+    std::string text = safe.feed(piece);
+    return terminal.has_controls() ? wrap.feed(text, terminal.columns()) : text;
+  }
 };
 
-AnswerOutput::AnswerOutput()
-    : is_terminal_(Terminal(STDOUT_FILENO).is_terminal()), safe_(std::make_shared<Safe>()) {}
+AnswerOutput::AnswerOutput() : screen_(std::make_unique<Screen>()) {
+  if (!screen_->terminal.is_terminal()) screen_.reset();
+}
+AnswerOutput::~AnswerOutput() = default;
 
 void AnswerOutput::write(std::string_view piece) {
-  write_all(STDOUT_FILENO, is_terminal_ ? safe_->text.feed(piece) : std::string(piece),
-            "standard output");
+  write_all(STDOUT_FILENO, screen_ ? screen_->shown(piece) : std::string(piece), "standard output");
 }
 
 void AnswerOutput::finish() {
-  write_all(STDOUT_FILENO, safe_->text.finish() + "\n", "standard output");
+  std::string rest = screen_ ? screen_->safe.finish() : "";
+  write_all(STDOUT_FILENO, rest + "\n", "standard output");
 }
 
 Conversation::Conversation(lm::LanguageModel model, AnswerOptions options)

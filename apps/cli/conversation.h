@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,18 +24,21 @@ struct AnswerStatistics {
   std::string line() const;
 };
 
-// Writes an answer: made safe on a terminal, as it is elsewhere.
+// Writes an answer: on a terminal safe and broken between words, elsewhere as it is.
 class AnswerOutput {
  public:
   AnswerOutput();
+  ~AnswerOutput();
+  AnswerOutput(const AnswerOutput&) = delete;
+  AnswerOutput& operator=(const AnswerOutput&) = delete;
+
   void write(std::string_view piece);
   // What was held back, and the end of the line.
   void finish();
 
  private:
-  bool is_terminal_;
-  struct Safe;
-  std::shared_ptr<Safe> safe_;
+  struct Screen;
+  std::unique_ptr<Screen> screen_;  // none when standard output is not a terminal
 };
 
 class Conversation {

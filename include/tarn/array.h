@@ -108,9 +108,12 @@ class array {
  private:
   template <class T>
   static array from_number(T value, Dtype dtype) {
-    if constexpr (std::is_same_v<T, complex64_t>) return number(value, dtype);
-    else if constexpr (std::is_integral_v<T>) return number(static_cast<int64_t>(value), dtype);
-    else return number(static_cast<double>(value), dtype);
+    if constexpr (std::is_same_v<T, complex64_t>)
+      return number(value, dtype);
+    else if constexpr (std::is_integral_v<T>)
+      return number(static_cast<int64_t>(value), dtype);
+    else
+      return number(static_cast<double>(value), dtype);
   }
   static array number(double value, Dtype dtype);
   static array number(int64_t value, Dtype dtype);
@@ -118,8 +121,10 @@ class array {
   template <class It>
   static constexpr Dtype native_dtype() {
     using T = typename std::iterator_traits<It>::value_type;
-    if constexpr (std::is_same_v<T, double>) return float64;
-    else return dtype_of_literal<T>();
+    if constexpr (std::is_same_v<T, double>)
+      return float64;
+    else
+      return dtype_of_literal<T>();
   }
   template <class T>
   static const T* checked_begin(std::initializer_list<T> values, const Shape& shape) {
@@ -158,8 +163,10 @@ struct array::ArrayIterator {
 template <class T>
 T array::item() const {
   T value{};
-  if constexpr (std::is_same_v<T, double>) item_bytes(&value, float64);
-  else item_bytes(&value, dtype_of_literal<T>());
+  if constexpr (std::is_same_v<T, double>)
+    item_bytes(&value, float64);
+  else
+    item_bytes(&value, dtype_of_literal<T>());
   return value;
 }
 
@@ -169,15 +176,15 @@ std::ostream& operator<<(std::ostream& out, const array& a);
 // Computes all of them together, so that shared work is done once.
 void eval(std::vector<array> outputs);
 template <class... Arrays>
-  requires(sizeof...(Arrays) > 0 && (std::is_convertible_v<Arrays, array> && ...))
-void eval(Arrays&&... outputs) {
+requires(sizeof...(Arrays) > 0 &&
+         (std::is_convertible_v<Arrays, array> && ...)) void eval(Arrays&&... outputs) {
   eval(std::vector<array>{std::forward<Arrays>(outputs)...});
 }
 // Starts computing and returns; eval, wait and item wait for it and throw what it threw.
 void async_eval(std::vector<array> outputs);
 template <class... Arrays>
-  requires(sizeof...(Arrays) > 0 && (std::is_convertible_v<Arrays, array> && ...))
-void async_eval(Arrays&&... outputs) {
+requires(sizeof...(Arrays) > 0 &&
+         (std::is_convertible_v<Arrays, array> && ...)) void async_eval(Arrays&&... outputs) {
   async_eval(std::vector<array>{std::forward<Arrays>(outputs)...});
 }
 

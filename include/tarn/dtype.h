@@ -96,10 +96,14 @@ std::ostream& operator<<(std::ostream& out, Dtype::Kind k);
 // The dtype of a C++ number; as in MLX a double literal makes a float32 array.
 template <class T>
 constexpr Dtype dtype_of_literal() {
-  if constexpr (std::is_same_v<T, bool>) return bool_;
-  else if constexpr (std::is_same_v<T, float16_t>) return float16;
-  else if constexpr (std::is_same_v<T, bfloat16_t>) return bfloat16;
-  else if constexpr (std::is_floating_point_v<T>) return float32;
+  if constexpr (std::is_same_v<T, bool>)
+    return bool_;
+  else if constexpr (std::is_same_v<T, float16_t>)
+    return float16;
+  else if constexpr (std::is_same_v<T, bfloat16_t>)
+    return bfloat16;
+  else if constexpr (std::is_floating_point_v<T>)
+    return float32;
   else if constexpr (std::is_same_v<T, complex64_t> || std::is_same_v<T, std::complex<double>>)
     return complex64;
   else if constexpr (std::is_integral_v<T> && sizeof(T) == 1)
@@ -122,26 +126,40 @@ struct TypeToDtype {
 // A number the array constructors and operators take.
 template <class T>
 concept Number = std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> ||
-                 std::is_same_v<T, bfloat16_t> || std::is_same_v<T, complex64_t>;
+    std::is_same_v<T, bfloat16_t> || std::is_same_v<T, complex64_t>;
 
 // Calls f(T{}) with the C++ type that stores `t`.
 template <class F>
 decltype(auto) visit_dtype(Dtype t, F&& f) {
   switch (t.val) {
-    case Dtype::Val::bool_: return f(bool{});
-    case Dtype::Val::uint8: return f(uint8_t{});
-    case Dtype::Val::uint16: return f(uint16_t{});
-    case Dtype::Val::uint32: return f(uint32_t{});
-    case Dtype::Val::uint64: return f(uint64_t{});
-    case Dtype::Val::int8: return f(int8_t{});
-    case Dtype::Val::int16: return f(int16_t{});
-    case Dtype::Val::int32: return f(int32_t{});
-    case Dtype::Val::int64: return f(int64_t{});
-    case Dtype::Val::float16: return f(float16_t{});
-    case Dtype::Val::float64: return f(double{});
-    case Dtype::Val::bfloat16: return f(bfloat16_t{});
-    case Dtype::Val::complex64: return f(complex64_t{});
-    case Dtype::Val::float32: break;
+    case Dtype::Val::bool_:
+      return f(bool{});
+    case Dtype::Val::uint8:
+      return f(uint8_t{});
+    case Dtype::Val::uint16:
+      return f(uint16_t{});
+    case Dtype::Val::uint32:
+      return f(uint32_t{});
+    case Dtype::Val::uint64:
+      return f(uint64_t{});
+    case Dtype::Val::int8:
+      return f(int8_t{});
+    case Dtype::Val::int16:
+      return f(int16_t{});
+    case Dtype::Val::int32:
+      return f(int32_t{});
+    case Dtype::Val::int64:
+      return f(int64_t{});
+    case Dtype::Val::float16:
+      return f(float16_t{});
+    case Dtype::Val::float64:
+      return f(double{});
+    case Dtype::Val::bfloat16:
+      return f(bfloat16_t{});
+    case Dtype::Val::complex64:
+      return f(complex64_t{});
+    case Dtype::Val::float32:
+      break;
   }
   return f(float{});
 }

@@ -20,12 +20,12 @@ array layer_norm(const array& x, const std::optional<array>& weight,
 array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
            int offset, const std::optional<array>& freqs = std::nullopt, StreamOrDevice s = {});
 // softmax(scale * q k^T + mask) v. q (B, Hq, L, D), k and v (B, Hk, S, D); Hk divides Hq.
-// mask_mode "" , "causal" (aligned to the end of the keys) or "array"; a bool mask keeps where true.
+// mask_mode "" , "causal" (aligned to the end of the keys) or "array"; a bool mask keeps where
+// true.
 array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
                                    float scale, const std::string& mask_mode = "",
                                    const std::optional<array>& mask_arr = {},
-                                   const std::optional<array>& sinks = {},
-                                   StreamOrDevice s = {});
+                                   const std::optional<array>& sinks = {}, StreamOrDevice s = {});
 // The same over the first `length` of S keys, for caches with room to grow. `length` may change
 // from call to call without a new plan.
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,

@@ -16,10 +16,10 @@
 #define TARN_FOR_EACH_AGAIN() TARN_FOR_EACH_
 
 #define TARN_FIELD_(name) visit(std::string_view(#name), self.name);
-#define TARN_FIELDS_AS_(function, ...)                                                   \
-  template <class Self, class Visit>                                                     \
-  static void function([[maybe_unused]] Self& self, [[maybe_unused]] Visit&& visit) {    \
-    TARN_FOR_EACH(TARN_FIELD_, __VA_ARGS__)                                              \
+#define TARN_FIELDS_AS_(function, ...)                                                \
+  template <class Self, class Visit>                                                  \
+  static void function([[maybe_unused]] Self& self, [[maybe_unused]] Visit&& visit) { \
+    TARN_FOR_EACH(TARN_FIELD_, __VA_ARGS__)                                           \
   }
 #define TARN_FIELDS(...) TARN_FIELDS_AS_(fields, __VA_ARGS__)
 // Members of an op's parameters that may change from one evaluation to the next without a new plan.

@@ -14,7 +14,7 @@ namespace tarn {
 
 // A vector of trivially copyable T with room for N elements inside the object itself.
 template <class T, unsigned N>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 class SmallVector {
  public:
   using value_type = T;

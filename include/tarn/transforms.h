@@ -1,4 +1,5 @@
-// Functions into functions: derivatives, batches, compiled and checkpointed functions. They compose.
+// Functions into functions: derivatives, batches, compiled and checkpointed functions. They
+// compose.
 #pragma once
 
 #include <functional>

@@ -14,9 +14,9 @@ namespace tarn {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr size_t slack = 64;               // kernels may load one whole vector past the end
+constexpr size_t slack = 64;                   // kernels may load one whole vector past the end
 constexpr size_t huge_from = size_t{4} << 20;  // blocks from here on ask for 2 MiB pages
-constexpr int classes = 48 * 4;            // four sizes an octave: at most 25 % is wasted
+constexpr int classes = 48 * 4;                // four sizes an octave: at most 25 % is wasted
 
 struct SizeClass {
   int index;

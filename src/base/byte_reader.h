@@ -27,8 +27,7 @@ class ByteReader {
 
   // `what` names the value in the error, e.g. "tensor count".
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  T read(std::string_view what) {
+  requires std::is_trivially_copyable_v<T> T read(std::string_view what) {
     T value;
     std::memcpy(&value, take(sizeof(T), what).data(), sizeof(T));
     return value;

@@ -19,7 +19,8 @@ template <class E = ValueError, class... Args>
 template <class E = ValueError, class... Args>
 [[gnu::always_inline]] inline void require(bool ok, fmt::format_string<Args...> text,
                                            Args&&... args) {
-  if (!ok) [[unlikely]] fail<E>(text, std::forward<Args>(args)...);
+  if (!ok) [[unlikely]]
+    fail<E>(text, std::forward<Args>(args)...);
 }
 
 }  // namespace tarn

@@ -204,19 +204,21 @@ TARN_FN float erfinv(float a) {
   q = q * t + 8.86226892e-1f;
   return a * (abs(t) > 6.125f ? p : q);
 }
-// sin and cos of |x| up to about 1e5 by a three-part reduction modulo pi/2; beyond, accuracy falls
-// with |x| as for every reduction in float.
+// sin and cos: the reduction modulo pi/2 is done in double, which keeps 2 ULP up to |x| = 1e8 and
+// an absolute error of |x| * 1e-16 beyond.
 struct Angle {
   float sine, cosine;
   int quadrant;
 };
 TARN_FN Angle reduce_angle(float x) {
-  const float magic = 12582912.f;
-  float t = x * 0.636619772f + magic, n = t - magic;
-  int q = static_cast<int>(bits::of(t)) - static_cast<int>(bits::of(magic));
-  float r = x - n * 1.5703125f;
-  r = r - n * 4.837512969970703125e-4f;
-  r = r - n * 7.54978995489188216e-8f;
+  const double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+  double t = static_cast<double>(x) * 0.63661977236758138 + magic, n = t - magic;
+  int q = static_cast<int>(__builtin_bit_cast(unsigned long, t) & 3u);
+  auto r = static_cast<float>((static_cast<double>(x) - n * 1.5707963267948966) -
+                              n * 6.123233995736766e-17);
+  r = r > 0.79f ? 0.79f
+                : r;  // above 2^51 nothing is left of the angle; the result stays in [-1, 1]
+  r = r < -0.79f ? -0.79f : r;
   float z = r * r;
   float s = -1.9515295891e-4f;
   s = s * z + 8.3321608736e-3f;
@@ -232,13 +234,13 @@ TARN_FN float sin(float x) {
   Angle a = reduce_angle(x);
   float v = a.quadrant & 1 ? a.cosine : a.sine;
   v = a.quadrant & 2 ? -v : v;
-  return abs(x) < 1e15f ? v : x - x;  // an infinity gives NaN
+  return x - x == 0.f ? v : x - x;  // an infinity gives NaN
 }
 TARN_FN float cos(float x) {
   Angle a = reduce_angle(x);
   float v = a.quadrant & 1 ? a.sine : a.cosine;
   v = (a.quadrant + 1) & 2 ? -v : v;
-  return abs(x) < 1e15f ? v : x - x;
+  return x - x == 0.f ? v : x - x;
 }
 TARN_FN float tan(float x) { return sin(x) / cos(x); }
 // The inverse functions and powers are rare in models; they call the C library.
@@ -285,7 +287,8 @@ TARN_FN double pow(double x, double y) { return __builtin_pow(x, y); }
 TARN_FN double fmod(double x, double y) { return __builtin_fmod(x, y); }
 // Newton's steps from the float value reach double precision inside (-1, 1).
 TARN_FN double erfinv(double a) {
-  if (!(a > -1 && a < 1)) return a == 1 ? __builtin_inf() : a == -1 ? -__builtin_inf() : __builtin_nan("");
+  if (!(a > -1 && a < 1))
+    return a == 1 ? __builtin_inf() : a == -1 ? -__builtin_inf() : __builtin_nan("");
   auto start = static_cast<float>(a);
   double x = erfinv(start >= 1.f ? 0.99999994f : start <= -1.f ? -0.99999994f : start);
   for (int i = 0; i < 4; ++i)

@@ -26,10 +26,10 @@ int quota_cores() {
   double period = 0;
   if (v2 >> quota >> period && quota != "max" && period > 0)
     return std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
-  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+      p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   double q = 0, p = 0;
-  if (q1 >> q && p1 >> p && q > 0 && p > 0)
-    return std::max(1, static_cast<int>(std::ceil(q / p)));
+  if (q1 >> q && p1 >> p && q > 0 && p > 0) return std::max(1, static_cast<int>(std::ceil(q / p)));
   return most_threads;
 }
 

@@ -33,8 +33,10 @@ class Barrier {
   template <class Ready>
   static void spin_until(Ready ready) {
     for (int i = 0; !ready(); ++i) {
-      if (i % 512 == 511) yield();
-      else pause();
+      if (i % 512 == 511)
+        yield();
+      else
+        pause();
     }
   }
   static void pause() {

@@ -43,8 +43,10 @@ template <class T>
 using stored = typename Stored<T>::type;
 template <class T>
 TARN_FN T loaded(stored<T> x) {
-  if constexpr (__is_same(T, bool)) return x != 0;
-  else return x;
+  if constexpr (__is_same(T, bool))
+    return x != 0;
+  else
+    return x;
 }
 
 template <class T, Types types>
@@ -53,13 +55,20 @@ constexpr bool in_domain() {
   constexpr bool real = __is_same(T, float) || __is_same(T, double);
   constexpr bool boolean = __is_same(T, bool);
   switch (types) {
-    case Types::boolean: return boolean;
-    case Types::integral: return !real && !complex;
-    case Types::real: return !complex;
-    case Types::number: return true;
-    case Types::floating: return real;
-    case Types::inexact: return real || complex;
-    case Types::complex: return complex;
+    case Types::boolean:
+      return boolean;
+    case Types::integral:
+      return !real && !complex;
+    case Types::real:
+      return !complex;
+    case Types::number:
+      return true;
+    case Types::floating:
+      return real;
+    case Types::inexact:
+      return real || complex;
+    case Types::complex:
+      return complex;
   }
   return false;
 }
@@ -91,10 +100,14 @@ void ternary(const void* cv, const void* av, const void* bv, void* yv, size_t n)
 
 template <class Op, class T>
 constexpr Block block_of() {
-  if constexpr (!in_domain<T, Op::spec.types>()) return nullptr;
-  else if constexpr (Op::arity == 1) return &unary<Op, T>;
-  else if constexpr (Op::arity == 2) return &binary<Op, T>;
-  else return &ternary<Op, T>;
+  if constexpr (!in_domain<T, Op::spec.types>())
+    return nullptr;
+  else if constexpr (Op::arity == 1)
+    return &unary<Op, T>;
+  else if constexpr (Op::arity == 2)
+    return &binary<Op, T>;
+  else
+    return &ternary<Op, T>;
 }
 
 TARN_FN float widened(Half h) {
@@ -130,15 +143,24 @@ TARN_FN Bfloat narrowed_bfloat(float x) {
 
 template <class From, class To>
 TARN_FN To converted(From x) {
-  if constexpr (__is_same(To, Half)) return narrowed_half(x);
-  else if constexpr (__is_same(To, Bfloat)) return narrowed_bfloat(x);
-  else if constexpr (__is_same(From, Half) || __is_same(From, Bfloat)) return widened(x);
-  else if constexpr (__is_same(From, To)) return x;
-  else if constexpr (__is_same(To, bool) && __is_same(From, c64)) return x != c64{};
-  else if constexpr (__is_same(From, c64)) return static_cast<To>(x.re);
-  else if constexpr (__is_same(To, c64)) return c64{static_cast<float>(x), 0.f};
-  else if constexpr (__is_same(To, bool)) return x != From(0);
-  else return static_cast<To>(x);
+  if constexpr (__is_same(To, Half))
+    return narrowed_half(x);
+  else if constexpr (__is_same(To, Bfloat))
+    return narrowed_bfloat(x);
+  else if constexpr (__is_same(From, Half) || __is_same(From, Bfloat))
+    return widened(x);
+  else if constexpr (__is_same(From, To))
+    return x;
+  else if constexpr (__is_same(To, bool) && __is_same(From, c64))
+    return x != c64{};
+  else if constexpr (__is_same(From, c64))
+    return static_cast<To>(x.re);
+  else if constexpr (__is_same(To, c64))
+    return c64{static_cast<float>(x), 0.f};
+  else if constexpr (__is_same(To, bool))
+    return x != From(0);
+  else
+    return static_cast<To>(x);
 }
 template <class From, class To>
 void cast(const void* av, const void*, const void*, void* yv, size_t n) {
@@ -151,9 +173,12 @@ template <class From, class To>
 constexpr Block cast_of() {
   constexpr bool half_in = __is_same(From, Half) || __is_same(From, Bfloat);
   constexpr bool half_out = __is_same(To, Half) || __is_same(To, Bfloat);
-  if constexpr (half_in && !__is_same(To, float)) return nullptr;
-  else if constexpr (half_out && !__is_same(From, float)) return nullptr;
-  else return &cast<From, To>;
+  if constexpr (half_in && !__is_same(To, float))
+    return nullptr;
+  else if constexpr (half_out && !__is_same(From, float))
+    return nullptr;
+  else
+    return &cast<From, To>;
 }
 
 // The 14 columns, in the order of Dtype::Val.
@@ -180,10 +205,10 @@ struct Rows<List<Op...>> {
   static constexpr BlockRow of[] = {row<Op>()...};
 };
 constexpr BlockRow casts[] = {
-    cast_row<bool>(),  cast_row<u8>(),   cast_row<u16>(),    cast_row<unsigned>(),
+    cast_row<bool>(),          cast_row<u8>(),          cast_row<u16>(),   cast_row<unsigned>(),
     cast_row<unsigned long>(), cast_row<signed char>(), cast_row<short>(), cast_row<int>(),
-    cast_row<long>(),  cast_row<Half>(), cast_row<float>(),  cast_row<double>(),
-    cast_row<Bfloat>(), cast_row<c64>()};
+    cast_row<long>(),          cast_row<Half>(),        cast_row<float>(), cast_row<double>(),
+    cast_row<Bfloat>(),        cast_row<c64>()};
 
 }  // namespace
 

@@ -16,9 +16,7 @@ int64_t size_at(const Operand& o, int from_end) {
 int64_t stride_at(const Operand& o, int from_end) {
   return o.strides[o.strides.size() - static_cast<size_t>(from_end)];
 }
-Shape batch_shape(const Operand& o) {
-  return Shape(o.shape.begin(), o.shape.end() - 2);
-}
+Shape batch_shape(const Operand& o) { return Shape(o.shape.begin(), o.shape.end() - 2); }
 
 // --- dense
 
@@ -81,7 +79,8 @@ void each_batch(const Step& s, Run run) {
     G one = g;
     one.a = reinterpret_cast<decltype(one.a)>(s.in[0].as<std::byte>() + a.offset() * int64_t(size));
     one.b = reinterpret_cast<decltype(one.b)>(s.in[1].as<std::byte>() + o.offset() * int64_t(size));
-    one.c = reinterpret_cast<decltype(one.c)>(s.out.as<std::byte>() + i * g.c_batch * int64_t(size));
+    one.c =
+        reinterpret_cast<decltype(one.c)>(s.out.as<std::byte>() + i * g.c_batch * int64_t(size));
     run(one);
   }
 }
@@ -238,21 +237,34 @@ bool takes_dequantize(const Step& s) {
 
 void add_contractions(KernelTable& t) {
   using namespace ops;
-  t.add(op_of<Matmul>, {.run = run_gemm, .fits = takes_store, .accepts = Accepts::any,
-                        .scratch = gemm_scratch, .cost = matmul_cost, .name = "gemm"});
-  t.add(op_of<Matmul>, {.run = run_gemm64, .fits = takes_double, .accepts = Accepts::any,
-                        .scratch = gemm64_scratch, .cost = matmul_cost, .name = "gemm float64"});
-  t.add(op_of<Matmul>, {.run = run_complex, .fits = takes_complex, .accepts = Accepts::any,
-                        .cost = matmul_cost, .name = "loop"});
+  t.add(op_of<Matmul>, {.run = run_gemm,
+                        .fits = takes_store,
+                        .accepts = Accepts::any,
+                        .scratch = gemm_scratch,
+                        .cost = matmul_cost,
+                        .name = "gemm"});
+  t.add(op_of<Matmul>, {.run = run_gemm64,
+                        .fits = takes_double,
+                        .accepts = Accepts::any,
+                        .scratch = gemm64_scratch,
+                        .cost = matmul_cost,
+                        .name = "gemm float64"});
+  t.add(op_of<Matmul>, {.run = run_complex,
+                        .fits = takes_complex,
+                        .accepts = Accepts::any,
+                        .cost = matmul_cost,
+                        .name = "loop"});
   Kernel balanced{.run = run_balanced, .fits = takes_balanced, .scratch = balanced_scratch};
   balanced.prepare = pack_rows;
   balanced.cost = qmm_cost;
   balanced.name = "int8 activations";
   t.add(op_of<QuantizedMatmul>, balanced);
-  t.add(op_of<QuantizedMatmul>, {.run = run_exact, .fits = takes_qmm, .scratch = exact_scratch,
-                                 .cost = qmm_cost, .name = "float activations"});
-  t.add(op_of<ops::Dequantize>,
-        {.run = run_dequantize, .fits = takes_dequantize, .name = "rows"});
+  t.add(op_of<QuantizedMatmul>, {.run = run_exact,
+                                 .fits = takes_qmm,
+                                 .scratch = exact_scratch,
+                                 .cost = qmm_cost,
+                                 .name = "float activations"});
+  t.add(op_of<ops::Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "rows"});
 }
 
 }  // namespace tarn::cpu

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/buffer.h"
 #include "cpu/isa.h"
 #include "cpu/share.h"
 #include "ops/kinds.h"
@@ -16,7 +17,6 @@ namespace {
 // the same).
 constexpr int64_t block_elements = 1024;
 constexpr int64_t block_bytes = block_elements * 8;
-constexpr int most_registers = 24;
 // A share is at least this long, so that workers do not meet in a cache line.
 constexpr int64_t grain = 4096;
 
@@ -56,9 +56,9 @@ struct Instruction {
 // An input that is brought into a register: gathered when strided, widened when it is a half.
 struct Load {
   int input = 0;
-  int reg = 0;          // where the instructions find it
+  int reg = 0;  // where the instructions find it
   Block widen = nullptr;
-  int raw = -1;         // the register that is gathered into first, -1 when contiguous
+  int raw = -1;           // the register that is gathered into first, -1 when contiguous
   bool constant = false;  // one number, filled in once
   uint8_t size = 4;
 };
@@ -91,7 +91,7 @@ class Compiler {
     for (size_t i = 0; i < chain_.size(); ++i) emit(static_cast<int>(i));
     program_->out_size = chain_.back().to.size;
     program_->registers = highest_;
-    return highest_ <= most_registers ? program : nullptr;
+    return program;
   }
 
  private:
@@ -128,7 +128,8 @@ class Compiler {
     input_at_.push_back({false, load.reg});
   }
   Source source(int operand) const {
-    return operand >= 0 ? at_[static_cast<size_t>(operand)] : input_at_[static_cast<size_t>(~operand)];
+    return operand >= 0 ? at_[static_cast<size_t>(operand)]
+                        : input_at_[static_cast<size_t>(~operand)];
   }
   void push(Block block, int arity, const Source* in, int out) {
     Instruction ins;
@@ -147,6 +148,8 @@ class Compiler {
     Dtype from = f.from, to = is_half(f.to) ? float32 : f.to;
     bool narrow = last && is_half(f.to);
     Block block = block_for(f.op, from, to);
+    // A cast to a half that something else in the step reads rounds there and then.
+    if (f.op == &ops::as_type_op && is_half(f.to) && !last) return rounded(i, block, in[0]);
     bool same = block == nullptr;
     if (same && !(last && !narrow)) {
       at_.push_back(in[0]);
@@ -163,6 +166,16 @@ class Compiler {
       if (std::find(f.in, f.in + k, f.in[k]) == f.in + k) release(f.in[k], i);
     at_.push_back({false, out});
     if (narrow) narrowed({false, out}, f.to);
+  }
+  void rounded(int i, Block block, Source from) {
+    const FusedOp& f = chain_[static_cast<size_t>(i)];
+    Source out{false, take()};
+    if (block) push(block, 1, &from, out.index);
+    const Source& wide = block ? out : from;
+    push(blocks().cast[column(float32)].of[column(f.to)], 1, &wide, out.index);
+    push(blocks().cast[column(f.to)].of[column(float32)], 1, &out, out.index);
+    release(f.in[0], i);
+    at_.push_back(out);
   }
   void narrowed(Source from, Dtype to) {
     push(blocks().cast[column(float32)].of[column(to)], 1, &from, -1);
@@ -191,25 +204,44 @@ class Compiler {
   int highest_ = 0;
 };
 
-// Registers of one worker.
-struct Registers {
-  alignas(64) std::byte bytes[most_registers][block_bytes];
+// Registers of one worker: they grow to what the longest chain so far needed.
+class Registers {
+ public:
+  void reserve(int count) {
+    auto bytes = static_cast<size_t>(count) * block_bytes;
+    if (bytes > size_) memory_ = BufferRef(allocate_buffer(bytes));
+    size_ = std::max(size_, bytes);
+  }
+  std::byte* at(int r) const { return static_cast<std::byte*>(memory_->data) + r * block_bytes; }
+
+ private:
+  BufferRef memory_{};
+  size_t size_ = 0;
 };
 
 template <class T>
 void gather_run(const std::byte* from, int64_t stride, std::byte* to, int64_t n) {
   auto a = reinterpret_cast<const T*>(from);
   auto y = reinterpret_cast<T*>(to);
-  if (stride == 1) std::memcpy(y, a, static_cast<size_t>(n) * sizeof(T));
+  if (stride == 1)
+    std::memcpy(y, a, static_cast<size_t>(n) * sizeof(T));
   else
     for (int64_t i = 0; i < n; ++i) y[i] = a[i * stride];
 }
 void gather_any(const std::byte* from, int64_t stride, std::byte* to, int64_t n, int64_t size) {
   switch (size) {
-    case 1: gather_run<uint8_t>(from, stride, to, n); break;
-    case 2: gather_run<uint16_t>(from, stride, to, n); break;
-    case 4: gather_run<uint32_t>(from, stride, to, n); break;
-    default: gather_run<uint64_t>(from, stride, to, n); break;
+    case 1:
+      gather_run<uint8_t>(from, stride, to, n);
+      break;
+    case 2:
+      gather_run<uint16_t>(from, stride, to, n);
+      break;
+    case 4:
+      gather_run<uint32_t>(from, stride, to, n);
+      break;
+    default:
+      gather_run<uint64_t>(from, stride, to, n);
+      break;
   }
 }
 
@@ -221,8 +253,10 @@ struct Gatherer {
   int64_t size;
 
   Gatherer(const Operand& o, int64_t start)
-      : layout(collapse(o.shape, o.strides)), odometer(layout.shape, layout.strides),
-        data(o.as<const std::byte>()), size(o.dtype.size) {
+      : layout(collapse(o.shape, o.strides)),
+        odometer(layout.shape, layout.strides),
+        data(o.as<const std::byte>()),
+        size(o.dtype.size) {
     odometer.seek(start);
   }
   Gatherer(const Gatherer&) = delete;
@@ -245,7 +279,8 @@ class Worker {
       : program_(p), step_(s), part_(part), regs_(regs) {
     for (const auto& load : p.loads) {
       const Operand& o = s.in[static_cast<size_t>(load.input)];
-      if (load.constant) fill_constant(load, o);
+      if (load.constant)
+        fill_constant(load, o);
       else if (load.raw >= 0)
         gatherers_.push_back(std::make_unique<Gatherer>(o, part.from));
     }
@@ -256,7 +291,7 @@ class Worker {
   }
 
  private:
-  std::byte* reg(int r) { return regs_.bytes[r]; }
+  std::byte* reg(int r) { return regs_.at(r); }
   void fill_constant(const Load& load, const Operand& o) {
     int64_t n = std::min(block_elements, part_.to - part_.from);
     gather_any(o.as<const std::byte>(), 0, reg(load.raw), n, load.size);
@@ -273,7 +308,8 @@ class Worker {
     for (const auto& load : program_.loads) {
       if (load.constant) continue;
       const void* from = reg(load.raw >= 0 ? load.raw : 0);
-      if (load.raw >= 0) gatherers_[next++]->fill(reg(load.raw), n);
+      if (load.raw >= 0)
+        gatherers_[next++]->fill(reg(load.raw), n);
       else
         from = step_.in[static_cast<size_t>(load.input)].as<const std::byte>() + at * load.size;
       if (load.widen) load.widen(from, nullptr, nullptr, reg(load.reg), static_cast<size_t>(n));
@@ -299,12 +335,15 @@ class Worker {
 const Blocks& blocks() {
   switch (best_isa()) {
 #if defined(__x86_64__)
-    case Isa::avx2: return blocks_avx2;
+    case Isa::avx2:
+      return blocks_avx2;
     case Isa::avx512:
     case Isa::vnni:
-    case Isa::amx: return blocks_avx512;
+    case Isa::amx:
+      return blocks_avx512;
 #endif
-    default: return blocks_baseline;
+    default:
+      return blocks_baseline;
   }
 }
 
@@ -328,6 +367,7 @@ void run_chain(const Step& step, int worker, int workers) {
   Share part = share(step.out.size(), worker, workers, grain);
   if (part.from >= part.to) return;
   thread_local Registers registers;
+  registers.reserve(static_cast<const Program*>(step.program)->registers);
   Worker(*static_cast<const Program*>(step.program), step, part, registers).run();
 }
 

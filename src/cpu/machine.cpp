@@ -82,8 +82,8 @@ MachineInfo machine_info() {
   for (const auto& f : cpu::cpu_features()) info.features.push_back({f.name, f.usable, f.why_not});
   info.threads = thread_count();
   info.processors = static_cast<int>(std::thread::hardware_concurrency());
-  info.memory_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                      static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  info.memory_bytes =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   std::ifstream in("/proc/meminfo");
   for (std::string line; std::getline(in, line);)
     if (line.rfind("MemAvailable:", 0) == 0)

@@ -20,13 +20,20 @@ using ops::Update;
 int64_t index_at(const Operand& o, int64_t offset) {
   switch (o.dtype.val) {
     case Dtype::Val::uint8:
-    case Dtype::Val::bool_: return o.as<uint8_t>()[offset];
-    case Dtype::Val::uint16: return o.as<uint16_t>()[offset];
-    case Dtype::Val::uint32: return o.as<uint32_t>()[offset];
-    case Dtype::Val::int8: return o.as<int8_t>()[offset];
-    case Dtype::Val::int16: return o.as<int16_t>()[offset];
-    case Dtype::Val::int32: return o.as<int32_t>()[offset];
-    default: return o.as<int64_t>()[offset];
+    case Dtype::Val::bool_:
+      return o.as<uint8_t>()[offset];
+    case Dtype::Val::uint16:
+      return o.as<uint16_t>()[offset];
+    case Dtype::Val::uint32:
+      return o.as<uint32_t>()[offset];
+    case Dtype::Val::int8:
+      return o.as<int8_t>()[offset];
+    case Dtype::Val::int16:
+      return o.as<int16_t>()[offset];
+    case Dtype::Val::int32:
+      return o.as<int32_t>()[offset];
+    default:
+      return o.as<int64_t>()[offset];
   }
 }
 // The index in [0, n - size] that `i` means on an axis of n when `size` elements are taken from it.
@@ -41,11 +48,16 @@ int64_t checked(const char* op, int64_t i, int64_t n, int axis, int64_t size = 1
 
 template <class T, Update mode>
 void join(T& to, T x) {
-  if constexpr (mode == Update::set) to = x;
-  else if constexpr (mode == Update::add) to = narrow<T>(widen(to) + widen(x));
-  else if constexpr (mode == Update::prod) to = narrow<T>(widen(to) * widen(x));
-  else if constexpr (mode == Update::max) to = before(to, x) ? x : to;
-  else to = before(x, to) && !is_nan(to) ? x : to;
+  if constexpr (mode == Update::set)
+    to = x;
+  else if constexpr (mode == Update::add)
+    to = narrow<T>(widen(to) + widen(x));
+  else if constexpr (mode == Update::prod)
+    to = narrow<T>(widen(to) * widen(x));
+  else if constexpr (mode == Update::max)
+    to = before(to, x) ? x : to;
+  else
+    to = before(x, to) && !is_nan(to) ? x : to;
 }
 // Calls f(T{}, mode constant). A bool is a byte here: it is only moved, or joined by or / and.
 template <class F>
@@ -54,11 +66,21 @@ void visit_update(Dtype t, Update mode, F&& f) {
     using T = decltype(v);
     auto with = [&](auto m) { f(T{}, m); };
     switch (mode) {
-      case Update::set: with(std::integral_constant<Update, Update::set>{}); break;
-      case Update::add: with(std::integral_constant<Update, Update::add>{}); break;
-      case Update::prod: with(std::integral_constant<Update, Update::prod>{}); break;
-      case Update::max: with(std::integral_constant<Update, Update::max>{}); break;
-      case Update::min: with(std::integral_constant<Update, Update::min>{}); break;
+      case Update::set:
+        with(std::integral_constant<Update, Update::set>{});
+        break;
+      case Update::add:
+        with(std::integral_constant<Update, Update::add>{});
+        break;
+      case Update::prod:
+        with(std::integral_constant<Update, Update::prod>{});
+        break;
+      case Update::max:
+        with(std::integral_constant<Update, Update::max>{});
+        break;
+      case Update::min:
+        with(std::integral_constant<Update, Update::min>{});
+        break;
     }
   });
 }
@@ -74,7 +96,8 @@ void copy_box(const std::byte* from, const Shape& shape, const Strides& from_str
   for (int64_t done = 0; done < total;) {
     int64_t n = o.run(), step = o.run_stride();
     const std::byte* at = from + o.offset() * size;
-    if (step == 1) std::memcpy(to + done * size, at, static_cast<size_t>(n * size));
+    if (step == 1)
+      std::memcpy(to + done * size, at, static_cast<size_t>(n * size));
     else
       for (int64_t i = 0; i < n; ++i)
         std::memcpy(to + (done + i) * size, at + i * step * size, static_cast<size_t>(size));
@@ -154,9 +177,8 @@ void scatter_all(const Step& s) {
 }
 void run_scatter(const Step& s, int worker, int) {
   if (worker != 0) return;
-  visit_update(s.out.dtype, s.params->as<ops::Scatter::P>().mode, [&](auto t, auto mode) {
-    scatter_all<decltype(t), decltype(mode)::value>(s);
-  });
+  visit_update(s.out.dtype, s.params->as<ops::Scatter::P>().mode,
+               [&](auto t, auto mode) { scatter_all<decltype(t), decltype(mode)::value>(s); });
 }
 
 // Lines along `axis`: how many, and where line i starts.

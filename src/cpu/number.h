@@ -18,30 +18,38 @@ inline constexpr bool is_half = std::is_same_v<T, float16_t> || std::is_same_v<T
 template <class T>
 using Accumulator = std::conditional_t<
     is_complex<T>, std::complex<double>,
-    std::conditional_t<
-        std::is_integral_v<T>, std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>, double>>;
+    std::conditional_t<std::is_integral_v<T>,
+                       std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>, double>>;
 
 template <class T>
 Accumulator<T> widen(T x) {
-  if constexpr (is_half<T>) return static_cast<double>(static_cast<float>(x));
-  else return static_cast<Accumulator<T>>(x);
+  if constexpr (is_half<T>)
+    return static_cast<double>(static_cast<float>(x));
+  else
+    return static_cast<Accumulator<T>>(x);
 }
 template <class To, class From>
 To narrow(From x) {
-  if constexpr (is_half<To>) return To(static_cast<float>(x));
-  else return static_cast<To>(x);
+  if constexpr (is_half<To>)
+    return To(static_cast<float>(x));
+  else
+    return static_cast<To>(x);
 }
 
 template <class T>
 bool is_nan(T x) {
-  if constexpr (is_complex<T>) return x.real() != x.real() || x.imag() != x.imag();
-  else if constexpr (is_half<T>) return float(x) != float(x);
-  else return x != x;
+  if constexpr (is_complex<T>)
+    return x.real() != x.real() || x.imag() != x.imag();
+  else if constexpr (is_half<T>)
+    return float(x) != float(x);
+  else
+    return x != x;
 }
 // A strict order: numbers rising, complex ones by real then imaginary part, NaN after all.
 template <class T>
 bool before(T a, T b) {
-  if constexpr (std::is_integral_v<T>) return a < b;
+  if constexpr (std::is_integral_v<T>)
+    return a < b;
   else if constexpr (is_complex<T>) {
     if (is_nan(a) || is_nan(b)) return !is_nan(a) && is_nan(b);
     return a.real() < b.real() || (a.real() == b.real() && a.imag() < b.imag());

@@ -16,8 +16,8 @@
 namespace tarn::cpu {
 namespace {
 
-constexpr int64_t piece = 1 << 16;     // elements of a long row that one worker folds at a time
-constexpr int64_t column_line = 128;   // accumulators of the column form
+constexpr int64_t piece = 1 << 16;    // elements of a long row that one worker folds at a time
+constexpr int64_t column_line = 128;  // accumulators of the column form
 constexpr int64_t few_rows = 16;
 
 // --- folds: an accumulator, its start, how elements join it
@@ -160,9 +160,7 @@ void fold_columns(const T* x, Out* y, const Folding& f, int worker, int workers)
   }
 }
 
-bool in_pieces(const Folding& f) {
-  return f.rows && f.outputs < few_rows && f.each > 2 * piece;
-}
+bool in_pieces(const Folding& f) { return f.rows && f.outputs < few_rows && f.each > 2 * piece; }
 int64_t pieces_of(const Folding& f) { return (f.each + piece - 1) / piece; }
 
 template <class T, template <class> class FoldOf>
@@ -342,8 +340,10 @@ void add_reductions(KernelTable& t) {
   t.add(op_of<Min>, fold_kernel<MinOf, false>("fold"));
   t.add(op_of<All>, logic_kernel<AllOf>());
   t.add(op_of<Any>, logic_kernel<AnyOf>());
-  t.add(op_of<ArgMax>, {.run = run_arg<true>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
-  t.add(op_of<ArgMin>, {.run = run_arg<false>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
+  t.add(op_of<ArgMax>,
+        {.run = run_arg<true>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
+  t.add(op_of<ArgMin>,
+        {.run = run_arg<false>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
 }
 
 }  // namespace tarn::cpu

@@ -87,7 +87,8 @@ void run_rope(const Step& s, int worker, int workers) {
       float* out = s.out.as<float>() + (h * length + t) * width;
       for (int64_t i = 0; i < half; ++i) {
         int64_t ia = p.traditional ? 2 * i : i, ib = p.traditional ? 2 * i + 1 : i + half;
-        float a = in[ia], b = in[ib], cs = c[static_cast<size_t>(i)], ss = sn[static_cast<size_t>(i)];
+        float a = in[ia], b = in[ib], cs = c[static_cast<size_t>(i)],
+              ss = sn[static_cast<size_t>(i)];
         out[ia] = a * cs - b * ss;
         out[ib] = a * ss + b * cs;
       }
@@ -165,11 +166,17 @@ void add_rows(KernelTable& t) {
   Kernel norm = rows(run_layer_norm);
   norm.fits = takes_layer_norm;
   t.add(op_of<LayerNorm>, norm);
-  t.add(op_of<Rope>, {.run = run_rope, .fits = takes_rope, .accepts = Accepts::rows,
-                      .cost = rope_cost, .name = "positions"});
-  t.add(op_of<ops::Attention>,
-        {.run = run_attention, .fits = takes_attention, .accepts = Accepts::rows,
-         .scratch = attention_scratch, .cost = attention_cost, .name = "online softmax"});
+  t.add(op_of<Rope>, {.run = run_rope,
+                      .fits = takes_rope,
+                      .accepts = Accepts::rows,
+                      .cost = rope_cost,
+                      .name = "positions"});
+  t.add(op_of<ops::Attention>, {.run = run_attention,
+                                .fits = takes_attention,
+                                .accepts = Accepts::rows,
+                                .scratch = attention_scratch,
+                                .cost = attention_cost,
+                                .name = "online softmax"});
 }
 
 }  // namespace tarn::cpu

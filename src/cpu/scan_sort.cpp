@@ -26,8 +26,7 @@ void each_line(const Step& s, size_t axis, int worker, int workers, F f) {
   if (part.from >= part.to) return;
   Odometer in(lines, s.in[0].strides), out(lines, s.out.strides);
   in.seek(part.from), out.seek(part.from);
-  for (int64_t i = part.from; i < part.to; ++i, in.next(), out.next())
-    f(in.offset(), out.offset());
+  for (int64_t i = part.from; i < part.to; ++i, in.next(), out.next()) f(in.offset(), out.offset());
 }
 
 // --- scans: floats run in double, so that a half or a float does not stop growing
@@ -76,8 +75,9 @@ template <class T, bool largest>
 T extreme_start() {
   if constexpr (std::is_integral_v<T>)
     return largest ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
-  else return narrow<T>(largest ? -std::numeric_limits<double>::infinity()
-                                : std::numeric_limits<double>::infinity());
+  else
+    return narrow<T>(largest ? -std::numeric_limits<double>::infinity()
+                             : std::numeric_limits<double>::infinity());
 }
 template <bool largest>
 void run_cumextreme(const Step& s, int worker, int workers) {
@@ -123,7 +123,8 @@ void run_argsort(const Step& s, int worker, int workers) {
       std::stable_sort(line.begin(), line.end(),
                        [](const auto& a, const auto& b) { return before(a.first, b.first); });
       uint32_t* y = s.out.as<uint32_t>() + to;
-      for (int64_t i = 0; i < n; ++i) y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)].second;
+      for (int64_t i = 0; i < n; ++i)
+        y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)].second;
     });
   });
 }

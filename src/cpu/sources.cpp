@@ -25,7 +25,8 @@ void run_arange(const Step& s, int worker, int workers) {
       auto step = static_cast<float>(T(static_cast<float>(p.start + p.step))) - start;
       for (int64_t i = part.from; i < part.to; ++i) y[i] = T(start + static_cast<float>(i) * step);
     } else if constexpr (std::is_same_v<T, double>) {
-      for (int64_t i = part.from; i < part.to; ++i) y[i] = p.start + static_cast<double>(i) * p.step;
+      for (int64_t i = part.from; i < part.to; ++i)
+        y[i] = p.start + static_cast<double>(i) * p.step;
     } else {
       for (int64_t i = part.from; i < part.to; ++i)
         y[i] = T(static_cast<float>(p.start + static_cast<double>(i) * p.step));

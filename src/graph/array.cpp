@@ -19,8 +19,10 @@ array inline_number(T value, Dtype dtype) {
     using To = decltype(to);
     To v{};
     if constexpr (std::is_same_v<To, complex64_t>) {
-      if constexpr (std::is_same_v<T, complex64_t>) v = value;
-      else v = complex64_t(static_cast<float>(value), 0.f);
+      if constexpr (std::is_same_v<T, complex64_t>)
+        v = value;
+      else
+        v = complex64_t(static_cast<float>(value), 0.f);
     } else if constexpr (std::is_same_v<T, complex64_t>) {
       v = static_cast<To>(value.real());
     } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
@@ -39,11 +41,14 @@ void convert(const From* from, void* to, size_t n, Dtype dtype) {
     using To = decltype(t);
     auto* out = static_cast<To*>(to);
     for (size_t i = 0; i < n; ++i) {
-      if constexpr (std::is_same_v<From, To>) out[i] = from[i];
-      else if constexpr (std::is_same_v<From, complex64_t>) out[i] = static_cast<To>(from[i].real());
+      if constexpr (std::is_same_v<From, To>)
+        out[i] = from[i];
+      else if constexpr (std::is_same_v<From, complex64_t>)
+        out[i] = static_cast<To>(from[i].real());
       else if constexpr (std::is_same_v<To, complex64_t>)
         out[i] = complex64_t(static_cast<float>(from[i]), 0.f);
-      else out[i] = static_cast<To>(from[i]);
+      else
+        out[i] = static_cast<To>(from[i]);
     }
   });
 }

@@ -68,8 +68,10 @@ float16_t::operator float() const {
 
 bfloat16_t::bfloat16_t(float value) {
   auto x = __builtin_bit_cast(uint32_t, value);
-  if ((x & 0x7fffffffu) > 0x7f800000u) bits = static_cast<uint16_t>((x >> 16) | 0x40u);
-  else bits = static_cast<uint16_t>((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);
+  if ((x & 0x7fffffffu) > 0x7f800000u)
+    bits = static_cast<uint16_t>((x >> 16) | 0x40u);
+  else
+    bits = static_cast<uint16_t>((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);
 }
 
 Dtype promote_types(Dtype a, Dtype b) {
@@ -85,10 +87,14 @@ Dtype promote_types(Dtype a, Dtype b) {
 bool issubdtype(Cat a, Cat b) {
   if (a == b || b == Cat::generic) return true;
   switch (b) {
-    case Cat::inexact: return a == Cat::floating || a == Cat::complexfloating;
-    case Cat::integer: return a == Cat::signedinteger || a == Cat::unsignedinteger;
-    case Cat::number: return a != Cat::generic;
-    default: return false;
+    case Cat::inexact:
+      return a == Cat::floating || a == Cat::complexfloating;
+    case Cat::integer:
+      return a == Cat::signedinteger || a == Cat::unsignedinteger;
+    case Cat::number:
+      return a != Cat::generic;
+    default:
+      return false;
   }
 }
 bool issubdtype(Dtype a, Cat b) {
@@ -106,8 +112,8 @@ Dtype::Kind kindof(Dtype t) {
 }
 
 const char* name_of(Dtype t) {
-  constexpr const char* names[] = {"bool",  "uint8", "uint16",  "uint32",  "uint64",
-                                   "int8",  "int16", "int32",   "int64",   "float16",
+  constexpr const char* names[] = {"bool",    "uint8",   "uint16",   "uint32",   "uint64",
+                                   "int8",    "int16",   "int32",    "int64",    "float16",
                                    "float32", "float64", "bfloat16", "complex64"};
   return names[static_cast<int>(t.val)];
 }

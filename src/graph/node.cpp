@@ -11,9 +11,12 @@ namespace {
 // before it was freed on the same thread.
 constexpr size_t kept_nodes = 4096;
 
+// Arrays may outlive their thread's list: static ones are destroyed after it.
+thread_local bool list_is_gone = false;
 struct FreeNodes {
   std::vector<void*> blocks;
   ~FreeNodes() {
+    list_is_gone = true;
     for (void* p : blocks) std::free(p);
   }
 };
@@ -23,8 +26,10 @@ thread_local std::vector<Node*>* doomed = nullptr;
 
 void free_node(Node* n) noexcept {
   n->~Node();
-  if (free_nodes.blocks.size() < kept_nodes) free_nodes.blocks.push_back(n);
-  else std::free(n);
+  if (!list_is_gone && free_nodes.blocks.size() < kept_nodes)
+    free_nodes.blocks.push_back(n);
+  else
+    std::free(n);
 }
 
 }  // namespace
@@ -42,7 +47,7 @@ std::mutex& graph_mutex() {
 
 Node* new_node() {
   void* p = nullptr;
-  if (!free_nodes.blocks.empty()) {
+  if (!list_is_gone && !free_nodes.blocks.empty()) {
     p = free_nodes.blocks.back();
     free_nodes.blocks.pop_back();
   } else {

@@ -28,8 +28,8 @@ struct Node {
   std::atomic<uint32_t> refs{1};
   std::atomic<State> state{State::recorded};
   Dtype dtype{};
-  uint8_t output = 0;         // which output of a many-output call (see `pick`)
-  bool contiguous = true;     // ready: row-contiguous
+  uint8_t output = 0;      // which output of a many-output call (see `pick`)
+  bool contiguous = true;  // ready: row-contiguous
   Stream stream{};
   const Op* op = nullptr;
   Shape shape{};
@@ -39,9 +39,9 @@ struct Node {
   std::unique_ptr<std::vector<ArraySpec>> specs{};
 
   // Ready:
-  void* data = nullptr;       // the first element
-  BufferRef buffer{};         // null for a number kept inside the node
-  Strides strides{};          // in elements; empty while `contiguous`
+  void* data = nullptr;  // the first element
+  BufferRef buffer{};    // null for a number kept inside the node
+  Strides strides{};     // in elements; empty while `contiguous`
   alignas(8) std::byte number[8]{};
 
   // Used by walks that hold graph_mutex(); -1 outside them.

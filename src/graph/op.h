@@ -67,8 +67,8 @@ struct Op {
   VmapRule vmap = nullptr;
   ExpandRule expand = nullptr;
   ViewRule view = nullptr;
-  bool cheap = false;       // elementwise: recomputing costs less than storing
-  bool in_place = false;    // may write over its first input when nobody else needs that
+  bool cheap = false;     // elementwise: recomputing costs less than storing
+  bool in_place = false;  // may write over its first input when nobody else needs that
 };
 
 }  // namespace tarn

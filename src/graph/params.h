@@ -29,10 +29,8 @@ inline void hash_field(Hash& h, bool v) { h.add(v); }
 inline void hash_field(Hash& h, Dtype v) { h.add(static_cast<uint64_t>(v.val)); }
 inline void hash_field(Hash& h, const std::string& v) { h.add(std::string_view(v)); }
 template <class T>
-  requires std::is_integral_v<T> || std::is_enum_v<T>
-void hash_field(Hash& h, T v) {
-  h.add(static_cast<uint64_t>(v));
-}
+requires std::is_integral_v<T> || std::is_enum_v<T>
+void hash_field(Hash& h, T v) { h.add(static_cast<uint64_t>(v)); }
 inline void hash_field(Hash& h, double v) { h.add(__builtin_bit_cast(uint64_t, v)); }
 inline void hash_field(Hash& h, float v) { h.add(__builtin_bit_cast(uint32_t, v)); }
 template <class T>
@@ -47,8 +45,10 @@ void hash_field(Hash& h, const SmallVector<T, N>& v) {
 
 template <class T>
 std::string print_field(const T& v) {
-  if constexpr (std::is_same_v<T, Dtype>) return name_of(v);
-  else if constexpr (std::is_enum_v<T>) return fmt::format("{}", static_cast<int>(v));
+  if constexpr (std::is_same_v<T, Dtype>)
+    return name_of(v);
+  else if constexpr (std::is_enum_v<T>)
+    return fmt::format("{}", static_cast<int>(v));
   else if constexpr (requires { v.begin(); } && !std::is_same_v<T, std::string>) {
     std::string text = "(";
     for (auto x : v) text += (text.size() > 1 ? ", " : "") + print_field(x);
@@ -61,8 +61,9 @@ std::string print_field(const T& v) {
 }
 
 template <class P>
-concept HasRuntimeFields =
-    requires(P& p) { P::runtime_fields(p, [](std::string_view, auto&) {}); };
+concept HasRuntimeFields = requires(P& p) {
+  P::runtime_fields(p, [](std::string_view, auto&) {});
+};
 
 }  // namespace detail
 
@@ -78,8 +79,7 @@ class Params {
  public:
   Params() = default;
   template <class P>
-    requires(!std::is_same_v<std::remove_cvref_t<P>, Params>)
-  Params(P value);
+  requires(!std::is_same_v<std::remove_cvref_t<P>, Params>) Params(P value);
   Params(const Params& o) { share(o); }
   Params(Params&& o) noexcept {
     std::memcpy(static_cast<void*>(this), &o, sizeof(Params));
@@ -173,10 +173,12 @@ const ParamsType* Params::type_of() {
 }
 
 template <class P>
-  requires(!std::is_same_v<std::remove_cvref_t<P>, Params>)
-Params::Params(P value) : type_(type_of<P>()) {
-  if constexpr (fits<P>) new (inside_) P(value);
-  else block_ = new BlockOf<P>(std::move(value));
+requires(!std::is_same_v<std::remove_cvref_t<P>, Params>) Params::Params(P value)
+    : type_(type_of<P>()) {
+  if constexpr (fits<P>)
+    new (inside_) P(value);
+  else
+    block_ = new BlockOf<P>(std::move(value));
 }
 
 }  // namespace tarn

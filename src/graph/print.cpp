@@ -9,13 +9,15 @@
 namespace tarn {
 namespace {
 
-constexpr int64_t edge = 3;           // elements shown at each end of a cut axis
-constexpr int64_t cut_from = 1000;    // arrays larger than this are cut
+constexpr int64_t edge = 3;         // elements shown at each end of a cut axis
+constexpr int64_t cut_from = 1000;  // arrays larger than this are cut
 
 template <class T>
 std::string text_of(T v) {
-  if constexpr (std::is_same_v<T, bool>) return v ? "True" : "False";
-  else if constexpr (std::is_integral_v<T>) return fmt::format("{}", v);
+  if constexpr (std::is_same_v<T, bool>)
+    return v ? "True" : "False";
+  else if constexpr (std::is_integral_v<T>)
+    return fmt::format("{}", v);
   else if constexpr (std::is_same_v<T, complex64_t>) {
     return fmt::format("{:.6g}{:+.6g}j", v.real(), v.imag());
   } else {
@@ -53,8 +55,10 @@ struct Printer {
   }
   void separate(size_t axis, int indent) {
     out << ',';
-    if (axis + 1 == shape.size()) out << ' ';
-    else out << '\n' << std::string(static_cast<size_t>(indent), ' ');
+    if (axis + 1 == shape.size())
+      out << ' ';
+    else
+      out << '\n' << std::string(static_cast<size_t>(indent), ' ');
   }
 };
 

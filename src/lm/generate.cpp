@@ -67,7 +67,11 @@ struct Generation::State {
   bool begun = false, finished = false, ended = false;
 
   State(const LanguageModel& m, std::vector<int32_t> p, const GenerateOptions& o, Session* s)
-      : lm(m), prompt(std::move(p)), options(o), session(s ? s : &own), sampler(o.sample),
+      : lm(m),
+        prompt(std::move(p)),
+        options(o),
+        session(s ? s : &own),
+        sampler(o.sample),
         detokenizer(m.tokenizer) {
     require(!prompt.empty(), "[generate] the prompt has no tokens.");
     require(o.max_tokens >= 0, "[generate] max_tokens is {}; it must be 0 or more.", o.max_tokens);
@@ -93,6 +97,9 @@ struct Generation::State {
       eval(wanted);
     } catch (...) {
       session->pass.truncate(static_cast<int64_t>(session->tokens.size()));
+      // What was recorded is computed along with the next step. After a long prompt that was to
+      // follow little or nothing, starting anew is cheaper.
+      if (session->tokens.size() < ids.size()) *session = Session{};
       throw;
     }
     session->tokens.insert(session->tokens.end(), ids.begin(), ids.end());
@@ -101,13 +108,18 @@ struct Generation::State {
 
   array prefill() {
     Dtype kept = options.precision == Precision::exact ? float32 : float16;
-    if (session->pass.caches.empty()) session->pass = lm.model.new_pass(kept);
+    const auto& caches = session->pass.caches;
+    // Numbers kept for the other precision are of no use: exact answers stay exact.
+    bool fits = !caches.empty() &&
+                (caches[0].keys().size() == 0 || caches[0].keys().dtype() == kept);
+    if (!fits) *session = Session{.pass = lm.model.new_pass(kept)};
     // At least the last token is computed again: its logits are needed.
     size_t known = std::min(common_prefix(session->tokens, prompt), prompt.size() - 1);
     session->pass.truncate(static_cast<int64_t>(known));
     session->tokens.resize(known);
     info.cached_tokens = static_cast<int>(known);
-    std::span<const int32_t> rest(prompt.begin() + static_cast<std::ptrdiff_t>(known), prompt.end());
+    std::span<const int32_t> rest(prompt.begin() + static_cast<std::ptrdiff_t>(known),
+                                  prompt.end());
     auto step = static_cast<size_t>(std::max(options.prefill_step, 1));
     while (rest.size() > step) {
       forward(rest.first(step));
@@ -199,8 +211,10 @@ struct Generation::State {
 
 const Event& Generation::Iterator::operator*() const { return state_->event; }
 Generation::Iterator& Generation::Iterator::operator++() {
-  if (state_->ended) state_ = nullptr;
-  else state_->advance();
+  if (state_->ended)
+    state_ = nullptr;
+  else
+    state_->advance();
   return *this;
 }
 Generation::Iterator Generation::begin() {
@@ -240,7 +254,8 @@ std::vector<double> token_log_probabilities(const LanguageModel& model,
     eval(wanted);
     auto width = static_cast<size_t>(logits.shape(-1));
     for (size_t i = 0; i < n; ++i)
-      result.push_back(log_probability({logits.data<float>() + i * width, width}, tokens[at + i + 1]));
+      result.push_back(
+          log_probability({logits.data<float>() + i * width, width}, tokens[at + i + 1]));
   }
   return result;
 }

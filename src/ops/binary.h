@@ -56,8 +56,9 @@ struct Divide : Binary {
   }
 };
 struct FloorDivide : Binary {
-  static constexpr Spec spec{"floor_divide", Types::real,
-                             "Floats: floor(a / b). Integers: a / b towards zero, and 0 for b = 0."};
+  static constexpr Spec spec{
+      "floor_divide", Types::real,
+      "Floats: floor(a / b). Integers: a / b towards zero, and 0 for b = 0."};
   using grad = none;
   TARN_FN static float value(float a, float b) { return floor(a / b); }
   TARN_FN static double value(double a, double b) { return floor(a / b); }
@@ -160,7 +161,8 @@ struct ArcTan2 : Binary {
   }
 };
 struct LogAddExp : Binary {
-  static constexpr Spec spec{"logaddexp", Types::floating, "log(exp(a) + exp(b)), without overflow."};
+  static constexpr Spec spec{"logaddexp", Types::floating,
+                             "log(exp(a) + exp(b)), without overflow."};
   template <class T>
   TARN_FN static T value(T a, T b) {
     T hi = max(a, b), lo = min(a, b);
@@ -172,15 +174,15 @@ struct LogAddExp : Binary {
   }
 };
 
-#define TARN_COMPARE(Name, text, op, doc)                       \
-  struct Name : Binary {                                        \
-    static constexpr Spec spec{text, Types::number, doc};       \
-    static constexpr bool cheap = true;                         \
-    using grad = none;                                          \
-    template <class T>                                          \
-    TARN_FN static bool value(T a, T b) {                       \
-      return a op b;                                            \
-    }                                                           \
+#define TARN_COMPARE(Name, text, op, doc)                 \
+  struct Name : Binary {                                  \
+    static constexpr Spec spec{text, Types::number, doc}; \
+    static constexpr bool cheap = true;                   \
+    using grad = none;                                    \
+    template <class T>                                    \
+    TARN_FN static bool value(T a, T b) {                 \
+      return a op b;                                      \
+    }                                                     \
   };
 TARN_COMPARE(Equal, "equal", ==, "True where a = b.")
 TARN_COMPARE(NotEqual, "not_equal", !=, "True where a differs from b.")
@@ -190,20 +192,20 @@ TARN_COMPARE(Greater, "greater", >, "True where a > b.")
 TARN_COMPARE(GreaterEqual, "greater_equal", >=, "True where a is at least b.")
 #undef TARN_COMPARE
 
-#define TARN_BITS(Name, text, types, expression, doc)           \
-  struct Name : Binary {                                        \
-    static constexpr Spec spec{text, types, doc};               \
-    static constexpr bool cheap = true;                         \
-    using grad = none;                                          \
-    template <class T>                                          \
-    TARN_FN static T value(T a, T b) {                          \
-      return T(expression);                                     \
-    }                                                           \
+#define TARN_BITS(Name, text, types, expression, doc) \
+  struct Name : Binary {                              \
+    static constexpr Spec spec{text, types, doc};     \
+    static constexpr bool cheap = true;               \
+    using grad = none;                                \
+    template <class T>                                \
+    TARN_FN static T value(T a, T b) {                \
+      return T(expression);                           \
+    }                                                 \
   };
-TARN_BITS(LogicalAnd, "logical_and", Types::boolean, a & b, "True where both are.")
+TARN_BITS(LogicalAnd, "logical_and", Types::boolean, a& b, "True where both are.")
 TARN_BITS(LogicalOr, "logical_or", Types::boolean, a | b, "True where either is.")
 TARN_BITS(LogicalXor, "logical_xor", Types::boolean, a ^ b, "True where exactly one is.")
-TARN_BITS(BitwiseAnd, "bitwise_and", Types::integral, a & b, "The bits set in both.")
+TARN_BITS(BitwiseAnd, "bitwise_and", Types::integral, a& b, "The bits set in both.")
 TARN_BITS(BitwiseOr, "bitwise_or", Types::integral, a | b, "The bits set in either.")
 TARN_BITS(BitwiseXor, "bitwise_xor", Types::integral, a ^ b, "The bits set in one of the two.")
 #undef TARN_BITS
@@ -220,7 +222,8 @@ struct LeftShift : Binary {
   }
 };
 struct RightShift : Binary {
-  static constexpr Spec spec{"right_shift", Types::integral, "a moved b bits down; keeps the sign."};
+  static constexpr Spec spec{"right_shift", Types::integral,
+                             "a moved b bits down; keeps the sign."};
   using grad = none;
   TARN_FN static bool value(bool a, bool b) { return a && !b; }
   template <class T>

@@ -28,13 +28,15 @@ struct QuantizedMatmul {
     Precision precision = Precision::exact;
     TARN_FIELDS(group, bits, transpose, precision)
   };
-  TARN_INFER TARN_VMAP TARN_TRANSPOSE TARN_EXPANSION
+  TARN_INFER TARN_VMAP TARN_TRANSPOSE TARN_EXPANSION static std::vector<Maybe> jvp(
+      const Call& call, std::span<const Maybe> tangents);
 };
 
 // in: w, scales, biases.
 struct Dequantize {
   using Kind = Fused;
-  static constexpr Spec spec{"dequantize", Types::floating, "scale * code + bias, a group at a time."};
+  static constexpr Spec spec{"dequantize", Types::floating,
+                             "scale * code + bias, a group at a time."};
   struct P {
     int group = 64, bits = 4;
     Dtype dtype{};
@@ -48,8 +50,8 @@ struct Softmax {
   struct P {
     TARN_FIELDS()
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP
-  static std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents);
+  TARN_INFER TARN_EXPANSION TARN_VMAP static std::vector<Maybe> vjp(
+      const Call& call, std::span<const Maybe> cotangents);
 };
 struct LogSumExp {
   using Kind = Fused;
@@ -81,7 +83,8 @@ struct RmsNorm {
 // in: x, then weight and bias as far as present.
 struct LayerNorm {
   using Kind = Fused;
-  static constexpr Spec spec{"layer_norm", Types::floating, "Normalised mean and variance, last axis."};
+  static constexpr Spec spec{"layer_norm", Types::floating,
+                             "Normalised mean and variance, last axis."};
   struct P {
     float eps = 0;
     bool has_weight = false, has_bias = false;
@@ -147,8 +150,7 @@ struct RandomBits {
 #undef TARN_EXPANSION
 
 using ContractionOps = List<Matmul, QuantizedMatmul>;
-using FusedOps =
-    List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention>;
+using FusedOps = List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention>;
 using SourceOps = List<Arange, RandomBits>;
 
 }  // namespace tarn::ops

@@ -21,8 +21,7 @@ ArraySpec Matmul::infer(const Params&, std::span<const array> in) {
 }
 Arrays Matmul::vmap(const Params&, std::span<const array> in, const Batch& batch) {
   size_t rank = 0;
-  for (size_t i = 0; i < 2; ++i)
-    rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
+  for (size_t i = 0; i < 2; ++i) rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
   array a = batch.mapped[0] ? align_batch(in[0], rank) : in[0];
   array b = batch.mapped[1] ? align_batch(in[1], rank) : in[1];
   return {matmul(a, b)};

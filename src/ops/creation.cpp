@@ -23,7 +23,8 @@ array arange(double start, double stop, double step, Dtype dtype, StreamOrDevice
   require(std::isfinite(start) && !std::isnan(stop), "[arange] from {} to {}: not a finite range.",
           start, stop);
   double count = std::isinf(step) ? 1.0 : std::max(std::ceil((stop - start) / step), 0.0);
-  require(count < 0x1p48, "[arange] from {} to {} by {} has {} elements.", start, stop, step, count);
+  require(count < 0x1p48, "[arange] from {} to {} by {} has {} elements.", start, stop, step,
+          count);
   if (std::isinf(step)) step = 0;
   return record(op_of<Arange>, Arange::P{start, step, static_cast<int64_t>(count), dtype}, {}, s);
 }
@@ -63,7 +64,8 @@ array linspace(double start, double stop, int num, Dtype dtype, StreamOrDevice s
 }
 
 array full(Shape shape, const array& vals, Dtype dtype, StreamOrDevice s) {
-  for (auto d : shape) require<ShapeError>(d >= 0, "[full] shape {} has a negative size.", text_of(shape));
+  for (auto d : shape)
+    require<ShapeError>(d >= 0, "[full] shape {} has a negative size.", text_of(shape));
   return copy(broadcast_to(astype(vals, dtype, s), shape, s), s);
 }
 array full(Shape shape, const array& vals, StreamOrDevice s) {

@@ -95,12 +95,12 @@ Arrays Rope::expand(const Params& params, std::span<const array> in) {
   array x = wide(in[0]);
   Dtype t = x.dtype();
   int64_t half = p.dims / 2;
-  array position = arange(double(p.offset), double(p.offset + x.shape(-2)), t) *
-                   constant(x, double{p.scale});
-  array rate = in.size() > 1
-                   ? reciprocal(astype(in[1], t))
-                   : exp(arange(0.0, double(half), t) *
-                         constant(x, -2 * std::log(double{p.base}) / p.dims));
+  array position =
+      arange(double(p.offset), double(p.offset + x.shape(-2)), t) * constant(x, double{p.scale});
+  array rate =
+      in.size() > 1
+          ? reciprocal(astype(in[1], t))
+          : exp(arange(0.0, double(half), t) * constant(x, -2 * std::log(double{p.base}) / p.dims));
   array angle = reshape(position, {-1, 1}) * rate;
   array c = cos(angle), s = sin(angle);
   auto part = [&](int64_t from, int64_t n, int64_t step) {
@@ -150,8 +150,8 @@ Arrays Attention::expand(const Params& params, std::span<const array> in) {
   if (p.has_mask) {
     array mask = broadcast_to(in[3], Shape{in[0].shape(0), heads, rows, p.length});
     mask = split_heads(mask);
-    scores = mask.dtype() == bool_ ? where(mask, scores, lowest)
-                                   : scores + astype(mask, scores.dtype());
+    scores =
+        mask.dtype() == bool_ ? where(mask, scores, lowest) : scores + astype(mask, scores.dtype());
   }
   if (p.has_sinks) {
     Shape shape = scores.shape();
@@ -195,7 +195,8 @@ Arrays Attention::vmap(const Params& params, std::span<const array> in, const Ba
 array softmax(const array& a, const std::vector<int>& axes, bool, StreamOrDevice s) {
   Axes all = normalize_axes("softmax", axes, a.ndim());
   array x = astype(a, domain("softmax", Types::floating, a.dtype()), s);
-  if (all.empty() || a.size() == 0) return x;
+  if (a.size() == 0) return x;
+  if (all.empty()) return ones_like(x, s);  // each element is a row of its own
   int last = static_cast<int>(a.ndim()) - 1;
   if (all.size() == 1 && all[0] == last) return record(op_of<Softmax>, Softmax::P{}, {x}, s);
   if (all.size() == 1)
@@ -265,10 +266,11 @@ void check_attention(const array& q, const array& k, const array& v) {
   bool fits = q.ndim() == 4 && k.ndim() == 4 && v.ndim() == 4 && q.shape(0) == k.shape(0) &&
               q.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(2) == v.shape(2) &&
               q.shape(3) == k.shape(3) && k.shape(1) > 0 && q.shape(1) % k.shape(1) == 0;
-  require<ShapeError>(fits,
-                      "[scaled_dot_product_attention] queries have shape {}, keys {} and values {}: "
-                      "they need (B, Hq, L, D), (B, Hk, S, D) and (B, Hk, S, Dv), Hk dividing Hq.",
-                      text_of(q.shape()), text_of(k.shape()), text_of(v.shape()));
+  require<ShapeError>(
+      fits,
+      "[scaled_dot_product_attention] queries have shape {}, keys {} and values {}: "
+      "they need (B, Hq, L, D), (B, Hk, S, D) and (B, Hk, S, Dv), Hk dividing Hq.",
+      text_of(q.shape()), text_of(k.shape()), text_of(v.shape()));
 }
 }  // namespace
 

@@ -73,8 +73,8 @@ std::vector<Maybe> Gather::transpose(const Call& call, const array& g) {
   std::vector<Maybe> result(call.in.size());
   std::vector<array> in{zeros(call.in[0].shape(), g.dtype()), g};
   in.insert(in.end(), call.in.begin() + 1, call.in.end());
-  result[0] = record(op_of<Scatter>, Scatter::P{Update::add, call.params.as<P>().axes},
-                     std::move(in), {});
+  result[0] =
+      record(op_of<Scatter>, Scatter::P{Update::add, call.params.as<P>().axes}, std::move(in), {});
   return result;
 }
 
@@ -90,8 +90,8 @@ Arrays Scatter::vmap(const Params& p, std::span<const array> in, const Batch& ba
   for (size_t i = 2; i < in.size(); ++i)
     index.push_back(with_rank(in[i], batch.mapped[i], batch.size));
   if (!index.empty()) rank = index[0].ndim();
-  array batch_of = index.empty() ? arange(0.0, double(batch.size), int32)
-                                 : batch_index(index[0], batch.size);
+  array batch_of =
+      index.empty() ? arange(0.0, double(batch.size), int32) : batch_index(index[0], batch.size);
   std::vector<array> all{a, expand_dims(updates, static_cast<int>(rank)), batch_of};
   all.insert(all.end(), index.begin(), index.end());
   return {record(op_of<Scatter>, P{v.mode, batch_axes(v.axes)}, std::move(all), {})};
@@ -158,8 +158,8 @@ void check_index_dtype(const char* op, const array& index) {
 }
 // The index arrays of one shape, and their axes, checked against `a`.
 std::vector<array> checked_indices(const char* op, const array& a,
-                                   const std::vector<array>& indices,
-                                   const std::vector<int>& axes, StreamOrDevice s) {
+                                   const std::vector<array>& indices, const std::vector<int>& axes,
+                                   StreamOrDevice s) {
   require<ShapeError>(indices.size() == axes.size(), "[{}] {} index arrays for {} axes.", op,
                       indices.size(), axes.size());
   for (const auto& i : indices) check_index_dtype(op, i);
@@ -188,7 +188,8 @@ array scatter_with(const char* op, Update mode, const array& a, const std::vecto
   }
   std::vector<array> in{a, broadcast_to(astype(updates, a.dtype(), s), shape, s)};
   in.insert(in.end(), index.begin(), index.end());
-  return record(op_of<Scatter>, Scatter::P{mode, ordered_axes(op, axes, a.ndim())}, std::move(in), s);
+  return record(op_of<Scatter>, Scatter::P{mode, ordered_axes(op, axes, a.ndim())}, std::move(in),
+                s);
 }
 
 array along_axis(const char* op, Update mode, const array& a, const array& indices,
@@ -280,10 +281,10 @@ array scatter_add_axis(const array& a, const array& indices, const array& values
   return along_axis("scatter_add_axis", Update::add, a, indices, values, axis, s);
 }
 
-#define TARN_SCATTER(name, mode)                                                               \
-  array name(const array& a, const std::vector<array>& indices, const array& updates,          \
-             const std::vector<int>& axes, StreamOrDevice s) {                                 \
-    return scatter_with(#name, Update::mode, a, indices, updates, axes, s);                    \
+#define TARN_SCATTER(name, mode)                                                      \
+  array name(const array& a, const std::vector<array>& indices, const array& updates, \
+             const std::vector<int>& axes, StreamOrDevice s) {                        \
+    return scatter_with(#name, Update::mode, a, indices, updates, axes, s);           \
   }
 TARN_SCATTER(scatter, set)
 TARN_SCATTER(scatter_add, add)

@@ -125,8 +125,8 @@ array pad(const array& a, const std::vector<int>& axes, const Shape& low_pad_siz
   return update_slice(full(whole, astype(pad_value, a.dtype(), s), s), a, Update::set, low,
                       Shape(a.ndim(), 1), s);
 }
-array pad(const array& a, const std::vector<std::pair<int, int>>& pad_width,
-          const array& pad_value, const std::string& mode, StreamOrDevice s) {
+array pad(const array& a, const std::vector<std::pair<int, int>>& pad_width, const array& pad_value,
+          const std::string& mode, StreamOrDevice s) {
   require<ShapeError>(pad_width.size() == a.ndim(), "[pad] {} widths for an array with {} axes.",
                       pad_width.size(), a.ndim());
   std::vector<int> axes;

@@ -37,7 +37,9 @@ inline std::string text_of(const Shape& s) {
 }
 
 template <class T>
-concept NoGrad = requires { requires std::same_as<typename T::grad, none>; };
+concept NoGrad = requires {
+  requires std::same_as<typename T::grad, none>;
+};
 
 // The op of a struct: one object, one address.
 template <class T>
@@ -47,17 +49,26 @@ inline constexpr Op op_of = T::Kind::template rules<T>();
 
 namespace detail {
 template <class T>
-concept Grad1 = requires(array x) { { T::grad(x, x, x) } -> std::same_as<array>; };
+concept Grad1 = requires(array x) {
+  { T::grad(x, x, x) } -> std::same_as<array>;
+};
 template <class T>
-concept Grad2 = requires(array x) { { T::grad(x, x, x, x) } -> std::same_as<pair<array>>; };
+concept Grad2 = requires(array x) {
+  { T::grad(x, x, x, x) } -> std::same_as<pair<array>>;
+};
 template <class T>
 constexpr bool has_grad() {
-  if constexpr (NoGrad<T>) return true;
-  else if constexpr (T::arity == 1) return Grad1<T>;
-  else return Grad2<T>;
+  if constexpr (NoGrad<T>)
+    return true;
+  else if constexpr (T::arity == 1)
+    return Grad1<T>;
+  else
+    return Grad2<T>;
 }
 template <class T>
-concept SaysCheap = requires { { T::cheap } -> std::convertible_to<bool>; };
+concept SaysCheap = requires {
+  { T::cheap } -> std::convertible_to<bool>;
+};
 inline bool differentiable(const array& a) { return issubdtype(a.dtype(), inexact); }
 }  // namespace detail
 
@@ -83,14 +94,21 @@ struct Elementwise {
   static constexpr Dtype result(Dtype t) {
     using R1 = decltype([] {
       if constexpr (T::arity == 1) {
-        if constexpr (T::spec.types == Types::complex) return T::value(c64());
-        else if constexpr (T::spec.types == Types::boolean) return T::value(true);
-        else if constexpr (T::spec.types == Types::integral) return T::value(int());
-        else return T::value(float());
+        if constexpr (T::spec.types == Types::complex)
+          return T::value(c64());
+        else if constexpr (T::spec.types == Types::boolean)
+          return T::value(true);
+        else if constexpr (T::spec.types == Types::integral)
+          return T::value(int());
+        else
+          return T::value(float());
       } else if constexpr (T::arity == 2) {
-        if constexpr (T::spec.types == Types::boolean) return T::value(true, true);
-        else if constexpr (T::spec.types == Types::integral) return T::value(int(), int());
-        else return T::value(float(), float());
+        if constexpr (T::spec.types == Types::boolean)
+          return T::value(true, true);
+        else if constexpr (T::spec.types == Types::integral)
+          return T::value(int(), int());
+        else
+          return T::value(float(), float());
       }
     }());
     if constexpr (std::same_as<R1, bool>) return bool_;
@@ -139,8 +157,7 @@ struct Elementwise {
       array term = factors<T>(call, *tangents[i])[i];
       sum = sum ? *sum + term : term;
     }
-    if (sum && sum->shape() != call.out[0].shape())
-      sum = broadcast_to(*sum, call.out[0].shape());
+    if (sum && sum->shape() != call.out[0].shape()) sum = broadcast_to(*sum, call.out[0].shape());
     return {sum};
   }
   template <class T>
@@ -296,7 +313,7 @@ struct Contraction {
                   "a contraction needs `infer`, `vmap` and `transpose`");
     Op op = detail::named<T>(Kind::contraction);
     op.vjp = &detail::vjp_of_linear<T>;
-    op.jvp = &detail::jvp_of_product<T>;
+    if constexpr (!HasJvp<T>) op.jvp = &detail::jvp_of_product<T>;
     return op;
   }
 };

@@ -190,7 +190,8 @@ array as_strided(const array& a, Shape shape, Strides strides, size_t offset, St
   auto low = static_cast<int64_t>(offset), high = low;
   bool empty = false;
   for (size_t i = 0; i < shape.size(); ++i) {
-    require<ShapeError>(shape[i] >= 0, "[as_strided] shape {} has a negative size.", text_of(shape));
+    require<ShapeError>(shape[i] >= 0, "[as_strided] shape {} has a negative size.",
+                        text_of(shape));
     empty |= shape[i] == 0;
     (strides[i] < 0 ? low : high) += (shape[i] - 1) * strides[i];
   }
@@ -220,10 +221,10 @@ struct Box {
 // Python's rules for start:stop:step on an axis of size n.
 Box resolve(const char* op, const Shape& shape, const Shape& start, const Shape& stop,
             const Shape& step) {
-  require<ShapeError>(start.size() == shape.size() && stop.size() == shape.size() &&
-                          step.size() == shape.size(),
-                      "[{}] {} starts, {} stops and {} strides for shape {}.", op, start.size(),
-                      stop.size(), step.size(), text_of(shape));
+  require<ShapeError>(
+      start.size() == shape.size() && stop.size() == shape.size() && step.size() == shape.size(),
+      "[{}] {} starts, {} stops and {} strides for shape {}.", op, start.size(), stop.size(),
+      step.size(), text_of(shape));
   Box box{Shape(shape.size()), Shape(shape.size()), step};
   for (size_t i = 0; i < shape.size(); ++i) {
     int64_t n = shape[i], d = step[i];
@@ -282,7 +283,9 @@ array flip(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
   }
   return slice_of(a, start, a.shape(), step, s);
 }
-array flip(const array& a, int axis, StreamOrDevice s) { return flip(a, std::vector<int>{axis}, s); }
+array flip(const array& a, int axis, StreamOrDevice s) {
+  return flip(a, std::vector<int>{axis}, s);
+}
 array flip(const array& a, StreamOrDevice s) {
   Axes axes = all_axes(a.ndim());
   return flip(a, std::vector<int>(axes.begin(), axes.end()), s);
@@ -338,7 +341,8 @@ array roll(const array& a, int shift, StreamOrDevice s) {
 array diagonal(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) {
   require<ShapeError>(a.ndim() >= 2, "[diagonal] needs at least 2 axes, got shape {}.",
                       text_of(a.shape()));
-  int i = normalize_axis("diagonal", axis1, a.ndim()), j = normalize_axis("diagonal", axis2, a.ndim());
+  int i = normalize_axis("diagonal", axis1, a.ndim()),
+      j = normalize_axis("diagonal", axis2, a.ndim());
   require<ShapeError>(i != j, "[diagonal] axis1 and axis2 are both {}.", i);
   std::vector<int> order;
   for (int k = 0; k < static_cast<int>(a.ndim()); ++k)

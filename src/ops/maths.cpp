@@ -44,10 +44,8 @@ TARN_UNARY(bitwise_invert, BitwiseInvert)
 TARN_UNARY(abs, Abs)
 #undef TARN_UNARY
 
-#define TARN_BINARY(name, Op)                                             \
-  array name(const array& a, const array& b, StreamOrDevice s) {          \
-    return elementwise<Op>(s, a, b);                                      \
-  }
+#define TARN_BINARY(name, Op) \
+  array name(const array& a, const array& b, StreamOrDevice s) { return elementwise<Op>(s, a, b); }
 TARN_BINARY(add, Add)
 TARN_BINARY(subtract, Subtract)
 TARN_BINARY(multiply, Multiply)
@@ -105,8 +103,9 @@ template <class Op>
 array rounded(const array& a, StreamOrDevice s) {
   return is_integral(a) ? a : elementwise<Op>(s, a);
 }
-array shiftable(const array& a, StreamOrDevice s) {
-  return a.dtype() == bool_ ? astype(a, uint8, s) : a;
+// Two bools are shifted as uint8.
+array shiftable(const array& a, const array& other, StreamOrDevice s) {
+  return a.dtype() == bool_ && other.dtype() == bool_ ? astype(a, uint8, s) : a;
 }
 
 }  // namespace
@@ -125,10 +124,10 @@ array round(const array& a, int decimals, StreamOrDevice s) {
 }
 
 array left_shift(const array& a, const array& b, StreamOrDevice s) {
-  return elementwise<LeftShift>(s, shiftable(a, s), shiftable(b, s));
+  return elementwise<LeftShift>(s, shiftable(a, b, s), shiftable(b, a, s));
 }
 array right_shift(const array& a, const array& b, StreamOrDevice s) {
-  return elementwise<RightShift>(s, shiftable(a, s), shiftable(b, s));
+  return elementwise<RightShift>(s, shiftable(a, b, s), shiftable(b, a, s));
 }
 
 array positive(const array& a, StreamOrDevice) { return a; }
@@ -182,9 +181,8 @@ std::vector<array> divmod(const array& a, const array& b, StreamOrDevice s) {
 array where(const array& condition, const array& x, const array& y, StreamOrDevice s) {
   Dtype t = result_type(x, y);
   Shape shape = broadcast_shapes(broadcast_shapes(condition.shape(), x.shape()), y.shape());
-  return record(op_of<Where>, {},
-                {astype(condition, bool_, s), astype(x, t, s), astype(y, t, s)}, std::move(shape),
-                t, s);
+  return record(op_of<Where>, {}, {astype(condition, bool_, s), astype(x, t, s), astype(y, t, s)},
+                std::move(shape), t, s);
 }
 array select(const array& condition, const array& a, const array& b) {
   return where(condition, a, b);
@@ -217,7 +215,8 @@ array isclose(const array& a, const array& b, double rtol, double atol, bool equ
               StreamOrDevice s) {
   Dtype t = domain("isclose", Types::inexact, result_type(a, b));
   array x = astype(a, t, s), y = astype(b, t, s), magnitude = abs(y, s);
-  array bound = add(constant(magnitude, atol), multiply(constant(magnitude, rtol), magnitude, s), s);
+  array bound =
+      add(constant(magnitude, atol), multiply(constant(magnitude, rtol), magnitude, s), s);
   array close = less_equal(abs(subtract(x, y, s), s), bound, s);
   array infinite = logical_or(isinf(x, s), isinf(y, s), s);
   close = where(infinite, equal(x, y, s), close, s);

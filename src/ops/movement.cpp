@@ -132,8 +132,8 @@ ArraySpec Slice::infer(const Params& p, std::span<const array> in) {
 }
 Arrays Slice::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   const auto& v = p.as<P>();
-  return {slice_of(in[0], prepended(v.start, 0), prepended(v.size, batch.size),
-                   prepended(v.step, 1))};
+  return {
+      slice_of(in[0], prepended(v.start, 0), prepended(v.size, batch.size), prepended(v.step, 1))};
 }
 std::vector<Maybe> Slice::transpose(const Call& call, const array& g) {
   const auto& v = call.params.as<P>();
@@ -210,8 +210,7 @@ ArraySpec Concatenate::infer(const Params& p, std::span<const array> in) {
 }
 Arrays Concatenate::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   std::vector<array> all;
-  for (size_t i = 0; i < in.size(); ++i)
-    all.push_back(batched(in[i], batch.mapped[i], batch.size));
+  for (size_t i = 0; i < in.size(); ++i) all.push_back(batched(in[i], batch.mapped[i], batch.size));
   return {concatenate(std::move(all), p.as<P>().axis + 1)};
 }
 std::vector<Maybe> Concatenate::transpose(const Call& call, const array& g) {

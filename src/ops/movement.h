@@ -8,9 +8,9 @@ namespace tarn::ops {
 // How an update meets the value that is there.
 enum class Update : uint8_t { set, add, prod, max, min };
 
-#define TARN_RULES                                                                \
-  using Kind = Movement;                                                          \
-  static ArraySpec infer(const Params& params, std::span<const array> in);        \
+#define TARN_RULES                                                         \
+  using Kind = Movement;                                                   \
+  static ArraySpec infer(const Params& params, std::span<const array> in); \
   static Arrays vmap(const Params& params, std::span<const array> in, const Batch& batch);
 #define TARN_TRANSPOSE static std::vector<Maybe> transpose(const Call& call, const array& g);
 #define TARN_VIEW static std::optional<Layout> view(const Params& params, const Layout& of);
@@ -23,11 +23,12 @@ struct Alias {
     TARN_FIELDS(stop)
   };
   static constexpr int linear = 1;
-  TARN_RULES TARN_TRANSPOSE TARN_VIEW
-  static std::vector<Maybe> jvp(const Call& call, std::span<const Maybe> tangents);
+  TARN_RULES TARN_TRANSPOSE TARN_VIEW static std::vector<Maybe> jvp(
+      const Call& call, std::span<const Maybe> tangents);
 };
 struct Reshape {
-  static constexpr Spec spec{"reshape", Types::number, "The elements in row order, in a new shape."};
+  static constexpr Spec spec{"reshape", Types::number,
+                             "The elements in row order, in a new shape."};
   struct P {
     Shape shape{};
     TARN_FIELDS(shape)

@@ -53,7 +53,8 @@ Arrays Dequantize::expand(const Params& params, std::span<const array> in) {
   const auto& p = params.as<P>();
   Dtype work = p.dtype == float64 ? float64 : float32;
   array codes = grouped(astype(unpacked(in[0], p.bits), work), p.group);
-  array scales = expand_dims(astype(in[1], work), -1), biases = expand_dims(astype(in[2], work), -1);
+  array scales = expand_dims(astype(in[1], work), -1),
+        biases = expand_dims(astype(in[2], work), -1);
   return {astype(flatten(codes * scales + biases, -2, -1), p.dtype)};
 }
 Arrays Dequantize::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
@@ -75,13 +76,22 @@ ArraySpec QuantizedMatmul::infer(const Params& params, std::span<const array> in
   shape.push_back(p.transpose ? in[1].shape(-2) : in[1].shape(-1) * 32 / p.bits);
   return {shape, in[0].dtype()};
 }
+// Codes, scales and biases belong together: where one carries the batch, all three do.
 Arrays QuantizedMatmul::vmap(const Params& params, std::span<const array> in, const Batch& batch) {
   size_t rank = 0;
-  for (size_t i = 0; i < in.size(); ++i)
+  bool weights = false;
+  for (size_t i = 0; i < in.size(); ++i) {
     rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
+    weights |= i > 0 && batch.mapped[i];
+  }
   std::vector<array> all;
-  for (size_t i = 0; i < in.size(); ++i)
-    all.push_back(batch.mapped[i] ? align_batch(in[i], rank) : in[i]);
+  for (size_t i = 0; i < in.size(); ++i) {
+    bool carries = batch.mapped[i] || (i > 0 && weights);
+    Shape shape{batch.size};
+    shape.insert(shape.end(), in[i].shape().begin(), in[i].shape().end());
+    array x = carries && !batch.mapped[i] ? broadcast_to(in[i], shape) : in[i];
+    all.push_back(carries ? align_batch(x, rank) : x);
+  }
   return {record(op_of<QuantizedMatmul>, params, std::move(all), {})};
 }
 Arrays QuantizedMatmul::expand(const Params& params, std::span<const array> in) {
@@ -104,9 +114,25 @@ std::vector<Maybe> QuantizedMatmul::transpose(const Call& call, const array& g) 
   codes_shape.back() = codes_shape.back() * 32 / p.bits;
   array per_group = grouped(sum_to(gw, codes_shape), p.group);
   array codes = grouped(astype(unpacked(call.in[1], p.bits), x.dtype()), p.group);
-  return {sum_to(gx, x.shape()), Maybe{},
-          astype(sum(per_group * codes, -1), call.in[2].dtype()),
+  return {sum_to(gx, x.shape()), Maybe{}, astype(sum(per_group * codes, -1), call.in[2].dtype()),
           astype(sum(per_group, -1), call.in[3].dtype())};
+}
+
+// x (scale q + bias): linear in x, and in scales and biases together. Tangents are never rounded.
+std::vector<Maybe> QuantizedMatmul::jvp(const Call& call, std::span<const Maybe> t) {
+  P p = call.params.as<P>();
+  p.precision = Precision::exact;
+  auto with = [&](const array& x, const array& scales, const array& biases) {
+    return record(op_of<QuantizedMatmul>, p, {x, call.in[1], scales, biases}, {});
+  };
+  Maybe sum;
+  if (t[0]) sum = with(*t[0], call.in[2], call.in[3]);
+  if (t[2] || t[3]) {
+    array term = with(call.in[0], t[2] ? *t[2] : zeros_like(call.in[2]),
+                      t[3] ? *t[3] : zeros_like(call.in[3]));
+    sum = sum ? *sum + term : term;
+  }
+  return {sum};
 }
 
 }  // namespace ops
@@ -134,15 +160,16 @@ Affine checked_mode(const char* op, std::optional<int> group_size, std::optional
 void check_weights(const char* op, const array& w, const array& scales, const array& biases,
                    Affine a) {
   require(w.dtype() == uint32, "[{}] w is {}; packed codes are uint32.", op, name_of(w.dtype()));
-  require<ShapeError>(w.ndim() >= 2 && w.ndim() == scales.ndim() && scales.shape() == biases.shape(),
-                      "[{}] w has shape {}, scales {} and biases {}.", op, text_of(w.shape()),
-                      text_of(scales.shape()), text_of(biases.shape()));
+  require<ShapeError>(
+      w.ndim() >= 2 && w.ndim() == scales.ndim() && scales.shape() == biases.shape(),
+      "[{}] w has shape {}, scales {} and biases {}.", op, text_of(w.shape()),
+      text_of(scales.shape()), text_of(biases.shape()));
   Shape want = w.shape();
   want.back() = want.back() * 32 / a.bits / a.group;
-  require<ShapeError>(scales.shape() == want && w.shape(-1) * 32 % (a.bits * a.group) == 0,
-                      "[{}] w has shape {} in {} bits; groups of {} need scales of shape {}, not {}.",
-                      op, text_of(w.shape()), a.bits, a.group, text_of(want),
-                      text_of(scales.shape()));
+  require<ShapeError>(
+      scales.shape() == want && w.shape(-1) * 32 % (a.bits * a.group) == 0,
+      "[{}] w has shape {} in {} bits; groups of {} need scales of shape {}, not {}.", op,
+      text_of(w.shape()), a.bits, a.group, text_of(want), text_of(scales.shape()));
 }
 
 }  // namespace
@@ -192,9 +219,10 @@ array quantized_matmul(array x, array w, array scales, const std::optional<array
   require(issubdtype(x.dtype(), floating), "[quantized_matmul] x is {}; it must be a float.",
           name_of(x.dtype()));
   int64_t inner = transpose ? w.shape(-1) * 32 / a.bits : w.shape(-2);
-  require<ShapeError>(x.ndim() >= 1 && x.shape(-1) == inner,
-                      "[quantized_matmul] x has shape {} and w holds {} columns: inner sizes differ.",
-                      text_of(x.shape()), inner);
+  require<ShapeError>(
+      x.ndim() >= 1 && x.shape(-1) == inner,
+      "[quantized_matmul] x has shape {} and w holds {} columns: inner sizes differ.",
+      text_of(x.shape()), inner);
   bool vector = x.ndim() == 1;
   array rows = vector ? expand_dims(x, 0, s) : x;
   array out = record(op_of<QuantizedMatmul>,

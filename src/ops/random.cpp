@@ -74,12 +74,11 @@ array bits(const Shape& shape, int width, const std::optional<array>& k, StreamO
     require<ShapeError>(d >= 0, "[bits] shape {} has a negative size.", text_of(shape));
   return record(op_of<RandomBits>, RandomBits::P{shape, width}, {checked_key(k)}, s);
 }
-array split(const array& k, int num, StreamOrDevice s) {
-  return bits(Shape{num, 2}, 4, k, s);
-}
+array split(const array& k, int num, StreamOrDevice s) { return bits(Shape{num, 2}, 4, k, s); }
 std::pair<array, array> split(const array& k, StreamOrDevice s) {
   array both = random::split(k, 2, s);
-  return {squeeze(slice(both, {0, 0}, {1, 2}, s), 0, s), squeeze(slice(both, {1, 0}, {2, 2}, s), 0, s)};
+  return {squeeze(slice(both, {0, 0}, {1, 2}, s), 0, s),
+          squeeze(slice(both, {1, 0}, {2, 2}, s), 0, s)};
 }
 
 array uniform(const array& low, const array& high, const Shape& shape, Dtype dtype,

@@ -50,12 +50,12 @@ Dtype sum_dtype(Dtype t) {
 
 }  // namespace
 
-#define TARN_REDUCE_RULES(Op, dtype)                                                         \
-  ArraySpec Op::infer(const Params& p, std::span<const array> in) {                          \
-    return folded(p.as<P>().axes, in[0], dtype);                                             \
-  }                                                                                          \
-  Arrays Op::vmap(const Params& p, std::span<const array> in, const Batch&) {                \
-    return {record(op_of<Op>, shifted(p.as<P>()), {in[0]}, {})};                             \
+#define TARN_REDUCE_RULES(Op, dtype)                                          \
+  ArraySpec Op::infer(const Params& p, std::span<const array> in) {           \
+    return folded(p.as<P>().axes, in[0], dtype);                              \
+  }                                                                           \
+  Arrays Op::vmap(const Params& p, std::span<const array> in, const Batch&) { \
+    return {record(op_of<Op>, shifted(p.as<P>()), {in[0]}, {})};              \
   }
 TARN_REDUCE_RULES(Sum, sum_dtype(in[0].dtype()))
 TARN_REDUCE_RULES(Prod, sum_dtype(in[0].dtype()))
@@ -65,10 +65,10 @@ TARN_REDUCE_RULES(All, bool_)
 TARN_REDUCE_RULES(Any, bool_)
 #undef TARN_REDUCE_RULES
 
-#define TARN_ONE_AXIS_RULES(Op, spec)                                                        \
-  ArraySpec Op::infer(const Params& p, std::span<const array> in) { return spec; }           \
-  Arrays Op::vmap(const Params& p, std::span<const array> in, const Batch&) {                \
-    return {record(op_of<Op>, shifted(p.as<P>()), {in[0]}, {})};                             \
+#define TARN_ONE_AXIS_RULES(Op, spec)                                              \
+  ArraySpec Op::infer(const Params& p, std::span<const array> in) { return spec; } \
+  Arrays Op::vmap(const Params& p, std::span<const array> in, const Batch&) {      \
+    return {record(op_of<Op>, shifted(p.as<P>()), {in[0]}, {})};                   \
   }
 TARN_ONE_AXIS_RULES(ArgMax, folded(Axes{p.as<P>().axis}, in[0], uint32))
 TARN_ONE_AXIS_RULES(ArgMin, folded(Axes{p.as<P>().axis}, in[0], uint32))
@@ -85,10 +85,18 @@ std::vector<Maybe> Sum::vjp(const Call& call, std::span<const Maybe> g) {
   if (!g[0] || !detail::differentiable(call.in[0])) return {Maybe{}};
   return {broadcast_to(*g[0], call.in[0].shape())};
 }
-std::vector<Maybe> Max::vjp(const Call& c, std::span<const Maybe> g) { return vjp_of_extreme(c, g); }
-std::vector<Maybe> Max::jvp(const Call& c, std::span<const Maybe> t) { return jvp_of_extreme(c, t); }
-std::vector<Maybe> Min::vjp(const Call& c, std::span<const Maybe> g) { return vjp_of_extreme(c, g); }
-std::vector<Maybe> Min::jvp(const Call& c, std::span<const Maybe> t) { return jvp_of_extreme(c, t); }
+std::vector<Maybe> Max::vjp(const Call& c, std::span<const Maybe> g) {
+  return vjp_of_extreme(c, g);
+}
+std::vector<Maybe> Max::jvp(const Call& c, std::span<const Maybe> t) {
+  return jvp_of_extreme(c, t);
+}
+std::vector<Maybe> Min::vjp(const Call& c, std::span<const Maybe> g) {
+  return vjp_of_extreme(c, g);
+}
+std::vector<Maybe> Min::jvp(const Call& c, std::span<const Maybe> t) {
+  return jvp_of_extreme(c, t);
+}
 
 namespace {
 // The product of all other elements on the axis: right when some of them are zero.
@@ -251,13 +259,13 @@ array median(const array& a, const std::vector<int>& axes, bool keepdims, Stream
   return keepdims ? reshape(half, kept, s) : half;
 }
 
-#define TARN_REDUCTION(name)                                                      \
-  array name(const array& a, bool keepdims, StreamOrDevice s) {                   \
-    return name(a, every_axis(a), keepdims, s);                                   \
-  }                                                                               \
-  array name(const array& a, StreamOrDevice s) { return name(a, false, s); }      \
-  array name(const array& a, int axis, bool keepdims, StreamOrDevice s) {         \
-    return name(a, std::vector<int>{axis}, keepdims, s);                          \
+#define TARN_REDUCTION(name)                                                 \
+  array name(const array& a, bool keepdims, StreamOrDevice s) {              \
+    return name(a, every_axis(a), keepdims, s);                              \
+  }                                                                          \
+  array name(const array& a, StreamOrDevice s) { return name(a, false, s); } \
+  array name(const array& a, int axis, bool keepdims, StreamOrDevice s) {    \
+    return name(a, std::vector<int>{axis}, keepdims, s);                     \
   }
 TARN_REDUCTION(all)
 TARN_REDUCTION(any)
@@ -343,7 +351,8 @@ array cumsum(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
   return cumsum(flatten(a, s), 0, reverse, inclusive, s);
 }
 array cumprod(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<CumProd>(a.dtype() == bool_ ? astype(a, int32, s) : a, axis, reverse, inclusive, s);
+  return scanned<CumProd>(a.dtype() == bool_ ? astype(a, int32, s) : a, axis, reverse, inclusive,
+                          s);
 }
 array cummax(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
   return scanned<CumMax>(a, axis, reverse, inclusive, s);

@@ -19,12 +19,11 @@ struct ArgParams {
   TARN_FIELDS(axis)
 };
 
-#define TARN_RULES                                                                \
-  using Kind = Reduction;                                                         \
-  static ArraySpec infer(const Params& params, std::span<const array> in);        \
+#define TARN_RULES                                                         \
+  using Kind = Reduction;                                                  \
+  static ArraySpec infer(const Params& params, std::span<const array> in); \
   static Arrays vmap(const Params& params, std::span<const array> in, const Batch& batch);
-#define TARN_VJP \
-  static std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents);
+#define TARN_VJP static std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents);
 #define TARN_JVP static std::vector<Maybe> jvp(const Call& call, std::span<const Maybe> tangents);
 
 struct Sum {

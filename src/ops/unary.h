@@ -25,8 +25,10 @@ struct Abs : Unary {
   TARN_FN static float value(c64 x) { return abs(x); }
   template <class T>
   TARN_FN static T value(T x) {
-    if constexpr (T(-1) < T(0)) return x < T(0) ? T(-x) : x;
-    else return x;
+    if constexpr (T(-1) < T(0))
+      return x < T(0) ? T(-x) : x;
+    else
+      return x;
   }
   TARN_FN static float value(float x) { return abs(x); }
   TARN_FN static double value(double x) { return abs(x); }

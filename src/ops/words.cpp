@@ -9,19 +9,23 @@ namespace tarn::ops {
 Dtype domain(const char* op, Types types, Dtype t) {
   bool complex = t == complex64, floats = issubdtype(t, floating);
   switch (types) {
-    case Types::boolean: return bool_;
+    case Types::boolean:
+      return bool_;
     case Types::integral:
       require(!complex && !floats, "[{}] takes integers or bool, not {}.", op, name_of(t));
       return t;
     case Types::real:
       require(!complex, "[{}] is not defined for complex64.", op);
       return t;
-    case Types::number: return t;
+    case Types::number:
+      return t;
     case Types::floating:
       require(!complex, "[{}] is not defined for complex64.", op);
       return floats ? t : float32;
-    case Types::inexact: return floats || complex ? t : float32;
-    case Types::complex: return complex64;
+    case Types::inexact:
+      return floats || complex ? t : float32;
+    case Types::complex:
+      return complex64;
   }
   return t;
 }

@@ -60,9 +60,9 @@ enum class Accepts : uint8_t {
 
 struct Kernel {
   KernelFn run = nullptr;
-  bool (*fits)(const Step&) = nullptr;                     // null: always
+  bool (*fits)(const Step&) = nullptr;  // null: always
   Accepts accepts = Accepts::contiguous;
-  size_t (*scratch)(const Step&, int workers) = nullptr;   // bytes
+  size_t (*scratch)(const Step&, int workers) = nullptr;  // bytes
   KernelFn prepare = nullptr;  // runs first, with a barrier between: fills the scratch
   bool updates_first = false;  // writes into its first input's memory, which becomes the output
   // For such a kernel: running it twice does the same as once, so that after a failed evaluation
@@ -96,7 +96,7 @@ class KernelTable {
 struct Backend {
   KernelTable table{};
   Kernel fused{};
-  // Null when the chain does not fit (too many live values); it is then cut in two.
+  // Makes of a chain what `fused` runs.
   std::shared_ptr<const void> (*compile)(std::span<const FusedOp> chain,
                                          std::span<const Operand> in) = nullptr;
 };

@@ -121,10 +121,17 @@ class Walk {
   bool seen(Node* n) {
     if (n->mark >= 0) return true;
     switch (n->state.load(std::memory_order_acquire)) {
-      case State::ready: add(n, true); return true;
-      case State::claimed: blocked_ = n->evaluation; return true;
-      case State::placeholder: placeholder_ = true; return true;
-      case State::recorded: return false;
+      case State::ready:
+        add(n, true);
+        return true;
+      case State::claimed:
+        blocked_ = n->evaluation;
+        return true;
+      case State::placeholder:
+        placeholder_ = true;
+        return true;
+      case State::recorded:
+        return false;
     }
     return true;
   }
@@ -243,12 +250,14 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view, Bound
     auto i = static_cast<size_t>(out.place.index);
     std::byte* base = nullptr;
     switch (out.place.kind) {
-      case Place::Kind::buffer: n.buffer = bound.buffers[i]; break;
+      case Place::Kind::buffer:
+        n.buffer = bound.buffers[i];
+        break;
       case Place::Kind::leaf:
       case Place::Kind::constant:
       case Place::Kind::slab: {
-        const Node& from = out.place.kind == Place::Kind::leaf ? *view.items[i].node
-                                                               : *plan.constants[i].node();
+        const Node& from =
+            out.place.kind == Place::Kind::leaf ? *view.items[i].node : *plan.constants[i].node();
         n.buffer = from.buffer ? from.buffer : buffer_of_number(from);
         base = from.buffer ? static_cast<std::byte*>(from.data) : nullptr;
         break;
@@ -317,7 +326,8 @@ EvalCounters eval_counters() {
   return {counters.plans_made, counters.plans_run, counters.bytes_copied};
 }
 
-StopScope::StopScope(std::stop_token token) : before_(std::exchange(current_stop, std::move(token))) {}
+StopScope::StopScope(std::stop_token token)
+    : before_(std::exchange(current_stop, std::move(token))) {}
 StopScope::~StopScope() { current_stop = std::move(before_); }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }

@@ -64,12 +64,18 @@ void* address(const PlanOperand& o, const Plan& plan, const PlanBindings& bound,
   std::byte* base = nullptr;
   auto i = static_cast<size_t>(o.place.index);
   switch (o.place.kind) {
-    case Place::Kind::leaf: base = static_cast<std::byte*>(bound.leaves[i]); break;
+    case Place::Kind::leaf:
+      base = static_cast<std::byte*>(bound.leaves[i]);
+      break;
     case Place::Kind::constant:
       base = static_cast<std::byte*>(const_cast<void*>(plan.constants[i].data<void>()));
       break;
-    case Place::Kind::buffer: base = static_cast<std::byte*>(bound.buffers[i]); break;
-    case Place::Kind::slab: base = slab + o.place.offset; break;
+    case Place::Kind::buffer:
+      base = static_cast<std::byte*>(bound.buffers[i]);
+      break;
+    case Place::Kind::slab:
+      base = slab + o.place.offset;
+      break;
   }
   return base + o.bytes_in;
 }
@@ -84,7 +90,8 @@ void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop)
     slab = static_cast<std::byte*>(slab_memory->data);
   }
   for (auto& s : plan.steps) {
-    for (size_t i = 0; i < s.in.size(); ++i) s.step.in[i].data = address(s.in[i], plan, bound, slab);
+    for (size_t i = 0; i < s.in.size(); ++i)
+      s.step.in[i].data = address(s.in[i], plan, bound, slab);
     s.step.out.data = address(s.out, plan, bound, slab);
     s.step.scratch = slab + s.scratch_at;
     s.step.params =
@@ -94,8 +101,8 @@ void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop)
   int workers = plan.cost >= parallel_from_ns ? thread_count() : 1;
   Run run{plan, stop};
   run_region(
-      workers,
-      [](void* r, int worker, int given) { static_cast<Run*>(r)->work(worker, given); }, &run);
+      workers, [](void* r, int worker, int given) { static_cast<Run*>(r)->work(worker, given); },
+      &run);
   if (run.error) std::rethrow_exception(run.error);
 }
 

@@ -8,9 +8,9 @@
 namespace tarn {
 namespace {
 
-constexpr size_t most_ops = 40;      // instructions in one step
+constexpr size_t most_ops = 40;  // instructions in one step
 constexpr size_t most_inputs = 24;
-constexpr int most_recomputed = 4;   // cheap ops that are computed again rather than stored
+constexpr int most_recomputed = 4;  // cheap ops that are computed again rather than stored
 
 bool is_elementwise(const Value& v) { return v.kind == Value::Kind::elementwise; }
 

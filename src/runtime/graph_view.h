@@ -10,11 +10,11 @@ namespace tarn {
 
 struct GraphItem {
   Node* node = nullptr;
-  std::vector<int> in{};   // items; empty for leaves
-  int uses = 0;            // by other items
+  std::vector<int> in{};  // items; empty for leaves
+  int uses = 0;           // by other items
   bool leaf = false;
-  bool output = false;     // somebody holds a handle to it
-  bool donated = false;    // a leaf that nobody needs after this evaluation
+  bool output = false;   // somebody holds a handle to it
+  bool donated = false;  // a leaf that nobody needs after this evaluation
 };
 
 struct GraphView {

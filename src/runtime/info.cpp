@@ -29,7 +29,8 @@ const char* place_name(Place::Kind k) {
 std::vector<OpInfo> list_ops() {
   std::vector<OpInfo> list;
   for (const Op* op : ops::all())
-    list.push_back({std::string(op->name), name_of(op->kind), std::string(op->doc), kernels_of(*op)});
+    list.push_back(
+        {std::string(op->name), name_of(op->kind), std::string(op->doc), kernels_of(*op)});
   return list;
 }
 
@@ -37,12 +38,13 @@ std::string explain(const array& a) {
   if (a.is_available()) return "The array is there: nothing is left to compute.\n";
   auto plan = plan_of(a);
   if (!plan) return "Another thread is computing the array.\n";
-  std::string text = fmt::format("{} steps, {} barriers, {} bytes of slab, about {:.1f} us of one core\n",
-                                 plan->steps.size(), plan->barriers, plan->slab_bytes,
-                                 plan->cost / 1000);
+  std::string text =
+      fmt::format("{} steps, {} barriers, {} bytes of slab, about {:.1f} us of one core\n",
+                  plan->steps.size(), plan->barriers, plan->slab_bytes, plan->cost / 1000);
   for (const auto& s : plan->steps) {
-    text += fmt::format("{:>2} {:<40} {:<18} {} ({})", s.barrier_before ? "|" : "", s.what,
-                        s.kernel.name, name_of(s.step.out.dtype), fmt::join(s.step.out.shape, ", "));
+    text +=
+        fmt::format("{:>2} {:<40} {:<18} {} ({})", s.barrier_before ? "|" : "", s.what,
+                    s.kernel.name, name_of(s.step.out.dtype), fmt::join(s.step.out.shape, ", "));
     text += fmt::format(" -> {}{}\n", place_name(s.out.place.kind), s.serial ? ", one worker" : "");
   }
   return text;

@@ -10,8 +10,8 @@
 namespace tarn {
 
 struct LowerOptions {
-  bool fuse = true;         // off: one step an op, for the law tests
-  bool reuse_memory = true; // off: every value in memory of its own
+  bool fuse = true;          // off: one step an op, for the law tests
+  bool reuse_memory = true;  // off: every value in memory of its own
 };
 LowerOptions& lower_options();  // for tests; not while another thread evaluates
 

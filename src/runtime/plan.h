@@ -14,8 +14,8 @@ namespace tarn {
 // Where an operand's bytes are.
 struct Place {
   enum class Kind : uint8_t { leaf, constant, slab, buffer } kind = Kind::slab;
-  int index = 0;       // of the leaf, constant or buffer
-  size_t offset = 0;   // in the slab
+  int index = 0;      // of the leaf, constant or buffer
+  size_t offset = 0;  // in the slab
 };
 
 struct PlanOperand {
@@ -28,13 +28,13 @@ struct PlanStep {
   Step step{};
   std::vector<PlanOperand> in{};
   PlanOperand out{};
-  int params_of = -1;            // the graph item whose parameters the step reads at run time
-  Params own_params{};           // otherwise
+  int params_of = -1;   // the graph item whose parameters the step reads at run time
+  Params own_params{};  // otherwise
   size_t scratch_at = 0;
   bool barrier_before = false;
   bool serial = false;
   std::shared_ptr<const void> program{};
-  std::string what{};            // for errors and explain
+  std::string what{};  // for errors and explain
 };
 
 struct PlanOutput {
@@ -50,8 +50,8 @@ struct Plan {
   std::vector<size_t> buffer_bytes{};
   std::vector<PlanOutput> outputs{};
   size_t slab_bytes = 0;
-  double cost = 0;              // nanoseconds on one core, roughly
-  bool baked = false;           // holds run-time parameters: valid only for the same ones
+  double cost = 0;     // nanoseconds on one core, roughly
+  bool baked = false;  // holds run-time parameters: valid only for the same ones
   int barriers = 0;
   size_t update_copy_bytes = 0;  // by updates that could not write in place
 };

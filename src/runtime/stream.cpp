@@ -86,9 +86,12 @@ Stream new_stream(Device d) {
 }
 Stream to_stream(StreamOrDevice s) {
   switch (s.what) {
-    case StreamOrDevice::What::nothing: return thread_stream;
-    case StreamOrDevice::What::device: return default_stream(s.stream.device);
-    case StreamOrDevice::What::stream: break;
+    case StreamOrDevice::What::nothing:
+      return thread_stream;
+    case StreamOrDevice::What::device:
+      return default_stream(s.stream.device);
+    case StreamOrDevice::What::stream:
+      break;
   }
   require<ValueError>(is_available(s.stream.device), "[stream] its device is not available here.");
   return s.stream;

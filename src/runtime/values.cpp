@@ -90,7 +90,8 @@ int ValueBuilder::kernel_value(const Kernel& k, const Op& op, const Params& para
     const Value& v = values[static_cast<size_t>(i)];
     const auto& [shape, strides, offset] = v.layout;
     bool rows = shape.empty() || shape.back() <= 1 || strides.back() == 1;
-    bool fine = k.accepts == Accepts::any || is_contiguous(v) || (k.accepts == Accepts::rows && rows);
+    bool fine =
+        k.accepts == Accepts::any || is_contiguous(v) || (k.accepts == Accepts::rows && rows);
     if (!fine) i = contiguous(i);
   }
   Value v;
@@ -125,8 +126,10 @@ int ValueBuilder::apply(const Op& op, const Params& params, int item, std::vecto
     // A view of everything is the value itself, unless it also waits for other inputs.
     bool same = layout && in.size() == 1 && layout->shape == source.layout.shape &&
                 layout->strides == source.layout.strides && layout->offset == source.layout.offset;
-    if (same) result = in[0];
-    else if (layout) result = view_of(in[0], std::move(*layout), spec.dtype);
+    if (same)
+      result = in[0];
+    else if (layout)
+      result = view_of(in[0], std::move(*layout), spec.dtype);
     else {
       int flat = contiguous(in[0]);
       layout = op.view(params, values[static_cast<size_t>(flat)].layout);

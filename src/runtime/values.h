@@ -14,19 +14,19 @@ struct Value {
   enum class Kind : uint8_t { leaf, constant, view, elementwise, kernel } kind = Kind::kernel;
   const Op* op = nullptr;
   Params params{};
-  int item = -1;              // the graph item it came from, if its parameters live there
-  std::vector<int> in{};      // values
+  int item = -1;          // the graph item it came from, if its parameters live there
+  std::vector<int> in{};  // values
   Dtype dtype{};
-  Layout layout{};            // relative to `base`, in elements of `dtype`
-  int64_t byte_offset = 0;    // views of another dtype start elsewhere in bytes
-  int base = -1;              // the value that owns the memory; itself unless a view
-  int index = 0;              // leaf: item; constant: plan constant
-  bool donated = false;       // leaf
+  Layout layout{};          // relative to `base`, in elements of `dtype`
+  int64_t byte_offset = 0;  // views of another dtype start elsewhere in bytes
+  int base = -1;            // the value that owns the memory; itself unless a view
+  int index = 0;            // leaf: item; constant: plan constant
+  bool donated = false;     // leaf
   const Kernel* kernel = nullptr;
-  bool output = false;        // its memory outlives the evaluation
+  bool output = false;  // its memory outlives the evaluation
   // Fusing: the steps this elementwise value is computed in. Empty until decided.
   std::vector<int> roots{};
-  std::vector<int> users{};   // values that read it, directly
+  std::vector<int> users{};  // values that read it, directly
 };
 
 // Turns items into values, expanding ops without a kernel.

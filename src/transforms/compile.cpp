@@ -117,22 +117,23 @@ struct CheckpointParams {
 };
 
 // The value of its first input, made to wait for the others.
-const Op depends_op{.name = "depends",
-                    .kind = Kind::movement,
-                    .doc = "A value that waits for others.",
-                    .infer = [](const Params&, std::span<const array> in) {
-                      return ArraySpec{in[0].shape(), in[0].dtype()};
-                    },
-                    .vjp = [](const Call& c, std::span<const Maybe> g) {
-                      std::vector<Maybe> out(c.in.size());
-                      out[0] = g[0];
-                      return out;
-                    },
-                    .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
-                    .vmap = [](const Params&, std::span<const array> in, const Batch&) {
-                      return Arrays{in[0]};
-                    },
-                    .view = [](const Params&, const Layout& l) { return std::optional(l); }};
+const Op depends_op{
+    .name = "depends",
+    .kind = Kind::movement,
+    .doc = "A value that waits for others.",
+    .infer =
+        [](const Params&, std::span<const array> in) {
+          return ArraySpec{in[0].shape(), in[0].dtype()};
+        },
+    .vjp =
+        [](const Call& c, std::span<const Maybe> g) {
+          std::vector<Maybe> out(c.in.size());
+          out[0] = g[0];
+          return out;
+        },
+    .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
+    .vmap = [](const Params&, std::span<const array> in, const Batch&) { return Arrays{in[0]}; },
+    .view = [](const Params&, const Layout& l) { return std::optional(l); }};
 
 // in: output `output` of fun, then fun's arguments. The derivative runs fun again, after the
 // cotangent is there, so that the intermediate values of the first run can be dropped.
@@ -151,18 +152,18 @@ std::vector<Maybe> vjp_of_checkpoint(const Call& call, std::span<const Maybe> g)
   return result;
 }
 
-const Op checkpoint_op{.name = "checkpoint",
-                       .kind = Kind::movement,
-                       .doc = "A result whose derivative computes its history again.",
-                       .infer = [](const Params&, std::span<const array> in) {
-                         return ArraySpec{in[0].shape(), in[0].dtype()};
-                       },
-                       .vjp = vjp_of_checkpoint,
-                       .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
-                       .vmap = [](const Params&, std::span<const array> in, const Batch&) {
-                         return Arrays{in[0]};
-                       },
-                       .view = [](const Params&, const Layout& l) { return std::optional(l); }};
+const Op checkpoint_op{
+    .name = "checkpoint",
+    .kind = Kind::movement,
+    .doc = "A result whose derivative computes its history again.",
+    .infer =
+        [](const Params&, std::span<const array> in) {
+          return ArraySpec{in[0].shape(), in[0].dtype()};
+        },
+    .vjp = vjp_of_checkpoint,
+    .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
+    .vmap = [](const Params&, std::span<const array> in, const Batch&) { return Arrays{in[0]}; },
+    .view = [](const Params&, const Layout& l) { return std::optional(l); }};
 
 }  // namespace
 

@@ -40,10 +40,9 @@ std::pair<Arrays, Arrays> vjp(const ArraysFunction& fun, const Arrays& primals,
   }
   return {out, or_zeros(pull_back(out, in, g), primals)};
 }
-std::pair<array, array> vjp(const UnaryFunction& fun, const array& primal,
-                            const array& cotangent) {
-  auto [out, g] = vjp([&](const Arrays& x) { return Arrays{fun(x[0])}; }, Arrays{primal},
-                      Arrays{cotangent});
+std::pair<array, array> vjp(const UnaryFunction& fun, const array& primal, const array& cotangent) {
+  auto [out, g] =
+      vjp([&](const Arrays& x) { return Arrays{fun(x[0])}; }, Arrays{primal}, Arrays{cotangent});
   return {out[0], g[0]};
 }
 
@@ -63,8 +62,8 @@ std::pair<Arrays, Arrays> jvp(const ArraysFunction& fun, const Arrays& primals,
   return {out, or_zeros(push_forward(out, in, t), out)};
 }
 std::pair<array, array> jvp(const UnaryFunction& fun, const array& primal, const array& tangent) {
-  auto [out, t] = jvp([&](const Arrays& x) { return Arrays{fun(x[0])}; }, Arrays{primal},
-                      Arrays{tangent});
+  auto [out, t] =
+      jvp([&](const Arrays& x) { return Arrays{fun(x[0])}; }, Arrays{primal}, Arrays{tangent});
   return {out[0], t[0]};
 }
 

@@ -26,7 +26,8 @@ Mapped vmap_call(const TraceEntry& e, const std::vector<Mapped>& in, int64_t bat
     any |= in[i].mapped;
   }
   if (!any) return {record(*e.op, e.params, values, {}), false};
-  if (e.op->vmap) return {e.op->vmap(e.params, values, {{mapped.get(), in.size()}, batch})[0], true};
+  if (e.op->vmap)
+    return {e.op->vmap(e.params, values, {{mapped.get(), in.size()}, batch})[0], true};
   require(e.op->expand != nullptr, "[vmap] {} has no rule for a batch axis.", e.op->name);
   Arrays examples;
   for (size_t i = 0; i < in.size(); ++i)

@@ -223,7 +223,9 @@ class LineEditorTest(unittest.TestCase):
         s.says([UP, "\r"], "entry 2999")
 
     def test_a_damaged_history_does_no_harm(self):
-        self.write_history(os.urandom(3 << 20) + b"\n\x1b[2J\nwhole\n" + b"\xff\n" + b"z" * (6 << 20))
+        self.write_history(
+            os.urandom(3 << 20) + b"\n\x1b[2J\nwhole\n" + b"\xff\n" + b"z" * (6 << 20)
+        )
         s = self.start(self.history)
         s.says(["fine\r"], "fine")
 
@@ -304,7 +306,9 @@ class LineEditorTest(unittest.TestCase):
         )
         self.assertEqual(run(b"a\x00\xff\x1b"), b"interactive=0\nGOT<a\x00\xff\x1b>\nEND\n")
         long = b"x" * (8 << 20)
-        self.assertEqual(run(long + b"\n" + long), b"interactive=0\n" + b"GOT<%s>\n" % long * 2 + b"END\n")
+        self.assertEqual(
+            run(long + b"\n" + long), b"interactive=0\n" + b"GOT<%s>\n" % long * 2 + b"END\n"
+        )
         self.assertFalse(os.path.exists(self.history))
 
 

@@ -8,6 +8,7 @@ A program is a ```cpp block below a line `<!-- run -->`; the ```text block that 
 output. A block without main() gets one around it. A source that says its output itself has lines
 `// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
 """
+
 import os
 import pathlib
 import re
@@ -33,8 +34,10 @@ def write(folder, documents):
         text = document.read_text()
         found = BLOCK.findall(text)
         if len(found) != text.count(MARK):
-            sys.exit(f"{document}: {text.count(MARK)} marks {MARK}, but {len(found)} programs with "
-                     "their output")
+            sys.exit(
+                f"{document}: {text.count(MARK)} marks {MARK}, but {len(found)} programs with "
+                "their output"
+            )
         for number, (block, output) in enumerate(found, 1):
             path = folder / f"{document.stem.lower()}_{number}.cpp"
             expected = "".join(f"//   {line}\n" for line in output.splitlines())
@@ -56,8 +59,11 @@ def run(program, source):
     _, mark, expected = text.partition("// Output:\n")
     if not mark:
         sys.exit(f"{source} does not say what it prints")
-    expected = [line.removeprefix("//").removeprefix("   ") for line in expected.splitlines()
-                if line.startswith("//")]
+    expected = [
+        line.removeprefix("//").removeprefix("   ")
+        for line in expected.splitlines()
+        if line.startswith("//")
+    ]
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
     got = done.stdout.splitlines()
     if done.returncode == 0 and got == expected:

@@ -5,13 +5,23 @@ some fifty texts. Needs the PyPI packages tokenizers 0.23.3 and sentencepiece 0.
 Each entry is {"name", "vocabulary" (as GGUF has it) or "tokenizer" (a tokenizer.json), "cases":
 [[text, ids, decoded], …]}; "special": true means that special tokens are added.
 """
+
 import io
 import json
 import pathlib
 
 import sentencepiece
-from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
-                        processors, trainers)
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 CORPUS = [
     "The quick brown fox jumps over the lazy dog. It's what they've all said, isn't it?",
@@ -21,22 +31,70 @@ CORPUS = [
     "the theory of the other mother, the weather together with the leather; there, then, them",
 ]
 TEXTS = [
-    "", " ", "  ", "a", "the", " the", "the the  the   the", "Hello, world!", "It's they'll WE'RE I'M",
-    "don't 'sad 'ſt", "x = 3.14159 + 1,000,000", "12345678 ٣٤٥ ²½Ⅷ", "def f(x):\n    return x\n\n\n", "\n",
-    "\r\n\r\n", "a\n\n  b", "\t\ttabs\tand  spaces ", "trailing   ", "   leading", " \n \n x", "你好，世界",
-    "天地玄黄 宇宙洪荒", "Привет, мир!", "مرحبا بالعالم", "שלום עולם", "नमस्ते दुनिया", "こんにちは 世界", "안녕하세요",
-    "Größe Ærø naïve", "e\u0301 é \u212b \ufb01 \u2460", "😀👍🏽👩‍👩‍👧‍👦🇩🇪", "1️⃣ ❤️‍🔥", "zero\u200bwidth\u00a0space\u3000wide",
-    "\u2028line\u2029", "\x00\x01\x7f\x85", "<s>the</s>", "a<sep>b <sep> c", "<sep><sep>", "▁the▁", "__init__",
-    "https://example.com/a?b=c&d=%20", "!!!???...---", "(a)[b]{c}", "camelCaseWordsHTTPServer", "a" * 70,
-    " " * 40, "=" * 33, "ab" * 40, "the" * 30, "\ufeffbom", "\U0003209b\U0001e900\U00010d50 x", "��",
+    "",
+    " ",
+    "  ",
+    "a",
+    "the",
+    " the",
+    "the the  the   the",
+    "Hello, world!",
+    "It's they'll WE'RE I'M",
+    "don't 'sad 'ſt",
+    "x = 3.14159 + 1,000,000",
+    "12345678 ٣٤٥ ²½Ⅷ",
+    "def f(x):\n    return x\n\n\n",
+    "\n",
+    "\r\n\r\n",
+    "a\n\n  b",
+    "\t\ttabs\tand  spaces ",
+    "trailing   ",
+    "   leading",
+    " \n \n x",
+    "你好，世界",
+    "天地玄黄 宇宙洪荒",
+    "Привет, мир!",
+    "مرحبا بالعالم",
+    "שלום עולם",
+    "नमस्ते दुनिया",
+    "こんにちは 世界",
+    "안녕하세요",
+    "Größe Ærø naïve",
+    "e\u0301 é \u212b \ufb01 \u2460",
+    "😀👍🏽👩‍👩‍👧‍👦🇩🇪",
+    "1️⃣ ❤️‍🔥",
+    "zero\u200bwidth\u00a0space\u3000wide",
+    "\u2028line\u2029",
+    "\x00\x01\x7f\x85",
+    "<s>the</s>",
+    "a<sep>b <sep> c",
+    "<sep><sep>",
+    "▁the▁",
+    "__init__",
+    "https://example.com/a?b=c&d=%20",
+    "!!!???...---",
+    "(a)[b]{c}",
+    "camelCaseWordsHTTPServer",
+    "a" * 70,
+    " " * 40,
+    "=" * 33,
+    "ab" * 40,
+    "the" * 30,
+    "\ufeffbom",
+    "\U0003209b\U0001e900\U00010d50 x",
+    "��",
 ]
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 QWEN2 = LLAMA3.replace("{1,3}", "")
-O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve"
-         r"|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
-         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve"
+    r"|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def cases_of(tokenizer, special):
@@ -48,17 +106,26 @@ def cases_of(tokenizer, special):
 
 
 def entry(name, tokenizer, special=False):
-    return {"name": name, "tokenizer": json.loads(tokenizer.to_str()), "special": special,
-            "cases": cases_of(tokenizer, special)}
+    return {
+        "name": name,
+        "tokenizer": json.loads(tokenizer.to_str()),
+        "special": special,
+        "cases": cases_of(tokenizer, special),
+    }
 
 
 def byte_level(split):
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        *split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [*split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=330, show_progress=False, special_tokens=["<s>", "</s>"],
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        show_progress=False,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator(CORPUS, trainer)
     return tokenizer
 
@@ -70,23 +137,26 @@ def byte_level_entries():
     yield entry("gpt2", byte_level([isolated(GPT2)]))
     llama3 = byte_level([isolated(LLAMA3)])
     llama3.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
     yield entry("llama3", llama3, special=True)
     qwen2 = byte_level([isolated(QWEN2)])
     qwen2.normalizer = normalizers.NFC()
     qwen2.add_tokens([AddedToken("<sep>", lstrip=True, rstrip=True, normalized=False)])
     yield entry("qwen2", qwen2)
     yield entry("o200k", byte_level([isolated(O200K)]))
-    yield entry("digits", byte_level([
-        pre_tokenizers.Digits(individual_digits=True), isolated(GPT2)]))
+    yield entry(
+        "digits", byte_level([pre_tokenizers.Digits(individual_digits=True), isolated(GPT2)])
+    )
 
 
 def word_piece():
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=260, show_progress=False,
-                                        special_tokens=["[UNK]", "[CLS]", "[SEP]"])
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=260, show_progress=False, special_tokens=["[UNK]", "[CLS]", "[SEP]"]
+    )
     tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
@@ -97,18 +167,32 @@ def sentence_piece(kind, byte_fallback):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(line for text in CORPUS for line in text.split("\n")),
-        model_writer=model, vocab_size=420 if byte_fallback else 190, model_type=kind,
-        byte_fallback=byte_fallback, normalization_rule_name="identity",
-        remove_extra_whitespaces=False, user_defined_symbols=["<sep>", "▁▁"], minloglevel=2,
-        num_threads=1, hard_vocab_limit=False)
+        model_writer=model,
+        vocab_size=420 if byte_fallback else 190,
+        model_type=kind,
+        byte_fallback=byte_fallback,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["<sep>", "▁▁"],
+        minloglevel=2,
+        num_threads=1,
+        hard_vocab_limit=False,
+    )
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
 def gguf_type(model, id):
     if id in (model.piece_to_id("<sep>"), model.piece_to_id("▁▁")):
         return 4
-    return (2 if model.is_unknown(id) else 3 if model.is_control(id) else 6 if model.is_byte(id)
-            else 5 if model.is_unused(id) else 1)
+    return (
+        2
+        if model.is_unknown(id)
+        else (
+            3
+            if model.is_control(id)
+            else 6 if model.is_byte(id) else 5 if model.is_unused(id) else 1
+        )
+    )
 
 
 def sentence_piece_bpe(byte_fallback):
@@ -120,11 +204,17 @@ def sentence_piece_bpe(byte_fallback):
             continue
         out = model.encode(text)
         rows.append([text, out, model.decode(out).replace(" \u2047 ", "<unk>")])
-    return {"name": f"sentencepiece bpe, byte fallback {byte_fallback}", "special": False,
-            "vocabulary": {"tokens": [model.id_to_piece(i) for i in ids],
-                           "scores": [model.get_score(i) for i in ids],
-                           "types": [gguf_type(model, i) for i in ids], "unk": model.unk_id()},
-            "cases": rows}
+    return {
+        "name": f"sentencepiece bpe, byte fallback {byte_fallback}",
+        "special": False,
+        "vocabulary": {
+            "tokens": [model.id_to_piece(i) for i in ids],
+            "scores": [model.get_score(i) for i in ids],
+            "types": [gguf_type(model, i) for i in ids],
+            "unk": model.unk_id(),
+        },
+        "cases": rows,
+    }
 
 
 def unigram():
@@ -145,25 +235,46 @@ def llama2():
         if gguf_type(model, i) != 1:
             continue
         pairs = [(token[:k], token[k:]) for k in range(1, len(token))]
-        merges += sorted((-model.get_score(i), ids[a], ids[b], a, b)
-                         for a, b in pairs if a in ids and b in ids)
+        merges += sorted(
+            (-model.get_score(i), ids[a], ids[b], a, b) for a, b in pairs if a in ids and b in ids
+        )
     merges.sort(key=lambda merge: merge[0])
-    tokenizer = Tokenizer(models.BPE(ids, [(a, b) for *_, a, b in merges], unk_token="<unk>",
-                                     fuse_unk=True, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    tokenizer.decoder = decoders.Sequence([
-        decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
-        decoders.Strip(" ", 1, 0)])
+    tokenizer = Tokenizer(
+        models.BPE(
+            ids,
+            [(a, b) for *_, a, b in merges],
+            unk_token="<unk>",
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)])
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     return entry("llama2", tokenizer, special=True)
 
 
 def main():
-    entries = [*byte_level_entries(), word_piece(), sentence_piece_bpe(True),
-               sentence_piece_bpe(False), unigram(), llama2()]
+    entries = [
+        *byte_level_entries(),
+        word_piece(),
+        sentence_piece_bpe(True),
+        sentence_piece_bpe(False),
+        unigram(),
+        llama2(),
+    ]
     path = pathlib.Path(__file__).parent / "lm" / "tokenizers.json"
     path.parent.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(e, ensure_ascii=False, separators=(",", ":")) for e in entries)

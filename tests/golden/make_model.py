@@ -2,7 +2,7 @@
 """Writes tests/golden/lm/model.json and model_logits.npz: what transformers makes of the default
 model, with its weights dequantised exactly and everything computed in float32.
 
-    python3 -m venv .venv-golden && .venv-golden/bin/pip install torch transformers gguf
+    python3 -m venv .venv-golden && .venv-golden/bin/pip install torch transformers gguf  # CPU builds do
     .venv-golden/bin/python tests/golden/make_model.py [MODEL.gguf]
 
 Where these packages are missing the script makes .venv-golden and runs again in it (torch for any
@@ -22,13 +22,14 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/golden/lm"
 OWN = ROOT / ".venv-golden"
+PACKAGES = ["torch==2.15.0", "transformers==5.23.0", "gguf==0.19.0"]
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "gguf")):
     if pathlib.Path(sys.prefix) == OWN:
         sys.exit(f"{OWN} lacks torch, transformers or gguf: remove it and start again.")
     print(f"Installing torch, transformers and gguf into {OWN}", file=sys.stderr)
     venv.create(OWN, with_pip=True)
-    subprocess.run([OWN / "bin/pip", "install", "-q", "torch", "transformers", "gguf"], check=True)
+    subprocess.run([OWN / "bin/pip", "install", "-q", *PACKAGES], check=True)
     os.execv(OWN / "bin/python", [OWN / "bin/python", __file__, *sys.argv[1:]])
 
 import gguf
@@ -46,10 +47,12 @@ SAMPLED = 2000
 TOP = 20
 
 user = lambda text: [{"role": "user", "content": text}]
-STORY = ("A lighthouse keeper found a bottle on the beach. Inside was a letter from a sailor who had "
-         "been lost for twenty years. The letter said that he lived on an island with nine goats, a "
-         "parrot and a broken piano, and that he did not want to be rescued, but would be grateful "
-         "for a new set of piano strings. The keeper thought about it all winter. ")
+STORY = (
+    "A lighthouse keeper found a bottle on the beach. Inside was a letter from a sailor who had "
+    "been lost for twenty years. The letter said that he lived on an island with nine goats, a "
+    "parrot and a broken piano, and that he did not want to be rescued, but would be grateful "
+    "for a new set of piano strings. The keeper thought about it all winter. "
+)
 CONVERSATIONS = [
     user("Why is the sky blue?"),
     user("Hi"),
@@ -64,17 +67,27 @@ CONVERSATIONS = [
     user("¿Dónde está la biblioteca? Responde en español, por favor. 😀"),
     user("日本の首都はどこですか。"),
     user("    indented\n\ttabbed\n\nWhat does white space do in Python?"),
-    user("{\"name\": \"Ada\", \"born\": 1815}\nTurn this JSON into one English sentence."),
-    [{"role": "system", "content": "You are a pirate. Answer like one."},
-     {"role": "user", "content": "How do I get to the railway station?"}],
-    [{"role": "system", "content": "Answer with one word."},
-     {"role": "user", "content": "What colour is grass?"}],
-    user("My name is Bo.") + [{"role": "assistant", "content": "Hello Bo! How can I help you?"},
-                              {"role": "user", "content": "What is my name?"}],
-    user("Name a planet.") + [{"role": "assistant", "content": "Mars."},
-                              {"role": "user", "content": "Another one."},
-                              {"role": "assistant", "content": "Venus."},
-                              {"role": "user", "content": "Which of the two is hotter?"}],
+    user('{"name": "Ada", "born": 1815}\nTurn this JSON into one English sentence.'),
+    [
+        {"role": "system", "content": "You are a pirate. Answer like one."},
+        {"role": "user", "content": "How do I get to the railway station?"},
+    ],
+    [
+        {"role": "system", "content": "Answer with one word."},
+        {"role": "user", "content": "What colour is grass?"},
+    ],
+    user("My name is Bo.")
+    + [
+        {"role": "assistant", "content": "Hello Bo! How can I help you?"},
+        {"role": "user", "content": "What is my name?"},
+    ],
+    user("Name a planet.")
+    + [
+        {"role": "assistant", "content": "Mars."},
+        {"role": "user", "content": "Another one."},
+        {"role": "assistant", "content": "Venus."},
+        {"role": "user", "content": "Which of the two is hotter?"},
+    ],
     user(STORY * 3 + "What did the sailor want?"),
     user(STORY * 8 + "Summarise this text in two sentences."),
 ]
@@ -86,10 +99,17 @@ def load(path):
     heads = meta["llama.attention.head_count"]
     kv_heads = meta["llama.attention.head_count_kv"]
     weights = {}
-    names = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj",
-             "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-             "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
-             "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
+    names = {
+        "attn_norm": "input_layernorm",
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_norm": "post_attention_layernorm",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+    }
     whole = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
     for tensor in gguf.GGUFReader(path).tensors:
         value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
@@ -133,9 +153,11 @@ def template(meta):
     compiled = env.from_string(meta["tokenizer.chat_template"])
     tokens = meta["tokenizer.ggml.tokens"]
     return lambda messages: compiled.render(
-        messages=messages, add_generation_prompt=True,
+        messages=messages,
+        add_generation_prompt=True,
         bos_token=tokens[meta["tokenizer.ggml.bos_token_id"]],
-        eos_token=tokens[meta["tokenizer.ggml.eos_token_id"]])
+        eos_token=tokens[meta["tokenizer.ggml.eos_token_id"]],
+    )
 
 
 def greedy(model, ids, stop):
@@ -159,7 +181,7 @@ def perplexity(model, ids):
     """Windows that do not overlap; the first token of each is not predicted."""
     total, count = 0.0, 0
     for at in range(0, len(ids) - 1, WINDOW):
-        window = torch.tensor([ids[at:at + WINDOW]])
+        window = torch.tensor([ids[at : at + WINDOW]])
         if window.shape[1] < 2:
             continue
         scores = torch.log_softmax(model(window).logits[0, :-1].double(), -1)
@@ -189,21 +211,43 @@ def main():
             top_ids.append(best.astype(np.int32))
             top_logits.append(logits[best])
             summary.append([wide.min(), wide.max(), wide.mean(), np.exp(wide).sum()])
-            prompts.append({"messages": messages, "text": text, "prompt_ids": ids, "answer": answer,
-                            "stopped": len(answer) < TOKENS, "smallest_margin": margin})
+            prompts.append(
+                {
+                    "messages": messages,
+                    "text": text,
+                    "prompt_ids": ids,
+                    "answer": answer,
+                    "stopped": len(answer) < TOKENS,
+                    "smallest_margin": margin,
+                }
+            )
             print(len(ids), len(answer), f"{margin:.4f}", repr(tokenizer.decode(answer))[:100])
         words = tokenizer.encode((FOLDER / "text.txt").read_text(), add_special_tokens=False).ids
         value, count = perplexity(model, words)
     print(f"perplexity {value:.4f} over {count} tokens")
-    made = {"model": pathlib.Path(path).name, "transformers": transformers.__version__,
-            "torch": torch.__version__.split("+")[0], "prompts": prompts,
-            "perplexity": {"text": "text.txt", "tokens": words, "window": WINDOW,
-                           "predicted": count, "value": value}}
+    made = {
+        "model": pathlib.Path(path).name,
+        "transformers": transformers.__version__,
+        "torch": torch.__version__.split("+")[0],
+        "prompts": prompts,
+        "perplexity": {
+            "text": "text.txt",
+            "tokens": words,
+            "window": WINDOW,
+            "predicted": count,
+            "value": value,
+        },
+    }
     lines = json.dumps(made, ensure_ascii=False)
     (FOLDER / "model.json").write_text(lines.replace('{"messages"', '\n{"messages"') + "\n")
-    np.savez_compressed(FOLDER / "model_logits.npz", indices=indices.astype(np.int32),
-                        sampled=np.stack(sampled), top_ids=np.stack(top_ids),
-                        top_logits=np.stack(top_logits), summary=np.array(summary))
+    np.savez_compressed(
+        FOLDER / "model_logits.npz",
+        indices=indices.astype(np.int32),
+        sampled=np.stack(sampled),
+        top_ids=np.stack(top_ids),
+        top_logits=np.stack(top_logits),
+        summary=np.array(summary),
+    )
 
 
 if __name__ == "__main__":

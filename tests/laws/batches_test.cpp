@@ -101,8 +101,7 @@ TEST(Batches, OfBatches) {
     Arrays in;
     for (const auto& x : s.in) {
       Arrays outer;
-      for (int k = 0; k < 2; ++k)
-        outer.push_back(stack({example(x, k), example(x, k + 2)}, 0));
+      for (int k = 0; k < 2; ++k) outer.push_back(stack({example(x, k), example(x, k + 2)}, 0));
       in.push_back(stack(outer, 0));
     }
     array got = vmap(vmap(f))(in)[0];

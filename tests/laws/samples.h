@@ -34,8 +34,8 @@ struct OpSamples {
 
 inline const std::vector<Dtype> floats{float32, float16, bfloat16, float64};
 inline const std::vector<Dtype> inexacts{float32, float16, bfloat16, float64, complex64};
-inline const std::vector<Dtype> integers{bool_,  uint8, uint16, uint32, uint64,
-                                         int8,   int16, int32,  int64};
+inline const std::vector<Dtype> integers{bool_, uint8, uint16, uint32, uint64,
+                                         int8,  int16, int32,  int64};
 inline std::vector<Dtype> joined(std::vector<Dtype> a, const std::vector<Dtype>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -83,9 +83,12 @@ inline array indices(Shape shape, int64_t n, Dtype t = int32, int seed = 0) {
 inline std::vector<std::vector<Shape>> operand_shapes(int arity) {
   if (arity == 1) return {{{3, 4}}, {{}}, {{37}}, {{0}}, {{2, 0, 3}}, {{1030}}};
   if (arity == 2)
-    return {{{3, 4}, {3, 4}}, {{}, {}},       {{37}, {}},           {{2, 1, 3}, {4, 1}},
+    return {{{3, 4}, {3, 4}}, {{}, {}},         {{37}, {}},       {{2, 1, 3}, {4, 1}},
             {{0}, {1}},       {{2, 0}, {2, 1}}, {{1030}, {1030}}, {{5, 1}, {1, 1}}};
-  return {{{3, 4}, {3, 4}, {3, 4}}, {{}, {}, {}}, {{37}, {}, {37}}, {{2, 1, 3}, {4, 1}, {}},
+  return {{{3, 4}, {3, 4}, {3, 4}},
+          {{}, {}, {}},
+          {{37}, {}, {37}},
+          {{2, 1, 3}, {4, 1}, {}},
           {{0}, {1}, {0}}};
 }
 
@@ -102,8 +105,8 @@ inline OpSamples elementwise(std::vector<Dtype> dtypes, std::vector<Range> range
               Sample s;
               for (size_t i = 0; i < shapes.size(); ++i) {
                 s.label += fmt::format("({})", fmt::join(shapes[i], ","));
-                s.in.push_back(numbers(shapes[i], t, ranges[i].lo, ranges[i].hi,
-                                       static_cast<int>(i) + 1));
+                s.in.push_back(
+                    numbers(shapes[i], t, ranges[i].lo, ranges[i].hi, static_cast<int>(i) + 1));
                 if (smooth) s.smooth.push_back(static_cast<int>(i));
               }
               out.push_back(std::move(s));

@@ -12,34 +12,39 @@ inline std::vector<Sample> matmuls(Dtype t) {
                                                           {{2, 1, 3, 4}, {3, 4, 2}},
                                                           {{0, 3}, {3, 2}},
                                                           {{2, 0}, {0, 3}}})
-    out.push_back({fmt::format("({}) ({})", fmt::join(a, ","), fmt::join(b, ",")), {},
-                   {numbers(a, t, -1, 1), numbers(b, t, -1, 1, 1)}, {0, 1}});
+    out.push_back({fmt::format("({}) ({})", fmt::join(a, ","), fmt::join(b, ",")),
+                   {},
+                   {numbers(a, t, -1, 1), numbers(b, t, -1, 1, 1)},
+                   {0, 1}});
   return out;
 }
 
 // Words whose codes are all over the range.
-inline array words(Shape shape) {
-  return random::bits(shape, 4, random::key(3));
-}
+inline array words(Shape shape) { return random::bits(shape, 4, random::key(3)); }
 inline std::vector<Sample> quantized(Dtype t, bool product) {
   std::vector<Sample> out;
   for (int bits : {2, 3, 4, 5, 6, 8})
     for (int group : {32, 64}) {
       int64_t k = 128, n = 6, packed = k * bits / 32;
-      array scales = numbers({n, k / group}, t, 0.01, 0.1), biases = numbers({n, k / group}, t, -1, 0, 1);
+      array scales = numbers({n, k / group}, t, 0.01, 0.1),
+            biases = numbers({n, k / group}, t, -1, 0, 1);
       auto name = fmt::format("{} bits, groups of {}", bits, group);
       if (!product) {
-        out.push_back({name, ops::Dequantize::P{group, bits, t},
-                       {words({n, packed}), scales, biases}, {1, 2}});
+        out.push_back({name,
+                       ops::Dequantize::P{group, bits, t},
+                       {words({n, packed}), scales, biases},
+                       {1, 2}});
         continue;
       }
       for (int64_t rows : {1, 5})
-        out.push_back({name, ops::QuantizedMatmul::P{group, bits, true, Precision::exact},
+        out.push_back({name,
+                       ops::QuantizedMatmul::P{group, bits, true, Precision::exact},
                        {numbers({rows, k}, t, -1, 1), words({n, packed}), scales, biases},
                        {0, 2, 3}});
       out.push_back({name + ", not transposed",
                      ops::QuantizedMatmul::P{group, bits, false, Precision::exact},
-                     {numbers({2, n}, t, -1, 1), words({n, packed}), scales, biases}, {0, 2, 3}});
+                     {numbers({2, n}, t, -1, 1), words({n, packed}), scales, biases},
+                     {0, 2, 3}});
     }
   return out;
 }
@@ -52,10 +57,12 @@ inline std::vector<Sample> rows_of(Dtype t, const Params& params) {
 }
 inline std::vector<Sample> rms_norms(Dtype t) {
   auto out = rows_of(t, ops::RmsNorm::P{1e-5f});
-  out.push_back({"weight", ops::RmsNorm::P{1e-5f},
-                 {numbers({3, 40}, t), numbers({40}, t, 0.5, 2, 1)}, {0, 1}});
-  out.push_back({"one row", ops::RmsNorm::P{1e-5f},
-                 {numbers({40}, t), numbers({40}, t, 0.5, 2, 1)}, {0, 1}});
+  out.push_back({"weight",
+                 ops::RmsNorm::P{1e-5f},
+                 {numbers({3, 40}, t), numbers({40}, t, 0.5, 2, 1)},
+                 {0, 1}});
+  out.push_back(
+      {"one row", ops::RmsNorm::P{1e-5f}, {numbers({40}, t), numbers({40}, t, 0.5, 2, 1)}, {0, 1}});
   return out;
 }
 inline std::vector<Sample> layer_norms(Dtype t) {
@@ -63,7 +70,9 @@ inline std::vector<Sample> layer_norms(Dtype t) {
   for (bool weight : {false, true})
     for (bool bias : {false, true}) {
       Sample s{fmt::format("weight {} bias {}", weight, bias),
-               ops::LayerNorm::P{1e-5f, weight, bias}, {numbers({3, 40}, t)}, {0}};
+               ops::LayerNorm::P{1e-5f, weight, bias},
+               {numbers({3, 40}, t)},
+               {0}};
       if (weight) s.in.push_back(numbers({40}, t, 0.5, 2, 1));
       if (bias) s.in.push_back(numbers({40}, t, -1, 1, 2));
       for (int i = 1; i < static_cast<int>(s.in.size()); ++i) s.smooth.push_back(i);
@@ -80,12 +89,15 @@ inline std::vector<Sample> ropes(Dtype t) {
     auto name = fmt::format("traditional {}", traditional);
     out.push_back({name, ops::Rope::P{8, traditional, 100, 1, 0}, {x}, {0}});
     out.push_back({name + " part, offset", ops::Rope::P{4, traditional, 100, 0.5f, 7}, {x}, {0}});
-    out.push_back({name + " freqs", ops::Rope::P{8, traditional, 0, 1, 2},
-                   {x, numbers({4}, float32, 1, 20)}, {0}, {1}});
-    out.push_back({name + " 2-d", ops::Rope::P{8, traditional, 100, 1, 0},
-                   {numbers({5, 8}, t)}, {0}});
-    out.push_back({name + " 4-d", ops::Rope::P{8, traditional, 100, 1, 3},
-                   {numbers({2, 2, 5, 8}, t)}, {0}});
+    out.push_back({name + " freqs",
+                   ops::Rope::P{8, traditional, 0, 1, 2},
+                   {x, numbers({4}, float32, 1, 20)},
+                   {0},
+                   {1}});
+    out.push_back(
+        {name + " 2-d", ops::Rope::P{8, traditional, 100, 1, 0}, {numbers({5, 8}, t)}, {0}});
+    out.push_back(
+        {name + " 4-d", ops::Rope::P{8, traditional, 100, 1, 3}, {numbers({2, 2, 5, 8}, t)}, {0}});
   }
   return out;
 }
@@ -124,17 +136,17 @@ inline void add_compounds(Table& t) {
                    return std::vector<Sample>{{"ten", ops::Arange::P{2, 3, 10, d}, {}},
                                               {"none", ops::Arange::P{2, 3, 0, d}, {}}};
                  }};
-  t["random_bits"] = {{uint32}, [](Dtype) {
-                        std::vector<Sample> out;
-                        for (int width : {1, 2, 4})
-                          for (Shape shape : {Shape{5}, Shape{}, Shape{3, 7}, Shape{0}})
-                            for (Shape keys : {Shape{2}, Shape{3, 2}})
-                              out.push_back({fmt::format("width {} shape ({})", width,
-                                                         fmt::join(shape, ",")),
-                                             ops::RandomBits::P{shape, width},
-                                             {indices(keys, 1000, uint32, 17)}});
-                        return out;
-                      }};
+  t["random_bits"] = {
+      {uint32}, [](Dtype) {
+        std::vector<Sample> out;
+        for (int width : {1, 2, 4})
+          for (Shape shape : {Shape{5}, Shape{}, Shape{3, 7}, Shape{0}})
+            for (Shape keys : {Shape{2}, Shape{3, 2}})
+              out.push_back({fmt::format("width {} shape ({})", width, fmt::join(shape, ",")),
+                             ops::RandomBits::P{shape, width},
+                             {indices(keys, 1000, uint32, 17)}});
+        return out;
+      }};
 }
 
 }  // namespace tarn::laws

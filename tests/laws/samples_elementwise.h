@@ -81,7 +81,8 @@ inline std::vector<Sample> reductions(Dtype t, Range r, bool smooth, bool one_ax
   std::vector<Sample> out;
   for (auto& [shape, axes] : cases)
     out.push_back({fmt::format("({}) over {}", fmt::join(shape, ","), fmt::join(axes, ",")),
-                   ops::ReduceParams{axes}, {numbers(shape, t, r.lo, r.hi)},
+                   ops::ReduceParams{axes},
+                   {numbers(shape, t, r.lo, r.hi)},
                    smooth ? std::vector<int>{0} : std::vector<int>{}});
   return out;
 }
@@ -93,16 +94,19 @@ inline std::vector<Sample> scans(Dtype t, Range r, bool smooth) {
                {{3, 4}, 0}, {{3, 4}, 1}, {{19}, 0}, {{0, 2}, 1}, {{2, 3, 2}, 1}})
         out.push_back({fmt::format("({}) over {} reverse {} inclusive {}", fmt::join(shape, ","),
                                    axis, reverse, inclusive),
-                       ops::ScanParams{axis, reverse, inclusive}, {numbers(shape, t, r.lo, r.hi)},
+                       ops::ScanParams{axis, reverse, inclusive},
+                       {numbers(shape, t, r.lo, r.hi)},
                        smooth ? std::vector<int>{0} : std::vector<int>{}});
   return out;
 }
 
 inline void add_folds(Table& t) {
   t["sum"] = {numbers_, [](Dtype d) { return reductions(d, {}, true, false, true); }, 2e-6};
-  t["prod"] = {joined(numbers_, {}), [](Dtype d) {
+  t["prod"] = {joined(numbers_, {}),
+               [](Dtype d) {
                  return reductions(d, is_float(d) ? Range{0.9, 1.1} : Range{}, true, true, true);
-               }, 2e-5};
+               },
+               2e-5};
   for (auto name : {"max", "min"})
     t[name] = {numbers_, [](Dtype d) { return reductions(d, {}, true, false, false); }};
   for (auto name : {"all", "any"})
@@ -117,9 +121,11 @@ inline void add_folds(Table& t) {
                  return out;
                }};
   t["cumsum"] = {numbers_, [](Dtype d) { return scans(d, {}, true); }, 2e-6};
-  t["cumprod"] = {numbers_, [](Dtype d) {
+  t["cumprod"] = {numbers_,
+                  [](Dtype d) {
                     return scans(d, is_float(d) ? Range{0.9, 1.3} : Range{}, true);
-                  }, 2e-5};
+                  },
+                  2e-5};
   for (auto name : {"cummax", "cummin"})
     t[name] = {reals, [](Dtype d) { return scans(d, {}, false); }};
   t["logcumsumexp"] = {floats, [](Dtype d) { return scans(d, {}, true); }, 1e-5};

@@ -21,7 +21,7 @@ VARIABLES = {
         {"name": "Cid", "age": 31, "city": {"zip": 8001}},
     ],
     "tree": [{"v": 1, "kids": [{"v": 2, "kids": []}, {"v": 3, "kids": [{"v": 4, "kids": []}]}]}],
-    "html": "<b>\"R&D's\"</b>",
+    "html": '<b>"R&D\'s"</b>',
     "nested": [[1, [2, 3]], {"q": ["it's", 'say "hi"', "both '\""]}],
 }
 

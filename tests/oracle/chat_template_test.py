@@ -80,7 +80,12 @@ def expected(template, variables):
 class Driver:
     def __init__(self, command):
         self.process = subprocess.Popen(
-            command, shell=True, text=True, encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            shell=True,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def render(self, template, variables):
@@ -98,7 +103,7 @@ TOOLS = [
         "type": "function",
         "function": {
             "name": "get_weather",
-            "description": "Get the weather in a city — \"now\" & later.",
+            "description": 'Get the weather in a city — "now" & later.',
             "parameters": {
                 "type": "object",
                 "properties": {
@@ -163,7 +168,9 @@ def conversations():
     yield "turns", {"messages": turns}
     yield "system+turns", {"messages": [system("Be kind.\n")] + turns}
     yield "ends with assistant", {"messages": turns[:4]}
-    yield "unicode", {"messages": [system("你是助手。"), user("Привет 👋🏽 — “quote” & <tag>\u00a0")]}
+    yield "unicode", {
+        "messages": [system("你是助手。"), user("Привет 👋🏽 — “quote” & <tag>\u00a0")]
+    }
     yield "tools", {"messages": greeting, "tools": TOOLS}
     yield "system+tools", {"messages": [system("Use tools.")] + greeting, "tools": TOOLS}
     yield "call", {"messages": used[:2], "tools": TOOLS}
@@ -192,7 +199,11 @@ def conversations():
     yield "image", {"messages": [user(picture)]}
     yield "thinking", {"messages": [user("Q"), assistant(think), user("More")]}
     yield "reasoning", {
-        "messages": [user("Q"), assistant("A", reasoning_content="Because.", thinking="T"), user("R")]
+        "messages": [
+            user("Q"),
+            assistant("A", reasoning_content="Because.", thinking="T"),
+            user("R"),
+        ]
     }
     yield "reasoning+call", {
         "messages": [
@@ -209,7 +220,11 @@ def conversations():
         "messages": [system("Cite.")] + greeting,
         "documents": [{"title": "A", "text": "alpha"}, {"title": "B", "text": "beta", "doc_id": 2}],
     }
-    yield "date", {"messages": greeting, "date_string": "01 Jan 2025", "tools_in_user_message": False}
+    yield "date", {
+        "messages": greeting,
+        "date_string": "01 Jan 2025",
+        "tools_in_user_message": False,
+    }
     yield "developer", {"messages": [{"role": "developer", "content": "Dev."}] + turns}
     yield "wrong order", {"messages": [assistant("I begin."), user("No.")]}
     yield "two users", {"messages": greeting + greeting}

@@ -20,9 +20,22 @@ import numpy as np
 
 DTYPES = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8"]
 SHAPES = [(), (0,), (1,), (7,), (3, 5), (2, 0, 4), (2, 3, 4, 5), (1,) * 10]
-SAFETENSORS = {"BOOL": "?", "U8": "u1", "U16": "u2", "U32": "u4", "U64": "u8", "I8": "i1",
-               "I16": "i2", "I32": "i4", "I64": "i8", "F16": "f2", "BF16": "u2", "F32": "f4",
-               "F64": "f8", "C64": "c8"}
+SAFETENSORS = {
+    "BOOL": "?",
+    "U8": "u1",
+    "U16": "u2",
+    "U32": "u4",
+    "U64": "u8",
+    "I8": "i1",
+    "I16": "i2",
+    "I32": "i4",
+    "I64": "i8",
+    "F16": "f2",
+    "BF16": "u2",
+    "F32": "f4",
+    "F64": "f8",
+    "C64": "c8",
+}
 
 
 def numbers(random, dtype, shape):
@@ -46,8 +59,10 @@ def read_safetensors(path):
     arrays = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        arrays[name] = (entry["dtype"], np.frombuffer(body[begin:end], SAFETENSORS[entry["dtype"]])
-                        .reshape(entry["shape"]))
+        arrays[name] = (
+            entry["dtype"],
+            np.frombuffer(body[begin:end], SAFETENSORS[entry["dtype"]]).reshape(entry["shape"]),
+        )
     return arrays, metadata
 
 
@@ -55,8 +70,11 @@ def write_safetensors(path, arrays, metadata, pad):
     header, body = {"__metadata__": metadata}, b""
     for name, (dtype, array) in arrays.items():
         raw = array.tobytes()
-        header[name] = {"dtype": dtype, "shape": list(array.shape),
-                        "data_offsets": [len(body), len(body) + len(raw)]}
+        header[name] = {
+            "dtype": dtype,
+            "shape": list(array.shape),
+            "data_offsets": [len(body), len(body) + len(raw)],
+        }
         body += raw
     text = json.dumps(header).encode() + b" " * pad
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
@@ -101,59 +119,79 @@ class Tests:
 
     def npz(self, random):
         source = self.folder / "a.npz"
-        arrays = {f"{d.strip('?') or 'bool'}/{i}": numbers(random, d, s) for d in DTYPES
-                  for i, s in enumerate(SHAPES)}
+        arrays = {
+            f"{d.strip('?') or 'bool'}/{i}": numbers(random, d, s)
+            for d in DTYPES
+            for i, s in enumerate(SHAPES)
+        }
         arrays["zeros"] = np.zeros(3_000_000, np.float32)
         for save in (np.savez, np.savez_compressed):
             for target in (self.folder / "b.npz", self.folder / "b.small.npz"):
+
                 def check(save=save, target=target):
                     save(source, **arrays)
                     with np.load(self.convert(source, target)) as back:
                         names = sorted(back.files) == sorted(arrays)
                         return names and all(same(back[k], a) for k, a in arrays.items())
+
                 self.case(f"npz {save.__name__} to {target.name}", check)
 
         def empty():
             np.savez(source)
             with np.load(self.convert(source, self.folder / "b.npz")) as back:
                 return back.files == []
+
         self.case("npz empty", empty)
 
     def safetensors(self, random):
         source, target = self.folder / "a.safetensors", self.folder / "b.safetensors"
-        metadata = {"format": "np", "text": "ä \"quoted\"\n\x1b"}
-        arrays = {f"{name}.{i}": (name, numbers(random, dtype, shape))
-                  for name, dtype in SAFETENSORS.items()
-                  for i, shape in enumerate(s for s in SHAPES if len(s) <= 8)}
+        metadata = {"format": "np", "text": 'ä "quoted"\n\x1b'}
+        arrays = {
+            f"{name}.{i}": (name, numbers(random, dtype, shape))
+            for name, dtype in SAFETENSORS.items()
+            for i, shape in enumerate(s for s in SHAPES if len(s) <= 8)
+        }
         for pad in range(8):  # all but one of them make every tensor misaligned
+
             def check(pad=pad):
                 write_safetensors(source, arrays, metadata, pad)
                 back, read = read_safetensors(self.convert(source, target))
                 alike = read == metadata and back.keys() == arrays.keys()
-                return alike and all(back[k][0] == d and same(back[k][1], a)
-                                     for k, (d, a) in arrays.items())
+                return alike and all(
+                    back[k][0] == d and same(back[k][1], a) for k, (d, a) in arrays.items()
+                )
+
             self.case(f"safetensors padded by {pad}", check)
 
         def by_mlx():
             import mlx.core as mx
+
             known = {k: (d, a) for k, (d, a) in arrays.items() if d != "F64"}  # MLX saves none
             write_safetensors(source, known, metadata, 0)
             back = mx.load(str(self.convert(source, target)))
-            return all(same(np.array(back[k].view(mx.uint16) if d == "BF16" else back[k]), a)
-                       for k, (d, a) in known.items())
+            return all(
+                same(np.array(back[k].view(mx.uint16) if d == "BF16" else back[k]), a)
+                for k, (d, a) in known.items()
+            )
+
         self.case("safetensors read by MLX", by_mlx)
 
     def gguf(self, model):
         import mlx.core as mx
+
         target = self.folder / "m.safetensors"
 
         def to_mlx():
             source = self.folder / "a.npz"
-            arrays = {"f4": np.arange(12, dtype="f4").reshape(3, 4), "i1": np.arange(5, dtype="i1"),
-                      "f2": np.ones((2, 3, 4), "f2")}
+            arrays = {
+                "f4": np.arange(12, dtype="f4").reshape(3, 4),
+                "i1": np.arange(5, dtype="i1"),
+                "f2": np.ones((2, 3, 4), "f2"),
+            }
             np.savez(source, **arrays)
             back = mx.load(str(self.convert(source, self.folder / "b.gguf")))
             return all(same(np.array(back[k]), a) for k, a in arrays.items())
+
         self.case("gguf read by MLX", to_mlx)
         if not model:
             return
@@ -166,6 +204,7 @@ class Tests:
                 if not same(got, np.array(want)):
                     raise RuntimeError(name)
             return True
+
         self.case(f"gguf {model}", from_mlx)
 
 

@@ -8,6 +8,7 @@ The reference is built from the GGUF's own vocabulary and merges. `tarn tokenize
 reads arrays and prints the texts as JSON strings. `--save` also writes the reference's
 tokenizer.json and repeats the comparison with it in place of the GGUF.
 """
+
 import argparse
 import inspect
 import json
@@ -19,13 +20,25 @@ import sys
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q",
-           11: "<q", 12: "<d"}
+SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 STRING, ARRAY = 8, 9
 
 
 def gguf_metadata(path):
     with open(path, "rb") as file:
+
         def scalar(form):
             return struct.unpack(form, file.read(struct.calcsize(form)))[0]
 
@@ -47,38 +60,97 @@ def reference_for(meta):
     tokens = meta["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ", 1)) for merge in meta["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     types = meta["tokenizer.ggml.token_type"]
     tokenizer.add_special_tokens(
-        [AddedToken(t, special=True, normalized=False) for t, k in zip(tokens, types) if k == 3])
+        [AddedToken(t, special=True, normalized=False) for t, k in zip(tokens, types) if k == 3]
+    )
     return tokenizer
 
 
 def sources():
     """Text that every Python brings along: its own documentation and code."""
     import argparse as a, collections, decimal, email.message, subprocess as s, typing, unittest
+
     modules = [a, collections, decimal, email.message, s, typing, unittest, inspect, pkgutil, json]
     code = "\n".join(inspect.getsource(module) for module in modules)
     prose = "\n".join(
-        inspect.getdoc(thing) or "" for module in modules for thing in vars(module).values())
+        inspect.getdoc(thing) or "" for module in modules for thing in vars(module).values()
+    )
     return code.splitlines(), prose.split()
 
 
 CODES = [  # (first, last) of what a random text is drawn from
-    (0x4E00, 0x9FFF), (0x0600, 0x06FF), (0x0400, 0x04FF), (0x0590, 0x05FF), (0x0900, 0x097F),
-    (0x0E00, 0x0E7F), (0x3040, 0x30FF), (0xAC00, 0xD7A3), (0x00A0, 0x024F), (0x0300, 0x036F),
-    (0x2000, 0x206F), (0x2100, 0x27BF), (0x1F300, 0x1FAFF), (0xFE00, 0xFE0F), (0x10000, 0x3FFFF),
+    (0x4E00, 0x9FFF),
+    (0x0600, 0x06FF),
+    (0x0400, 0x04FF),
+    (0x0590, 0x05FF),
+    (0x0900, 0x097F),
+    (0x0E00, 0x0E7F),
+    (0x3040, 0x30FF),
+    (0xAC00, 0xD7A3),
+    (0x00A0, 0x024F),
+    (0x0300, 0x036F),
+    (0x2000, 0x206F),
+    (0x2100, 0x27BF),
+    (0x1F300, 0x1FAFF),
+    (0xFE00, 0xFE0F),
+    (0x10000, 0x3FFFF),
 ]
 EMOJI = ["👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪", "1️⃣", "😀", "🧑🏿‍🚀", "❤️‍🔥", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]
-SPACES = [" ", "  ", "   ", "\t", "\t\t", "\r", "\u00a0", "\u3000", "\u2028", " \t ", "\x0b", "\x85",
-          "     "]
-BITS = ["'s", "'ll", "'RE", "don't", "I'm", "you've", "'", "''", "3.14159", "1,000,000", "٣٤٥", "²½Ⅷ",
-        "x_1", "foo(bar)", "!=", "...", "—", "¿", "<|im_start|>", "<|im_end|>", "<|endoftext|>",
-        "<|im_", "<repo_name>", "https://a.b/c?d=e&f", "ſ", "ﬀ", "İ", "\u0130", "e\u0301", "�"]
+SPACES = [
+    " ",
+    "  ",
+    "   ",
+    "\t",
+    "\t\t",
+    "\r",
+    "\u00a0",
+    "\u3000",
+    "\u2028",
+    " \t ",
+    "\x0b",
+    "\x85",
+    "     ",
+]
+BITS = [
+    "'s",
+    "'ll",
+    "'RE",
+    "don't",
+    "I'm",
+    "you've",
+    "'",
+    "''",
+    "3.14159",
+    "1,000,000",
+    "٣٤٥",
+    "²½Ⅷ",
+    "x_1",
+    "foo(bar)",
+    "!=",
+    "...",
+    "—",
+    "¿",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|im_",
+    "<repo_name>",
+    "https://a.b/c?d=e&f",
+    "ſ",
+    "ﬀ",
+    "İ",
+    "\u0130",
+    "e\u0301",
+    "�",
+]
 
 
 def make_lines(count, seed=20240607):
@@ -90,12 +162,14 @@ def make_lines(count, seed=20240607):
         return "".join(chr(rng.randint(first, last)) for _ in range(rng.randint(1, 12)))
 
     def any_bytes():
-        return bytes(rng.choice([rng.randrange(256), rng.randrange(0x80, 0x100), 0x41])
-                     for _ in range(rng.randint(1, 10)))
+        return bytes(
+            rng.choice([rng.randrange(256), rng.randrange(0x80, 0x100), 0x41])
+            for _ in range(rng.randint(1, 10))
+        )
 
     def cut_text():
         data = (characters() + rng.choice(EMOJI)).encode()
-        return data[rng.randint(0, 3):len(data) - rng.randint(0, 3)]
+        return data[rng.randint(0, 3) : len(data) - rng.randint(0, 3)]
 
     makers = [
         (6, lambda: " ".join(rng.choice(words) for _ in range(rng.randint(1, 15))).encode()),
@@ -117,8 +191,9 @@ def make_lines(count, seed=20240607):
 
 
 def run(command, lines):
-    done = subprocess.run(command, input=b"".join(line + b"\n" for line in lines),
-                          stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        command, input=b"".join(line + b"\n" for line in lines), stdout=subprocess.PIPE, check=True
+    )
     out = done.stdout.split(b"\n")[:-1]
     assert len(out) == len(lines), f"{command}: {len(lines)} lines in, {len(out)} out"
     return [json.loads(line) for line in out]

@@ -22,7 +22,7 @@ struct GenerateOptions {
   std::vector<std::string> stop_strings{};  // texts that end the answer; they are not part of it
   std::stop_token stop{};                   // ends the answer early, without an error
   bool log_probabilities = false;
-  int prefill_step = 512;                   // prompt tokens computed at a time
+  int prefill_step = 512;  // prompt tokens computed at a time
 };
 
 struct GenerationInfo {
@@ -35,10 +35,10 @@ struct GenerationInfo {
 
 struct Event {
   enum class Kind : uint8_t { piece, info } kind = Kind::piece;
-  std::string text{};                    // piece: what the tokens so far completed
-  std::vector<int32_t> ids{};            // piece: the tokens behind it
-  std::vector<double> log_probs{};       // piece: theirs, when asked for
-  GenerationInfo info{};                 // info: the last event
+  std::string text{};               // piece: what the tokens so far completed
+  std::vector<int32_t> ids{};       // piece: the tokens behind it
+  std::vector<double> log_probs{};  // piece: theirs, when asked for
+  GenerationInfo info{};            // info: the last event
 };
 
 // What a model remembers between answers: the tokens it has seen and their keys and values.

@@ -77,9 +77,7 @@ class Model {
   Pass new_pass(Dtype cache_dtype = float32) const;
   ModelShape shape() const { return it_->shape(); }
   void parameters(const std::function<void(const std::string&, array&)>& f) { it_->parameters(f); }
-  void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) {
-    it_->matrices(f);
-  }
+  void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) { it_->matrices(f); }
   explicit operator bool() const { return it_ != nullptr; }
 
  private:

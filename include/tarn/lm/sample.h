@@ -13,11 +13,12 @@ struct SampleOptions {
   float top_p = 1.0f;        // the fewest tokens whose probabilities reach this; 1: all
   float min_p = 0.0f;        // tokens at least this fraction as likely as the likeliest
   int top_k = 0;             // the k likeliest; 0: all
-  float repetition_penalty = 1.0f;  // divides the logits of tokens seen lately (CTRL, arXiv 1909.05858)
-  float presence_penalty = 0.0f;    // taken once from tokens seen lately
-  float frequency_penalty = 0.0f;   // taken as often as they were seen
-  int penalty_context = 64;         // how many tokens "lately" means
-  std::optional<uint64_t> seed{};   // unset: different every time
+  float repetition_penalty =
+      1.0f;  // divides the logits of tokens seen lately (CTRL, arXiv 1909.05858)
+  float presence_penalty = 0.0f;   // taken once from tokens seen lately
+  float frequency_penalty = 0.0f;  // taken as often as they were seen
+  int penalty_context = 64;        // how many tokens "lately" means
+  std::optional<uint64_t> seed{};  // unset: different every time
 };
 
 // Throws ValueError for a number outside its range.

@@ -33,7 +33,9 @@ inline std::string join(const std::string& path, std::string_view name) {
 }  // namespace detail
 
 template <class T>
-concept HasFields = requires(T& t) { T::fields(t, detail::AnyVisit{}); };
+concept HasFields = requires(T& t) {
+  T::fields(t, detail::AnyVisit{});
+};
 
 // Calls f(path, module) for every Wanted inside `m`, in the order of the fields.
 template <class Wanted, class M, class F>
@@ -45,7 +47,8 @@ void each(M& m, F&& f, const std::string& path = "") {
   } else if constexpr (detail::is_optional<T>) {
     if (m) each<Wanted>(*m, f, path);
   } else if constexpr (detail::is_vector<T>) {
-    for (size_t i = 0; i < m.size(); ++i) each<Wanted>(m[i], f, detail::join(path, std::to_string(i)));
+    for (size_t i = 0; i < m.size(); ++i)
+      each<Wanted>(m[i], f, detail::join(path, std::to_string(i)));
   } else {
     static_assert(HasFields<T>,
                   "a module's fields are arrays, modules, or optionals and vectors of them");

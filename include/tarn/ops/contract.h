@@ -9,8 +9,8 @@
 
 namespace tarn {
 
-// NumPy's matmul: (..., M, K) x (..., K, N) with broadcast batches; 1-d operands get an axis that is
-// dropped again. Floats only, accumulated in at least float32.
+// NumPy's matmul: (..., M, K) x (..., K, N) with broadcast batches; 1-d operands get an axis that
+// is dropped again. Floats only, accumulated in at least float32.
 array matmul(const array& a, const array& b, StreamOrDevice s = {});
 // alpha * (a @ b) + beta * c.
 array addmm(array c, array a, array b, const float& alpha = 1.f, const float& beta = 1.f,

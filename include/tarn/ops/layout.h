@@ -42,8 +42,7 @@ array pad(const array& a, int pad_width, const array& pad_value = array(0),
           const std::string& mode = "constant", StreamOrDevice s = {});
 array broadcast_to(const array& a, const Shape& shape, StreamOrDevice s = {});
 std::vector<array> broadcast_arrays(const std::vector<array>& inputs, StreamOrDevice s = {});
-array diagonal(const array& a, int offset = 0, int axis1 = 0, int axis2 = 1,
-               StreamOrDevice s = {});
+array diagonal(const array& a, int offset = 0, int axis1 = 0, int axis2 = 1, StreamOrDevice s = {});
 array diag(const array& a, int k = 0, StreamOrDevice s = {});
 array atleast_1d(const array& a, StreamOrDevice s = {});
 array atleast_2d(const array& a, StreamOrDevice s = {});

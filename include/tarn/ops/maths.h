@@ -64,13 +64,9 @@ array logical_not(const array& a, StreamOrDevice s = {});
 array bitwise_invert(const array& a, StreamOrDevice s = {});
 // Result bool.
 array isnan(const array& a, StreamOrDevice s = {});
-// Result bool.
 array isinf(const array& a, StreamOrDevice s = {});
-// Result bool.
 array isfinite(const array& a, StreamOrDevice s = {});
-// Result bool.
 array isposinf(const array& a, StreamOrDevice s = {});
-// Result bool.
 array isneginf(const array& a, StreamOrDevice s = {});
 // `decimals` digits after the point; may be negative. Integers pass through.
 array round(const array& a, int decimals, StreamOrDevice s = {});

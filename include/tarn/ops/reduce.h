@@ -9,11 +9,11 @@
 
 namespace tarn {
 
-#define TARN_REDUCTION(name)                                                                     \
-  array name(const array& a, bool keepdims, StreamOrDevice s = {});                              \
-  array name(const array& a, StreamOrDevice s = {});                                             \
-  array name(const array& a, const std::vector<int>& axes, bool keepdims = false,                \
-             StreamOrDevice s = {});                                                             \
+#define TARN_REDUCTION(name)                                                      \
+  array name(const array& a, bool keepdims, StreamOrDevice s = {});               \
+  array name(const array& a, StreamOrDevice s = {});                              \
+  array name(const array& a, const std::vector<int>& axes, bool keepdims = false, \
+             StreamOrDevice s = {});                                              \
   array name(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 TARN_REDUCTION(all)
 TARN_REDUCTION(any)

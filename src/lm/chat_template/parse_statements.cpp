@@ -171,7 +171,7 @@ std::unique_ptr<const Statement> Parser::parse_if() {
     ExprPtr test = tuple(false, false);
     close_tag();
     node->branches.emplace_back(std::move(test), body({"elif", "else", "endif"}));
-    const std::string tag(take().text);
+    const std::string_view tag = take().text;
     if (tag == "elif") continue;
     if (tag == "else") {
       close_tag();

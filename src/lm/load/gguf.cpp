@@ -90,7 +90,8 @@ Vocabulary vocabulary_of(const GgufFile& f) {
   for (auto t : f.texts("tokenizer.ggml.tokens")) v.tokens.emplace_back(t);
   if (f.has("tokenizer.ggml.scores")) v.scores = f.numbers("tokenizer.ggml.scores");
   if (f.has("tokenizer.ggml.token_type"))
-    for (auto t : f.integers("tokenizer.ggml.token_type")) v.types.push_back(static_cast<int32_t>(t));
+    for (auto t : f.integers("tokenizer.ggml.token_type"))
+      v.types.push_back(static_cast<int32_t>(t));
   if (f.has("tokenizer.ggml.merges"))
     for (auto m : f.texts("tokenizer.ggml.merges")) v.merges.emplace_back(m);
   auto id = [&](const char* key) -> std::optional<int32_t> {
@@ -139,8 +140,9 @@ LanguageModel load_gguf_model(const std::filesystem::path& file, const LoadOptio
   }
   check_stop();
   if (options.progress) options.progress(total, total);
-  fill_parameters(lm.model, std::move(weights),
-                  [&](const std::string& path) { return groupings.at(path); }, f.path());
+  fill_parameters(
+      lm.model, std::move(weights), [&](const std::string& path) { return groupings.at(path); },
+      f.path());
   lm.tokenizer = Tokenizer::from_vocabulary(vocabulary_of(f));
   if (f.has("tokenizer.chat_template"))
     lm.chat_template = ChatTemplate::parse(f.text("tokenizer.chat_template"), lm.name);

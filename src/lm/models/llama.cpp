@@ -1,21 +1,13 @@
 #include "lm/models/llama.h"
 
 #include <cmath>
-#include <numbers>
 
+#include "lm/models/rope_scaling.h"
 #include "tarn/fast.h"
 #include "tarn/ops.h"
 
 namespace tarn::lm {
 namespace {
-
-struct RopeScaling {
-  std::string rope_type = "default";
-  float factor = 1, low_freq_factor = 1, high_freq_factor = 4;
-  int64_t original_max_position_embeddings = 8192;
-  TARN_FIELDS(rope_type, factor, low_freq_factor, high_freq_factor,
-              original_max_position_embeddings)
-};
 
 struct Args {
   int64_t hidden_size = required, num_hidden_layers = required, intermediate_size = required;
@@ -38,37 +30,23 @@ struct Args {
                  intermediate_size > 0 && vocab_size > 0 && num_attention_heads > 0 &&
                  kv_heads() > 0 && num_attention_heads % kv_heads() == 0 && head() > 0 &&
                  head() % 2 == 0 && rope_theta > 0;
-    require<FileError>(sound, "[load] {}: sizes do not fit a Llama model: hidden_size {}, layers {}, "
+    require<FileError>(sound,
+                       "[load] {}: sizes do not fit a Llama model: hidden_size {}, layers {}, "
                        "heads {} over {} of size {}, vocabulary {}.",
                        file, hidden_size, num_hidden_layers, num_attention_heads, kv_heads(),
                        head(), vocab_size);
   }
 };
 
-// Llama 3's stretched periods: long waves slowed by `factor`, short ones kept, smooth between.
-std::optional<array> scaled_periods(const Args& a) {
-  if (!a.rope_scaling || a.rope_scaling->rope_type != "llama3") return std::nullopt;
-  const auto& s = *a.rope_scaling;
-  auto old = static_cast<double>(s.original_max_position_embeddings);
-  std::vector<float> periods;
-  for (int64_t i = 0; i < a.head() / 2; ++i) {
-    double period = std::pow(double{a.rope_theta}, 2.0 * double(i) / double(a.head()));
-    double wave = 2 * std::numbers::pi * period;
-    double mix = (old / wave - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
-    if (wave > old / s.low_freq_factor) period *= s.factor;
-    else if (wave >= old / s.high_freq_factor) period /= (1 - mix) / s.factor + mix;
-    periods.push_back(static_cast<float>(period));
-  }
-  return array(periods.begin(), Shape{a.head() / 2});
-}
-
 struct Attention {
   Args a;
-  nn::Linear q_proj = nn::Linear::of(a.hidden_size, a.num_attention_heads * a.head(), a.attention_bias);
+  nn::Linear q_proj =
+      nn::Linear::of(a.hidden_size, a.num_attention_heads* a.head(), a.attention_bias);
   nn::Linear k_proj = nn::Linear::of(a.hidden_size, a.kv_heads() * a.head(), a.attention_bias);
   nn::Linear v_proj = nn::Linear::of(a.hidden_size, a.kv_heads() * a.head(), a.attention_bias);
-  nn::Linear o_proj = nn::Linear::of(a.num_attention_heads * a.head(), a.hidden_size, a.attention_bias);
-  std::optional<array> periods = scaled_periods(a);
+  nn::Linear o_proj =
+      nn::Linear::of(a.num_attention_heads * a.head(), a.hidden_size, a.attention_bias);
+  std::optional<array> periods = scaled_periods(a.rope_scaling, a.rope_theta, a.head());
   TARN_FIELDS(q_proj, k_proj, v_proj, o_proj)
 
   array turned(const array& x, int64_t offset) const {

@@ -1,0 +1,156 @@
+// This library's side of bench/compare.py: one command a line on standard input, one JSON answer a
+// line on standard output, so that sides take turns inside processes that stay warm.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "tarn/info.h"
+#include "tarn/io.h"
+#include "tarn/lm.h"
+#include "tarn/ops.h"
+#include "tarn/random.h"
+
+namespace {
+
+using namespace tarn;
+using Clock = std::chrono::steady_clock;
+using Ids = std::vector<int32_t>;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Precision precision_of(const Json& command) {
+  return command.value("precision", "balanced") == "exact" ? Precision::exact : Precision::balanced;
+}
+
+// The prompt's and the answer's time, answered greedily; the model's stop tokens do not stop it.
+lm::GenerationInfo answer(const lm::LanguageModel& model, const Json& command, Ids* ids = nullptr) {
+  lm::GenerateOptions options;
+  options.max_tokens = command["new"].get<int>();
+  options.precision = precision_of(command);
+  lm::GenerationInfo info;
+  for (const lm::Event& e : lm::generate(model, command["ids"].get<Ids>(), options)) {
+    if (ids) ids->insert(ids->end(), e.ids.begin(), e.ids.end());
+    if (e.kind == lm::Event::Kind::info) info = e.info;
+  }
+  return info;
+}
+
+// Tokens a second over at least `seconds`.
+Json decode(const lm::LanguageModel& model, const Json& command) {
+  double spent = 0, tokens = 0;
+  while (spent < command["seconds"].get<double>()) {
+    auto info = answer(model, command);
+    spent += info.generate_seconds;
+    tokens += info.generated_tokens - 1;
+  }
+  return {{"rate", tokens / spent}};
+}
+
+Json prefill(const lm::LanguageModel& model, Json command) {
+  command["new"] = 1;
+  double spent = 0, tokens = 0;
+  while (spent < command["seconds"].get<double>()) {
+    auto info = answer(model, command);
+    spent += info.prompt_seconds;
+    tokens += info.prompt_tokens;
+  }
+  return {{"rate", tokens / spent}};
+}
+
+// The likeliest next token after each of the given ones.
+Json likeliest(const lm::LanguageModel& model, const Json& command) {
+  auto ids = command["ids"].get<Ids>();
+  PrecisionScope scope(precision_of(command));
+  lm::Pass pass =
+      model.model.new_pass(precision_of(command) == Precision::exact ? float32 : float16);
+  pass.last_only = false;
+  array row(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32);
+  array best = astype(argmax(model.model(row, pass), -1), int32);
+  const int32_t* data = best.data<int32_t>();
+  return {{"ids", Ids(data, data + best.size())}};
+}
+
+uint64_t weight_bytes(const lm::LanguageModel& model) {
+  lm::Model copy = model.model;
+  uint64_t bytes = 0;
+  copy.parameters([&](const std::string&, array& a) { bytes += a.nbytes(); });
+  return bytes;
+}
+
+// Float operations a second of a float32 product of two n x n matrices.
+Json matmul_rate(const Json& command) {
+  auto n = command["n"].get<int64_t>();
+  static array a, b;
+  if (a.ndim() != 2 || a.shape(0) != n) {
+    a = random::normal({n, n}), b = random::normal({n, n});
+    eval(a, b);
+    eval(matmul(a, b));
+  }
+  auto start = Clock::now();
+  int products = 0;
+  while (products == 0 || seconds_since(start) < command["seconds"].get<double>()) {
+    eval(matmul(a, b));
+    ++products;
+  }
+  auto operations = 2.0 * static_cast<double>(n * n * n) * products;
+  return {{"rate", operations / seconds_since(start)}};
+}
+
+Json machine() {
+  MachineInfo m = machine_info();
+  measure_bandwidth(m);
+  return {{"processor", m.processor},
+          {"isa", m.isa},
+          {"threads", m.threads},
+          {"read_bandwidth_1", m.read_bandwidth_1},
+          {"read_bandwidth_all", m.read_bandwidth_all}};
+}
+
+Json perform(const Json& command, lm::LanguageModel& model) {
+  auto what = command["do"].get<std::string>();
+  if (what == "machine") return machine();
+  if (what == "load") {
+    model = lm::load(command["model"].get<std::string>());
+    model.stop_ids.clear();
+    return {{"weight_bytes", weight_bytes(model)}, {"name", model.name}};
+  }
+  if (what == "greedy") {
+    Ids ids;
+    answer(model, command, &ids);
+    return {{"ids", ids}};
+  }
+  if (what == "encode")
+    return {{"ids", model.tokenizer.encode(command["text"].get<std::string>())}};
+  if (what == "likeliest") return likeliest(model, command);
+  if (what == "decode") return decode(model, command);
+  if (what == "prefill") return prefill(model, command);
+  if (what == "matmul") return matmul_rate(command);
+  if (what == "matmul_files") {
+    array a = tarn::load(command["a"].get<std::string>());
+    array b = tarn::load(command["b"].get<std::string>());
+    save(command["out"].get<std::string>(), matmul(a, b));
+    return Json::object();
+  }
+  throw ValueError("[compare_driver] unknown command " + what + ".");
+}
+
+}  // namespace
+
+int main() {
+  lm::LanguageModel model;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json result;
+    try {
+      result = perform(parse_json(line, "the command"), model);
+    } catch (const std::exception& e) {
+      result = {{"error", e.what()}};
+    }
+    std::cout << result.dump() << std::endl;
+  }
+}

@@ -1,0 +1,170 @@
+// What holds an answer together, with the default model: cache, plans, sessions, cancelling.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "default_model.h"
+#include "runtime/eval.h"
+
+namespace tarn_test {
+namespace {
+
+class DefaultModelSession : public DefaultModel {};
+
+// ---- Plans and caches ----
+
+TEST_F(DefaultModelSession, DecodingKeepsItsPlansAndItsCache) {
+  LanguageModel lm = endless();
+  Ids start = prompt(18);
+  start.resize(20);
+  GenerateOptions options;
+  options.max_tokens = 1000;
+  tarn::clear_plan_cache();
+  tarn::EvalCounters before{};
+  int tokens = 0;
+  for (const Event& e : generate(lm, start, options)) {
+    if (tokens == 0) before = tarn::eval_counters();  // the prompt is done
+    tokens += static_cast<int>(e.ids.size());
+  }
+  auto after = tarn::eval_counters();
+  ASSERT_EQ(tokens, 1000);
+  fmt::print("1000 tokens: {} plans made, {} bytes of the cache copied\n",
+             after.plans_made - before.plans_made,
+             after.bytes_copied_for_updates - before.bytes_copied_for_updates);
+  // Room for 256, 512 and 1024 positions: a plan of the step for each, and two of the growing.
+  EXPECT_LE(after.plans_made - before.plans_made, 5u);
+  // Keys and values of 30 layers, copied when room grew from 256 and from 512: float16.
+  uint64_t grown = (256u + 512u) * 30u * 2u * 3u * 64u * 2u;
+  EXPECT_LE(after.bytes_copied_for_updates - before.bytes_copied_for_updates, grown);
+}
+
+TEST_F(DefaultModelSession, SessionComputesOnlyWhatIsNew) {
+  std::vector<Message> talk{{"user", "Name three rivers in Europe."}};
+  Session session;
+  Answer first = collect(generate(model(), model().encode_chat(talk), exact(40), &session));
+  EXPECT_EQ(first.info.cached_tokens, 0);
+  ASSERT_FALSE(first.text.empty());
+  talk.push_back({"assistant", first.text});
+  talk.push_back({"user", "Which one is the longest?"});
+  Ids next = model().encode_chat(talk);
+  auto held = std::mismatch(session.tokens.begin(), session.tokens.end(), next.begin(), next.end());
+  auto common = static_cast<int>(held.first - session.tokens.begin());
+  EXPECT_GT(common, first.info.prompt_tokens);
+  Answer with = collect(generate(model(), next, exact(24), &session));
+  Answer without = collect(generate(model(), next, exact(24)));
+  EXPECT_EQ(with.info.cached_tokens, common);
+  EXPECT_EQ(without.info.cached_tokens, 0);
+  EXPECT_EQ(with.ids, without.ids);
+  EXPECT_EQ(with.text, without.text);
+  // A prompt that has nothing in common: all is computed, and right.
+  Answer other = collect(generate(model(), prompt(2), exact(8), &session));
+  EXPECT_LE(other.info.cached_tokens, 32);  // the system message that the template puts first
+  EXPECT_EQ(other.ids, collect(generate(model(), prompt(2), exact(8))).ids);
+}
+
+TEST_F(DefaultModelSession, CopiedSessionsGoOnApart) {
+  Session session;
+  collect(generate(model(), prompt(0), exact(4), &session));
+  auto before = tarn::eval_counters().bytes_copied_for_updates;
+  Session other = session;
+  Ids to_one = session.tokens, to_other = session.tokens;
+  to_one.push_back(100), to_other.push_back(200);
+  Answer one = collect(generate(model(), to_one, exact(6), &session));
+  EXPECT_GT(tarn::eval_counters().bytes_copied_for_updates, before);  // `other` needs its own
+  Answer another = collect(generate(model(), to_other, exact(6), &other));
+  EXPECT_EQ(one.info.cached_tokens, one.info.prompt_tokens - 1);
+  EXPECT_EQ(another.info.cached_tokens, another.info.prompt_tokens - 1);
+  EXPECT_EQ(one.ids, collect(generate(model(), to_one, exact(6))).ids);
+  EXPECT_EQ(another.ids, collect(generate(model(), to_other, exact(6))).ids);
+}
+
+TEST_F(DefaultModelSession, SessionOfTheOtherPrecisionBeginsAnew) {
+  Session session;
+  GenerateOptions balanced = exact(4);
+  balanced.precision = Precision::balanced;
+  collect(generate(model(), prompt(0), balanced, &session));
+  Answer other = collect(generate(model(), prompt(0), exact(4), &session));
+  EXPECT_EQ(other.info.cached_tokens, 0);
+  Answer again = collect(generate(model(), prompt(0), exact(4), &session));
+  EXPECT_EQ(again.info.cached_tokens, again.info.prompt_tokens - 1);
+}
+
+TEST_F(DefaultModelSession, AnswerDoesNotDependOnTheSizeOfPrefillSteps) {
+  GenerateOptions options = exact(12);
+  Answer whole = collect(generate(model(), prompt(18), options));
+  for (int step : {1000, 64, 7}) {
+    options.prefill_step = step;
+    EXPECT_EQ(collect(generate(model(), prompt(18), options)).ids, whole.ids) << step;
+  }
+}
+
+// ---- Cancelling ----
+
+TEST_F(DefaultModelSession, StoppedDecodingLeavesTheSessionUsable) {
+  Answer want = collect(generate(model(), prompt(0), exact(16)));
+  Session session;
+  std::stop_source source;
+  GenerateOptions options = exact(200);
+  options.stop = source.get_token();
+  Answer cut;
+  for (const Event& e : generate(model(), prompt(0), options, &session)) {
+    cut.ids.insert(cut.ids.end(), e.ids.begin(), e.ids.end());
+    if (cut.ids.size() >= 5) source.request_stop();
+    if (e.kind == Event::Kind::info) cut.info = e.info;
+  }
+  EXPECT_EQ(cut.info.finish_reason, "cancelled");
+  EXPECT_EQ(cut.info.generated_tokens, static_cast<int>(cut.ids.size()));
+  EXPECT_LE(cut.ids.size(), 8u);
+  Answer again = collect(generate(model(), prompt(0), exact(16), &session));
+  EXPECT_EQ(again.info.cached_tokens, again.info.prompt_tokens - 1);
+  EXPECT_EQ(again.ids, want.ids);
+}
+
+// Stops at many moments of prefill and decode: whatever was in progress, nothing of it stays.
+TEST_F(DefaultModelSession, StoppedAtAnyMomentLeavesTheSessionUsable) {
+  Answer want = collect(generate(model(), prompt(18), exact(6)));
+  Session session;
+  int cancelled = 0;
+  double slowest = 0;
+  for (int wait : {0, 3, 11, 31, 95}) {
+    std::stop_source source;
+    GenerateOptions options = exact(400);
+    options.stop = source.get_token();
+    options.prefill_step = 64;
+    std::chrono::steady_clock::time_point asked;
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(wait));
+      asked = std::chrono::steady_clock::now();
+      source.request_stop();
+    });
+    Answer cut = collect(generate(endless(), prompt(18), options, &session));
+    auto ended = std::chrono::steady_clock::now();
+    other.join();
+    cancelled += cut.info.finish_reason == "cancelled" ? 1 : 0;
+    slowest = std::max(slowest, std::chrono::duration<double>(ended - asked).count());
+    Answer again = collect(generate(model(), prompt(18), exact(6), &session));
+    EXPECT_EQ(again.ids, want.ids) << "after a stop at " << wait << " ms";
+    session.pass.truncate(0), session.tokens.clear();
+  }
+  EXPECT_EQ(cancelled, 5);
+  EXPECT_LT(slowest, 1.0);
+}
+
+TEST_F(DefaultModelSession, StopBeforeTheBeginningIsCancelled) {
+  std::stop_source source;
+  source.request_stop();
+  GenerateOptions options = exact(8);
+  options.stop = source.get_token();
+  Answer none = collect(generate(model(), prompt(0), options));
+  EXPECT_EQ(none.info.finish_reason, "cancelled");
+  EXPECT_TRUE(none.ids.empty());
+}
+
+}  // namespace
+}  // namespace tarn_test

@@ -1,0 +1,68 @@
+"""Where Tarn differs from MLX on purpose, for mlx_test.py: (reason, which cases).
+
+A reason that explains no difference any more fails the test.
+"""
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+
+
+def dtypes(case):
+    return [str(a.dtype).split(".")[-1].rstrip("_") for a in case.inputs]
+
+
+def complex_input(case, problem):
+    return "complex64" in dtypes(case) and "is not defined for complex64" in problem
+
+
+def divides_by_zero(case, problem):
+    whole = not any(t in FLOATS or t == "complex64" for t in dtypes(case))
+    return (
+        whole
+        and case.op in ("floor_divide", "remainder", "divmod")
+        and not all(case.inputs[1].reshape(-1).tolist())
+    )
+
+
+def no_axis_left(case, problem):
+    return case.op in ("sum", "prod") and case.inputs[0].ndim == 0 and "instead of" in problem
+
+
+DIFFERENCES = [
+    (
+        "arccos, arcsin, arctan, their hyperbolic forms, floor_divide, logaddexp, var, median and"
+        " running extremes are not defined for complex numbers",
+        complex_input,
+    ),
+    ("an integer x / 0 and x % 0 are 0; in MLX they are undefined", divides_by_zero),
+    ("a 0-d array is summed like any other: bools and narrow integers give 32 bits", no_axis_left),
+    (
+        "running products of bools are counted like running sums",
+        lambda c, p: c.op == "cumprod" and dtypes(c) == ["bool"],
+    ),
+    (
+        "the sign of NaN is NaN, as in NumPy",
+        lambda c, p: c.op == "sign" and "nan instead of 0.0" in p,
+    ),
+    (
+        "expm1 of complex numbers is defined",
+        lambda c, p: c.op == "expm1" and "MLX says: [expm1] Not supported for complex64" in p,
+    ),
+    (
+        "a bool is negated like the integer it stands for",
+        lambda c, p: c.op == "negative" and "MLX says: [negative] Not supported for bool" in p,
+    ),
+    (
+        "empty arrays have results where no element is missing; MLX refuses them",
+        lambda c, p: c.op in ("argmax", "argmin", "logsumexp")
+        and "no error" in p
+        and 0 in c.inputs[0].shape,
+    ),
+    (
+        "argmax of a 0-d array with keepdims is defined; MLX asks for too much memory",
+        lambda c, p: c.op in ("argmax", "argmin") and "larger than max_size" in p,
+    ),
+    (
+        "a complex number by zero is NaN in both parts",
+        lambda c, p: c.op == "divide" and "complex64" in dtypes(c) and "nan instead of inf" in p,
+    ),
+]
