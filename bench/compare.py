@@ -193,7 +193,9 @@ def compare_models(tarn, llamas, model, threads, options, report):
     own = ROOT / "build/compare-q4_0.gguf"
     for llama in llamas:
         if llama.name != "llama.cpp" and not own.exists():
-            llama.ask("quantise", model=model, out=str(own))
+            unfinished = own.with_suffix(".part")
+            llama.ask("quantise", model=model, out=str(unfinished))
+            unfinished.rename(own)
         path = model if llama.name == "llama.cpp" else str(own)
         loaded = llama.ask("load", model=path, threads=threads)
         report["weight_bytes"][llama.name] = loaded["weight_bytes"]
@@ -326,6 +328,7 @@ def main():
         "peers": {},
         "absent": [],
     }
+    (ROOT / "build").mkdir(exist_ok=True)
     tarn = Side("tarn", [options.driver], dict(os.environ))
     report["machine"] = tarn.ask("machine")
     isa, threads = report["machine"]["isa"], report["machine"]["threads"]
@@ -349,7 +352,6 @@ def main():
     tarn.close()
     report["load_average_after"] = os.getloadavg()
     judge(report)
-    (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build/compare.json").write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
     if options.check and (

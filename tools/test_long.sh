@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests again: under address and undefined-behaviour sanitizers, under the thread sanitizer, and
+# The tests again, without those labelled long (the whole model against its goldens, the consumers,
+# the hostile templates), which `make test` runs: under address and undefined-behaviour sanitizers, under the thread sanitizer, and
 # with the kernels held to each lower instruction set that this processor has.
 source "$(dirname "$0")/shell.sh"
 
@@ -39,15 +40,16 @@ for level in "${isa_levels[@]}"; do
 done
 
 tools/build.sh asan "${with_tests[@]}"
-run asan asan
+run asan asan --label-exclude long
 
 # The thread sanitizer of g++ 12 cannot place its shadow under the address randomisation of newer
 # kernels; without randomisation it can.
 tools/build.sh tsan "${with_tests[@]}"
 fixed=()
 if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
-"${fixed[@]}" tools/ctest.sh tsan tsan || failed+=(tsan)
+"${fixed[@]}" tools/ctest.sh tsan tsan --label-exclude long || failed+=(tsan)
 
+say "Not run again here: the tests labelled long; make test runs them."
 if [ ${#absent[@]} -gt 0 ]; then
   say "Not run, this processor lacks them: TARN_ISA=${absent[*]}"
 fi

@@ -169,11 +169,13 @@ class Compiler {
   }
   void rounded(int i, Block block, Source from) {
     const FusedOp& f = chain_[static_cast<size_t>(i)];
-    Source out{false, take()};
+    Source out{false, take()}, half{false, take()};
     if (block) push(block, 1, &from, out.index);
     const Source& wide = block ? out : from;
-    push(blocks().cast[column(float32)].of[column(f.to)], 1, &wide, out.index);
-    push(blocks().cast[column(f.to)].of[column(float32)], 1, &out, out.index);
+    // The sizes differ, so neither cast may run in place.
+    push(blocks().cast[column(float32)].of[column(f.to)], 1, &wide, half.index);
+    push(blocks().cast[column(f.to)].of[column(float32)], 1, &half, out.index);
+    free_.push_back(half.index);
     release(f.in[0], i);
     at_.push_back(out);
   }

@@ -56,18 +56,20 @@ struct Divide : Binary {
   }
 };
 struct FloorDivide : Binary {
-  static constexpr Spec spec{
-      "floor_divide", Types::real,
-      "Floats: floor(a / b). Integers: a / b towards zero, and 0 for b = 0."};
+  static constexpr Spec spec{"floor_divide", Types::real, "floor(a / b); 0 for integer b = 0."};
   using grad = none;
   TARN_FN static float value(float a, float b) { return floor(a / b); }
   TARN_FN static double value(double a, double b) { return floor(a / b); }
   template <class T>
   TARN_FN static T value(T a, T b) {
+    if (b == T(0)) return T(0);
     if constexpr (T(-1) < T(0)) {
       if (b == T(-1)) return T(0 - a);  // the smallest integer divided by -1 wraps, and traps not
+      T q = T(a / b);
+      return a % b != 0 && (a < 0) != (b < 0) ? T(q - 1) : q;
+    } else {
+      return T(a / b);
     }
-    return b == T(0) ? T(0) : T(a / b);
   }
 };
 struct Remainder : Binary {

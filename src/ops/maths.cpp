@@ -173,9 +173,7 @@ array isneginf(const array& a, StreamOrDevice s) {
 }
 
 std::vector<array> divmod(const array& a, const array& b, StreamOrDevice s) {
-  array rest = remainder(a, b, s);
-  array q = is_integral(rest) ? floor_divide(subtract(a, rest, s), b, s) : floor_divide(a, b, s);
-  return {q, rest};
+  return {floor_divide(a, b, s), remainder(a, b, s)};
 }
 
 array where(const array& condition, const array& x, const array& y, StreamOrDevice s) {

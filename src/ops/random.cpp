@@ -85,14 +85,16 @@ array uniform(const array& low, const array& high, const Shape& shape, Dtype dty
               const std::optional<array>& k, StreamOrDevice s) {
   require(issubdtype(dtype, floating) && dtype != float64,
           "[uniform] dtype is {}; it must be float32, float16 or bfloat16.", name_of(dtype));
-  array lo = astype(low, dtype, s), range = subtract(astype(high, dtype, s), lo, s);
+  // MLX rounds every step to the half that is asked for; a chain would keep float32 in between.
+  auto rounded = [&](const array& x) { return astype(astype(x, dtype, s), float32, s); };
+  array lo = rounded(low), range = rounded(subtract(rounded(high), lo, s));
   require<ShapeError>(broadcast_shapes(shape, range.shape()) == shape,
                       "[uniform] low {} and high {} do not broadcast to {}.", text_of(low.shape()),
                       text_of(high.shape()), text_of(shape));
   array u = divide(astype(bits(shape, 4, k, s), float32, s),
                    array(static_cast<float>(std::numeric_limits<uint32_t>::max())), s);
-  u = astype(minimum(u, array(static_cast<float>(below_one(dtype))), s), dtype, s);
-  return add(multiply(range, u, s), lo, s);
+  u = rounded(minimum(u, array(static_cast<float>(below_one(dtype))), s));
+  return astype(add(rounded(multiply(range, u, s)), lo, s), dtype, s);
 }
 array uniform(const Shape& shape, Dtype dtype, const std::optional<array>& k, StreamOrDevice s) {
   return uniform(array(0.0f), array(1.0f), shape, dtype, k, s);

@@ -107,6 +107,28 @@ TEST(Settings, CompiledIsEager) {
   });
 }
 
+// More scalars and rounded halves than a step has registers to spare.
+TEST(Settings, LongChainsAreTheirOpsOneByOne) {
+  Options restore;
+  for (Dtype t : floats)
+    for (Dtype other : {float16, bfloat16, float32, int32}) {
+      SCOPED_TRACE(fmt::format("{} with {}", name_of(t), name_of(other)));
+      Arrays results;
+      for (bool fuse : {true, false}) {
+        lower_options() = {fuse, true};
+        clear_plan_cache();
+        array y = numbers({70}, t, -1, 1), column = numbers({70}, other, -2, 2, 1);
+        for (int i = 1; i <= 60; ++i) {
+          y = y * array(1 + 0.01 * i, t) + astype(astype(column, t), other);
+          y = astype(y * y - y, t) * array(i % 2 ? 0.125 : -0.125, t);
+        }
+        y.eval();
+        results.push_back(y);
+      }
+      EXPECT_TRUE(close(results[0], results[1], 40 * std::max(precision(t), precision(other))));
+    }
+}
+
 // Two results of one evaluation, one of which the other needs.
 TEST(Settings, ResultsOfOneEvaluationAreThoseOfTwo) {
   for_each_sample([](const Op& op, Dtype t, const Sample& s) {

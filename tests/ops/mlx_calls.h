@@ -55,17 +55,19 @@ using Calls = std::map<std::string, std::function<Arrays(const Case&)>, std::les
 inline void add_maths(Calls& calls) {
 #define TARN_UNARY(op) calls[#op] = [](const Case& c) { return Arrays{op(c[0])}; };
   TARN_UNARY(abs)
-  TARN_UNARY(negative) TARN_UNARY(sign) TARN_UNARY(square) TARN_UNARY(reciprocal) TARN_UNARY(
-      floor) TARN_UNARY(ceil) TARN_UNARY(trunc) TARN_UNARY(exp) TARN_UNARY(expm1) TARN_UNARY(log)
-      TARN_UNARY(log2) TARN_UNARY(log10) TARN_UNARY(log1p) TARN_UNARY(sqrt) TARN_UNARY(
-          rsqrt) TARN_UNARY(sin) TARN_UNARY(cos) TARN_UNARY(tan) TARN_UNARY(arcsin)
-          TARN_UNARY(arccos) TARN_UNARY(arctan) TARN_UNARY(sinh) TARN_UNARY(cosh) TARN_UNARY(
-              tanh) TARN_UNARY(arcsinh) TARN_UNARY(arccosh) TARN_UNARY(arctanh) TARN_UNARY(degrees)
-              TARN_UNARY(radians) TARN_UNARY(sigmoid) TARN_UNARY(erf) TARN_UNARY(erfinv) TARN_UNARY(
-                  conjugate) TARN_UNARY(real) TARN_UNARY(imag) TARN_UNARY(positive)
-                  TARN_UNARY(logical_not) TARN_UNARY(bitwise_invert) TARN_UNARY(isnan) TARN_UNARY(
-                      isinf) TARN_UNARY(isfinite) TARN_UNARY(isposinf) TARN_UNARY(isneginf)
-                      TARN_UNARY(stop_gradient) TARN_UNARY(atleast_1d) TARN_UNARY(atleast_2d)
+  TARN_UNARY(negative)
+  TARN_UNARY(sign)
+  TARN_UNARY(square) TARN_UNARY(reciprocal) TARN_UNARY(floor) TARN_UNARY(ceil) TARN_UNARY(
+      trunc) TARN_UNARY(exp) TARN_UNARY(expm1) TARN_UNARY(log) TARN_UNARY(log2) TARN_UNARY(log10)
+      TARN_UNARY(log1p) TARN_UNARY(sqrt) TARN_UNARY(rsqrt) TARN_UNARY(sin) TARN_UNARY(cos)
+          TARN_UNARY(tan) TARN_UNARY(arcsin) TARN_UNARY(arccos) TARN_UNARY(arctan) TARN_UNARY(
+              sinh) TARN_UNARY(cosh) TARN_UNARY(tanh) TARN_UNARY(arcsinh) TARN_UNARY(arccosh)
+              TARN_UNARY(arctanh) TARN_UNARY(degrees) TARN_UNARY(radians) TARN_UNARY(
+                  sigmoid) TARN_UNARY(erf) TARN_UNARY(erfinv) TARN_UNARY(conjugate) TARN_UNARY(real)
+                  TARN_UNARY(imag) TARN_UNARY(positive) TARN_UNARY(logical_not) TARN_UNARY(
+                      bitwise_invert) TARN_UNARY(isnan) TARN_UNARY(isinf) TARN_UNARY(isfinite)
+                      TARN_UNARY(isposinf) TARN_UNARY(isneginf) TARN_UNARY(
+                          stop_gradient) TARN_UNARY(atleast_1d) TARN_UNARY(atleast_2d)
                           TARN_UNARY(atleast_3d) TARN_UNARY(zeros_like) TARN_UNARY(
                               ones_like) TARN_UNARY(contiguous) TARN_UNARY(copy)
 #undef TARN_UNARY
@@ -120,8 +122,10 @@ inline void add_reductions(Calls& calls) {
     return Arrays{op(c[0], c.flag("keepdims"))};                                    \
   };
   TARN_REDUCTION(all)
-  TARN_REDUCTION(any) TARN_REDUCTION(sum) TARN_REDUCTION(prod) TARN_REDUCTION(max)
-      TARN_REDUCTION(min) TARN_REDUCTION(mean) TARN_REDUCTION(logsumexp) TARN_REDUCTION(median)
+  TARN_REDUCTION(any)
+  TARN_REDUCTION(sum)
+  TARN_REDUCTION(prod) TARN_REDUCTION(max) TARN_REDUCTION(min) TARN_REDUCTION(mean)
+      TARN_REDUCTION(logsumexp) TARN_REDUCTION(median)
 #undef TARN_REDUCTION
 #define TARN_SPREAD(op)                                                                         \
   calls[#op] = [](const Case& c) {                                                              \
@@ -209,45 +213,7 @@ inline void add_products(Calls& calls) {
   };
 }
 
-inline void add_random(Calls& calls) {
-  calls["random_key"] = [](const Case& c) {
-    return Arrays{random::key(c.args.at("seed").get<uint64_t>())};
-  };
-  calls["random_seed"] = [](const Case& c) {
-    random::seed(c.args.at("seed").get<uint64_t>());
-    return Arrays{random::uniform({5}), random::uniform({3}), random::normal({4})};
-  };
-  calls["random_bits"] = [](const Case& c) {
-    return Arrays{random::bits(c.shape("shape"), c.number("width", 4), c[0])};
-  };
-  calls["random_split"] = [](const Case& c) {
-    return Arrays{random::split(c[0], c.number("count", 2))};
-  };
-  calls["random_uniform"] = [](const Case& c) {
-    return Arrays{random::uniform(c[1], c[2], c.shape("shape"), c.dtype(), c[0])};
-  };
-  calls["random_normal"] = [](const Case& c) {
-    return Arrays{random::normal(c.shape("shape"), c.dtype(), static_cast<float>(c.real("loc")),
-                                 static_cast<float>(c.real("scale", 1)), c[0])};
-  };
-  calls["random_randint"] = [](const Case& c) {
-    return Arrays{random::randint(c[1], c[2], c.shape("shape"), c.dtype(), c[0])};
-  };
-  calls["random_bernoulli"] = [](const Case& c) {
-    return Arrays{random::bernoulli(c[1], c.shape("shape"), c[0])};
-  };
-  calls["random_gumbel"] = [](const Case& c) {
-    return Arrays{random::gumbel(c.shape("shape"), c.dtype(), c[0])};
-  };
-  calls["random_categorical"] = [](const Case& c) {
-    return Arrays{random::categorical(c[1], c.number("axis", -1), c[0])};
-  };
-  calls["random_permutation"] = [](const Case& c) {
-    if (c.has("count")) return Arrays{random::permutation(c.number("count"), c[0])};
-    return Arrays{random::permutation(c[1], c.number("axis"), c[0])};
-  };
-}
-
+inline void add_random(Calls& calls);
 inline void add_layout(Calls& calls);
 inline void add_creation(Calls& calls);
 

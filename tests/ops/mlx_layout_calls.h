@@ -1,4 +1,4 @@
-// Ops of layout, indexing and creation by name. Included by mlx_calls.h.
+// Ops of layout, indexing, creation and random numbers by name. Included by mlx_calls.h.
 #pragma once
 
 namespace tarn::mlx_test {
@@ -91,8 +91,8 @@ inline void add_layout(Calls& calls) {
     return Arrays{op(c[0], Arrays(c.in.begin() + 2, c.in.end()), c[1], c.list("axes"))}; \
   };
   TARN_SCATTER(scatter)
-  TARN_SCATTER(scatter_add) TARN_SCATTER(scatter_max) TARN_SCATTER(scatter_min)
-      TARN_SCATTER(scatter_prod)
+  TARN_SCATTER(scatter_add)
+  TARN_SCATTER(scatter_max) TARN_SCATTER(scatter_min) TARN_SCATTER(scatter_prod)
 #undef TARN_SCATTER
 }
 
@@ -122,6 +122,45 @@ inline void add_creation(Calls& calls) {
   calls["triu"] = [](const Case& c) { return Arrays{triu(c[0], c.number("k"))}; };
   calls["meshgrid"] = [](const Case& c) {
     return meshgrid(c.in, c.flag("sparse"), c.word("indexing", "xy"));
+  };
+}
+
+inline void add_random(Calls& calls) {
+  calls["random_key"] = [](const Case& c) {
+    return Arrays{random::key(c.args.at("seed").get<uint64_t>())};
+  };
+  calls["random_seed"] = [](const Case& c) {
+    random::seed(c.args.at("seed").get<uint64_t>());
+    return Arrays{random::uniform({5}), random::uniform({3}), random::normal({4})};
+  };
+  calls["random_bits"] = [](const Case& c) {
+    return Arrays{random::bits(c.shape("shape"), c.number("width", 4), c[0])};
+  };
+  calls["random_split"] = [](const Case& c) {
+    return Arrays{random::split(c[0], c.number("count", 2))};
+  };
+  calls["random_uniform"] = [](const Case& c) {
+    return Arrays{random::uniform(c[1], c[2], c.shape("shape"), c.dtype(), c[0])};
+  };
+  calls["random_normal"] = [](const Case& c) {
+    return Arrays{random::normal(c.shape("shape"), c.dtype(), static_cast<float>(c.real("loc")),
+                                 static_cast<float>(c.real("scale", 1)), c[0])};
+  };
+  calls["random_randint"] = [](const Case& c) {
+    return Arrays{random::randint(c[1], c[2], c.shape("shape"), c.dtype(), c[0])};
+  };
+  calls["random_bernoulli"] = [](const Case& c) {
+    return Arrays{random::bernoulli(c[1], c.shape("shape"), c[0])};
+  };
+  calls["random_gumbel"] = [](const Case& c) {
+    return Arrays{random::gumbel(c.shape("shape"), c.dtype(), c[0])};
+  };
+  calls["random_categorical"] = [](const Case& c) {
+    return Arrays{random::categorical(c[1], c.number("axis", -1), c[0])};
+  };
+  calls["random_permutation"] = [](const Case& c) {
+    if (c.has("count")) return Arrays{random::permutation(c.number("count"), c[0])};
+    return Arrays{random::permutation(c[1], c.number("axis"), c[0])};
   };
 }
 

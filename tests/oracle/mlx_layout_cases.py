@@ -332,7 +332,7 @@ def draws():
                     "random_gumbel",
                     [key],
                     lambda k=key, s=shape, d=dtype: r.gumbel(s, dtype_of(d), k),
-                    1e-4,
+                    1e-4 if dtype == "float32" else 0.1,
                     dtype=dtype,
                     **size
                 )

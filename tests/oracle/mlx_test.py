@@ -57,11 +57,7 @@ def numbers(data, dtype, shape):
 
 def far(got, want, dtype, tolerance):
     """Where `got` is not `want`, or None."""
-    if dtype == "complex64":
-        return far(got.real, want.real, "float32", tolerance or PRECISION[dtype]) or far(
-            got.imag, want.imag, "float32", tolerance or PRECISION[dtype]
-        )
-    if not dtype.startswith(("float", "bfloat")) or tolerance == "exact":
+    if not dtype.startswith(("float", "bfloat", "complex")) or tolerance == "exact":
         bad = (got != want) & ~((got != got) & (want != want))
     else:
         precision = max(PRECISION[dtype], tolerance or 0)

@@ -76,7 +76,7 @@ array subtract(const array& a, const array& b, StreamOrDevice s = {});
 array multiply(const array& a, const array& b, StreamOrDevice s = {});
 // True division: integers are divided as float32.
 array divide(const array& a, const array& b, StreamOrDevice s = {});
-// Floats: floor(a / b). Integers: towards zero, 0 for b = 0.
+// floor(a / b); 0 for integer b = 0.
 array floor_divide(const array& a, const array& b, StreamOrDevice s = {});
 // The sign follows b; 0 for integer b = 0.
 array remainder(const array& a, const array& b, StreamOrDevice s = {});
@@ -117,7 +117,7 @@ array bitwise_xor(const array& a, const array& b, StreamOrDevice s = {});
 array left_shift(const array& a, const array& b, StreamOrDevice s = {});
 // Integers; keeps the sign.
 array right_shift(const array& a, const array& b, StreamOrDevice s = {});
-// {floor(a / b), remainder(a, b)}; integers floor as well. Throws ValueError for complex operands.
+// {floor_divide(a, b), remainder(a, b)}. Throws ValueError for complex operands.
 std::vector<array> divmod(const array& a, const array& b, StreamOrDevice s = {});
 
 // x where the condition holds (taken as bool), else y.
