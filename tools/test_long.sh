@@ -4,6 +4,10 @@
 # with the kernels held to each lower instruction set that this processor has.
 source "$(dirname "$0")/shell.sh"
 
+# What to run: any of isa, asan, tsan; all three without arguments.
+stages=" ${*:-isa asan tsan} "
+wants() { [[ $stages == *" $1 "* ]]; }
+
 tools/setup.sh build model test oracles
 with_tests=(-DTARN_BUILD_TESTS=ON "-DTARN_ORACLE_PYTHON=$PWD/.venv-oracle/bin/python")
 TARN_TEST_MODEL=$(tools/fetch_model.py)
@@ -29,25 +33,34 @@ has_flags() {
 failed=() absent=()
 run() { tools/ctest.sh "$@" || failed+=("$1"); }
 
-tools/build.sh release "${with_tests[@]}"
-for level in "${isa_levels[@]}"; do
-  name=${level%%:*}
-  if [ ${#absent[@]} -eq 0 ] && has_flags "${level#*:}"; then
-    TARN_ISA=$name run "isa-$name" release --label-exclude long
-  else
-    absent+=("$name")
-  fi
-done
-
-tools/build.sh asan "${with_tests[@]}"
-run asan asan --label-exclude long
+levels() {
+  tools/build.sh release "${with_tests[@]}"
+  local level name
+  for level in "${isa_levels[@]}"; do
+    name=${level%%:*}
+    if [ ${#absent[@]} -eq 0 ] && has_flags "${level#*:}"; then
+      TARN_ISA=$name run "isa-$name" release --label-exclude long
+    else
+      absent+=("$name")
+    fi
+  done
+}
 
 # The thread sanitizer of g++ 12 cannot place its shadow under the address randomisation of newer
 # kernels; without randomisation it can.
-tools/build.sh tsan "${with_tests[@]}"
-fixed=()
-if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
-"${fixed[@]}" tools/ctest.sh tsan tsan --label-exclude long || failed+=(tsan)
+threads() {
+  tools/build.sh tsan "${with_tests[@]}"
+  local fixed=()
+  if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
+  "${fixed[@]}" tools/ctest.sh tsan tsan --label-exclude long || failed+=(tsan)
+}
+
+if wants isa; then levels; fi
+if wants asan; then
+  tools/build.sh asan "${with_tests[@]}"
+  run asan asan --label-exclude long
+fi
+if wants tsan; then threads; fi
 
 say "Not run again here: the tests labelled long; make test runs them."
 if [ ${#absent[@]} -gt 0 ]; then

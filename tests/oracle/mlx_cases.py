@@ -75,11 +75,12 @@ RANGES = {
     "sinh": (-5, 5),
     "cosh": (-5, 5),
 }
-UNARY = """abs negative sign square reciprocal floor ceil trunc exp expm1 log log2 log10 log1p sqrt
-rsqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh degrees radians
-sigmoid erf erfinv conjugate real imag logical_not bitwise_invert isnan isinf isfinite isposinf isneginf
-stop_gradient zeros_like ones_like atleast_1d atleast_2d atleast_3d contiguous round
-positive""".split()
+UNARY = """
+abs negative sign square reciprocal floor ceil trunc exp expm1 log log2 log10 log1p sqrt rsqrt
+sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh degrees radians sigmoid
+erf erfinv conjugate real imag logical_not bitwise_invert isnan isinf isfinite isposinf isneginf
+stop_gradient zeros_like ones_like atleast_1d atleast_2d atleast_3d contiguous round positive
+""".split()
 BINARY = (
     """add subtract multiply divide floor_divide remainder power maximum minimum arctan2 logaddexp
 equal not_equal less less_equal greater greater_equal logical_and logical_or bitwise_and bitwise_or
