@@ -282,6 +282,11 @@ bool float_rows(const Step& s) {
   Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
   return f.rows && f.each > 1 && f.kept.shape.size() <= 1 && !in_pieces(f);
 }
+// Short rows are added in double by the general fold: as fast there, and the same at every level.
+constexpr int64_t long_row = 1024;
+bool long_float_rows(const Step& s) {
+  return float_rows(s) && folding_of(s, s.params->as<ops::ReduceParams>().axes).each >= long_row;
+}
 template <RowFold fold>
 void run_float_rows(const Step& s, int worker, int workers) {
   Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
@@ -331,7 +336,9 @@ Store store_of(Dtype t) {
 
 void add_reductions(KernelTable& t) {
   using namespace ops;
-  t.add(op_of<Sum>, row_kernel<RowFold::sum>());
+  Kernel sum_rows = row_kernel<RowFold::sum>();
+  sum_rows.fits = long_float_rows;
+  t.add(op_of<Sum>, sum_rows);
   t.add(op_of<Max>, row_kernel<RowFold::max>());
   t.add(op_of<Min>, row_kernel<RowFold::min>());
   t.add(op_of<Sum>, fold_kernel<SumOf, true>("fold"));

@@ -110,8 +110,8 @@ struct Generation::State {
     Dtype kept = options.precision == Precision::exact ? float32 : float16;
     const auto& caches = session->pass.caches;
     // Numbers kept for the other precision are of no use: exact answers stay exact.
-    bool fits = !caches.empty() &&
-                (caches[0].keys().size() == 0 || caches[0].keys().dtype() == kept);
+    bool fits =
+        !caches.empty() && (caches[0].keys().size() == 0 || caches[0].keys().dtype() == kept);
     if (!fits) *session = Session{.pass = lm.model.new_pass(kept)};
     // At least the last token is computed again: its logits are needed.
     size_t known = std::min(common_prefix(session->tokens, prompt), prompt.size() - 1);
