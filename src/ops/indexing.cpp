@@ -30,9 +30,6 @@ Axes batch_axes(const Axes& axes) {
   for (int a : axes) out.push_back(a + 1);
   return out;
 }
-size_t index_rank(std::span<const array> in, size_t first) {
-  return first < in.size() ? in[first].ndim() : 0;
-}
 void check_linear(const char* op, Update mode) {
   require(mode == Update::set || mode == Update::add, "[{}] only set and add have derivatives.",
           op);
@@ -61,7 +58,6 @@ Arrays Gather::vmap(const Params& p, std::span<const array> in, const Batch& bat
   std::vector<array> index;
   for (size_t i = 1; i < in.size(); ++i)
     index.push_back(with_rank(in[i], batch.mapped[i], batch.size));
-  Shape lead{batch.size};
   all.push_back(index.empty() ? arange(0.0, double(batch.size), int32)
                               : batch_index(index[0], batch.size));
   all.insert(all.end(), index.begin(), index.end());
@@ -85,11 +81,10 @@ Arrays Scatter::vmap(const Params& p, std::span<const array> in, const Batch& ba
   const auto& v = p.as<P>();
   array a = with_rank(in[0], batch.mapped[0], batch.size);
   array updates = with_rank(in[1], batch.mapped[1], batch.size);
-  size_t rank = index_rank(in, 2) + (in.size() > 2 && batch.mapped[2] ? 0 : 1);
   std::vector<array> index;
   for (size_t i = 2; i < in.size(); ++i)
     index.push_back(with_rank(in[i], batch.mapped[i], batch.size));
-  if (!index.empty()) rank = index[0].ndim();
+  size_t rank = index.empty() ? 1 : index[0].ndim();
   array batch_of =
       index.empty() ? arange(0.0, double(batch.size), int32) : batch_index(index[0], batch.size);
   std::vector<array> all{a, expand_dims(updates, static_cast<int>(rank)), batch_of};

@@ -175,7 +175,7 @@ template <class Op>
 array reduced(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
   Axes all = normalize_axes(Op::spec.name, axes, a.ndim());
   array x = Op::spec.types == Types::boolean ? astype(a, bool_, s) : a;
-  if (all.empty()) return astype(x, sum_dtype(x.dtype()) == x.dtype() ? x.dtype() : x.dtype(), s);
+  if (all.empty()) return x;
   return dropped(record(op_of<Op>, ReduceParams{all}, {x}, s), all, keepdims, s);
 }
 template <class Op>
