@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
@@ -50,6 +52,11 @@ struct Job {
   int workers = 0;
 };
 
+// The state of the one region that runs: its number, whether workers may still join, and how many
+// are inside.
+constexpr uint32_t joined_mask = 0x7fff, open_bit = 0x8000;
+constexpr uint32_t number_of(uint32_t state) { return state >> 16; }
+
 class Pool {
  public:
   static Pool& get() {
@@ -66,48 +73,68 @@ class Pool {
     }
     grow(wanted - 1);
     job_ = {fn, context, wanted};
-    done_.store(0, std::memory_order_relaxed);
-    epoch_.fetch_add(1, std::memory_order_seq_cst);
-    if (parked_.load(std::memory_order_seq_cst) > 0) epoch_.notify_all();
+    uint32_t number = number_of(state_.load(std::memory_order_relaxed)) + 1;
+    state_.store(number << 16 | open_bit, std::memory_order_seq_cst);
+    if (parked_.load(std::memory_order_seq_cst) > 0) state_.notify_all();
     fn(context, 0, wanted);
-    int others = static_cast<int>(started_);
-    Barrier::spin_until([&] { return done_.load(std::memory_order_acquire) == others; });
+    state_.fetch_and(~open_bit, std::memory_order_acq_rel);
+    spin_until([&] { return (state_.load(std::memory_order_acquire) & joined_mask) == 0; });
   }
 
  private:
   void grow(int n) {
     for (; started_ < n; ++started_) {
       int id = started_ + 1;
-      uint32_t seen = epoch_.load();
+      uint32_t seen = number_of(state_.load());
       std::thread([this, id, seen] { work(id, seen); }).detach();
     }
   }
-  void work(int id, uint32_t seen) {
-    for (;;) {
-      for (int i = 0; i < spins_before_park && epoch_.load(std::memory_order_acquire) == seen; ++i)
-        Barrier::pause();
-      while (epoch_.load(std::memory_order_acquire) == seen) {
-        parked_.fetch_add(1, std::memory_order_seq_cst);
-        epoch_.wait(seen, std::memory_order_seq_cst);
-        parked_.fetch_sub(1, std::memory_order_seq_cst);
-      }
-      ++seen;
-      if (id < job_.workers) job_.fn(job_.context, id, job_.workers);
-      done_.fetch_add(1, std::memory_order_acq_rel);
+
+  // True once this worker is inside a region that it has not seen; at most one try a region.
+  bool join(uint32_t& seen) {
+    uint32_t state = state_.load(std::memory_order_acquire);
+    while (number_of(state) != seen && (state & open_bit)) {
+      if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel,
+                                        std::memory_order_acquire))
+        continue;
+      seen = number_of(state);
+      return true;
     }
+    return false;
+  }
+
+  void work(int id, uint32_t seen) {
+    for (int idle = 0;; ++idle) {
+      if (join(seen)) {
+        if (id < job_.workers) job_.fn(job_.context, id, job_.workers);
+        state_.fetch_sub(1, std::memory_order_acq_rel);
+        idle = 0;
+      } else if (idle < spins_before_park) {
+        pause_briefly();
+      } else {
+        park(seen);
+        idle = 0;
+      }
+    }
+  }
+
+  void park(uint32_t seen) {
+    parked_.fetch_add(1, std::memory_order_seq_cst);
+    uint32_t state = state_.load(std::memory_order_seq_cst);
+    if (number_of(state) == seen || !(state & open_bit)) state_.wait(state);
+    parked_.fetch_sub(1, std::memory_order_seq_cst);
   }
 
   std::mutex lease_;
   Job job_;
   int started_ = 0;
-  alignas(64) std::atomic<uint32_t> epoch_{0};
-  alignas(64) std::atomic<int> done_{0};
+  alignas(64) std::atomic<uint32_t> state_{0};
   alignas(64) std::atomic<int> parked_{0};
 };
 
 }  // namespace
 
-void Barrier::yield() { sched_yield(); }
+void yield_processor() { sched_yield(); }
 
 int thread_count() {
   static const int n = decide_threads();

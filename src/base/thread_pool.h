@@ -1,56 +1,34 @@
 // The process's worker threads: they spin for a while after work, then park.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 namespace tarn {
 
 // How many threads computations use, the caller included: what affinity and the cgroup's quota
 // allow, or TARN_NUM_THREADS.
 int thread_count();
 
-// Runs fn(context, worker, workers) on `workers` threads at once, the caller being worker 0.
-// `workers` is what the pool could give: 1 when another thread holds it. fn must not throw.
+// Runs fn(context, worker, workers): the caller at once as worker 0, others as they come. `workers`
+// is what the pool could give, 1 when another thread holds it. A worker that the system does not
+// schedule in time may come late or never, so fn must finish the work whoever takes part. Returns
+// when those that came have left. fn must not throw.
 using RegionFn = void (*)(void* context, int worker, int workers);
 void run_region(int wanted, RegionFn fn, void* context);
 
-// A barrier for the workers of one region: each passes when all have arrived.
-class Barrier {
- public:
-  void wait(int workers) {
-    if (workers == 1) return;
-    uint32_t phase = phase_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers) {
-      arrived_.store(0, std::memory_order_relaxed);
-      phase_.store(phase + 1, std::memory_order_release);
-      return;
-    }
-    spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; });
-  }
+// Waits until `ready()`. It spins, and yields now and then: with fewer cores than threads the other
+// side must get to run.
+void pause_briefly();
+void yield_processor();
+template <class Ready>
+void spin_until(Ready ready) {
+  for (int i = 1; !ready(); ++i) i % 512 == 0 ? yield_processor() : pause_briefly();
+}
 
-  // Spins, and yields now and then: with fewer cores than threads the other side must get to run.
-  template <class Ready>
-  static void spin_until(Ready ready) {
-    for (int i = 0; !ready(); ++i) {
-      if (i % 512 == 511)
-        yield();
-      else
-        pause();
-    }
-  }
-  static void pause() {
+inline void pause_briefly() {
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+  __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    asm volatile("yield");
+  asm volatile("yield");
 #endif
-  }
-  static void yield();
-
- private:
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
-};
+}
 
 }  // namespace tarn

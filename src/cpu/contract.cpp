@@ -142,12 +142,13 @@ double matmul_cost(const Step& s) {
 
 // --- quantised
 
-QuantMatrix weights_of(const Step& s, int bits, int group) {
-  const Operand &w = s.in[s.in.size() - 3], &scales = s.in[s.in.size() - 2];
+// Codes, scales and biases are three inputs, from the one at `first` on.
+QuantMatrix weights_of(const Step& s, size_t first, int bits, int group) {
+  const Operand &w = s.in[first], &scales = s.in[first + 1];
   QuantMatrix q;
   q.codes = w.data;
   q.scales = scales.data;
-  q.biases = s.in[s.in.size() - 1].data;
+  q.biases = s.in[first + 2].data;
   q.rows = w.size() / std::max<int64_t>(size_at(w, 1), 1);
   q.cols = size_at(w, 1) * 32 / bits;
   q.bits = bits;
@@ -158,7 +159,7 @@ QuantMatrix weights_of(const Step& s, int bits, int group) {
 Qmm qmm_of(const Step& s) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();
   Qmm q;
-  q.w = weights_of(s, p.bits, p.group);
+  q.w = weights_of(s, 1, p.bits, p.group);
   q.transpose = p.transpose;
   q.x = s.in[0].as<const float>();
   q.x_stride = size_at(s.in[0], 1);
@@ -189,22 +190,32 @@ size_t exact_scratch(const Step& s, int workers) {
   return most;
 }
 
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-size_t packed_bytes_of(const Qmm& q) {
-  return aligned(heavy().packed_bytes(q.m, q.w.cols, q.w.group));
-}
 void pack_rows(const Step& s, int worker, int workers) {
   Qmm q = qmm_of(s);
   PackActivations pack;
   pack.x = q.x, pack.x_stride = q.x_stride, pack.m = q.m, pack.cols = q.w.cols;
   pack.bits = q.w.bits, pack.group = q.w.group;
-  pack.packed = s.scratch;
+  pack.packed = s.out.data;
   heavy().pack_activations(pack, worker, workers);
 }
+size_t packed_bytes(const Step& s) {
+  Qmm q = qmm_of(s);
+  return heavy().packed_bytes(q.m, q.w.cols, q.w.group);
+}
+uint64_t packing_key(const Step& s) {
+  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
+  return static_cast<uint64_t>(p.bits) << 32 | static_cast<uint64_t>(p.group);
+}
+double packing_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
+constexpr Packing packed_activations{
+    {.run = pack_rows, .cost = packing_cost, .name = "activations to int8"},
+    packed_bytes,
+    packing_key};
+
 void run_balanced(const Step& s, int worker, int workers) {
   Qmm q = qmm_of(s);
-  q.packed = s.scratch;
-  q.scratch = static_cast<std::byte*>(s.scratch) + packed_bytes_of(q);
+  q.packed = s.in.back().data;
+  q.scratch = s.scratch;
   q.x = nullptr;
   heavy().qmm_balanced(q, worker, workers);
 }
@@ -212,7 +223,7 @@ size_t balanced_scratch(const Step& s, int workers) {
   Qmm q = qmm_of(s);
   size_t most = 0;
   for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_balanced_scratch(q, w));
-  return packed_bytes_of(q) + most;
+  return most;
 }
 double qmm_cost(const Step& s) {
   Qmm q = qmm_of(s);
@@ -223,7 +234,7 @@ double qmm_cost(const Step& s) {
 void run_dequantize(const Step& s, int worker, int workers) {
   const auto& p = s.params->as<ops::Dequantize::P>();
   Dequantize d;
-  d.w = weights_of(s, p.bits, p.group);
+  d.w = weights_of(s, 0, p.bits, p.group);
   d.out = s.out.data;
   d.out_type = store_of(s.out.dtype);
   d.out_stride = d.w.cols;
@@ -255,7 +266,7 @@ void add_contractions(KernelTable& t) {
                         .cost = matmul_cost,
                         .name = "loop"});
   Kernel balanced{.run = run_balanced, .fits = takes_balanced, .scratch = balanced_scratch};
-  balanced.prepare = pack_rows;
+  balanced.packing = &packed_activations;
   balanced.cost = qmm_cost;
   balanced.name = "int8 activations";
   t.add(op_of<QuantizedMatmul>, balanced);

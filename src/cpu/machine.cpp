@@ -2,6 +2,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -47,24 +48,34 @@ std::vector<std::pair<std::string, uint64_t>> caches() {
   return list;
 }
 
+// Sums that the workers take piece by piece.
+struct Reading {
+  cpu::FoldRows fold{};
+  std::atomic<int> next{0};
+  static constexpr int pieces = 256;
+
+  void work() {
+    for (int piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
+      cpu::heavy().fold_rows(fold, piece, pieces);
+  }
+};
+
 // Bytes per second of summing 256 MiB with `threads` threads, best of a quarter of a second.
 double read_speed(int threads) {
   constexpr int64_t count = int64_t{64} << 20, row = 4096;
   BufferRef memory(allocate_buffer(count * 4)), sums(allocate_buffer(count / row * 4));
   auto* numbers = static_cast<float*>(memory->data);
   for (int64_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(i % 1021);
-  cpu::FoldRows fold;
-  fold.x = numbers, fold.x_stride = row, fold.rows = count / row, fold.cols = row;
-  fold.y = sums->data;
+  Reading reading;
+  reading.fold.x = numbers, reading.fold.x_stride = row;
+  reading.fold.rows = count / row, reading.fold.cols = row;
+  reading.fold.y = sums->data;
   double best = 0, spent = 0;
   while (spent < 0.25) {
     auto start = std::chrono::steady_clock::now();
+    reading.next = 0;
     run_region(
-        threads,
-        [](void* f, int worker, int workers) {
-          cpu::heavy().fold_rows(*static_cast<cpu::FoldRows*>(f), worker, workers);
-        },
-        &fold);
+        threads, [](void* r, int, int) { static_cast<Reading*>(r)->work(); }, &reading);
     double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best = std::max(best, static_cast<double>(count) * 4 / t);
     spent += t;

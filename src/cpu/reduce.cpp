@@ -166,7 +166,7 @@ int64_t pieces_of(const Folding& f) { return (f.each + piece - 1) / piece; }
 template <class T, template <class> class FoldOf>
 void fold_pieces(const Step& s, const Folding& f, int worker, int workers) {
   using Acc = typename FoldOf<T>::Acc;
-  auto* partial = static_cast<Acc*>(s.scratch);
+  auto* partial = s.out.as<Acc>();
   Odometer o(f.kept.shape, f.kept.strides);
   int64_t n = pieces_of(f);
   Share part = share(f.outputs * n, worker, workers);
@@ -179,20 +179,21 @@ void fold_pieces(const Step& s, const Folding& f, int worker, int workers) {
 }
 
 template <class T, class Out, template <class> class FoldOf>
-void fold(const Step& s, const Folding& f, int worker, int workers) {
+void join_pieces(const Step& s, const Folding& f, int worker, int workers) {
   using F = FoldOf<T>;
+  const auto* partial = s.in.back().as<const typename F::Acc>();
+  int64_t n = pieces_of(f);
+  for (int64_t i = worker; i < f.outputs; i += workers) {
+    auto acc = F::start();
+    for (int64_t p = 0; p < n; ++p) acc = F::merge(acc, partial[i * n + p]);
+    s.out.as<Out>()[i] = narrow<Out>(acc);
+  }
+}
+
+template <class T, class Out, template <class> class FoldOf>
+void fold(const Step& s, const Folding& f, int worker, int workers) {
   auto* y = s.out.as<Out>();
   const auto* x = s.in[0].as<const T>();
-  if (in_pieces(f)) {
-    auto* partial = static_cast<typename F::Acc*>(s.scratch);
-    int64_t n = pieces_of(f);
-    for (int64_t i = worker; i < f.outputs; i += workers) {
-      auto acc = F::start();
-      for (int64_t p = 0; p < n; ++p) acc = F::merge(acc, partial[i * n + p]);
-      y[i] = narrow<Out>(acc);
-    }
-    return;
-  }
   if (f.columns) return fold_columns<T, Out, FoldOf>(x, y, f, worker, workers);
   Odometer o(f.kept.shape, f.kept.strides);
   Share part = share(f.outputs, worker, workers);
@@ -205,18 +206,20 @@ void fold(const Step& s, const Folding& f, int worker, int workers) {
   }
 }
 
-template <template <class> class FoldOf>
-void prepare_fold(const Step& s, int worker, int workers) {
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
-  if (!in_pieces(f)) return;
-  visit_dtype(s.in[0].dtype, [&](auto t) {
-    using T = decltype(t);
-    fold_pieces<T, FoldOf>(s, f, worker, workers);
-  });
+Folding reduction_of(const Step& s) {
+  return folding_of(s, s.params->as<ops::ReduceParams>().axes);
 }
-size_t fold_scratch(const Step& s, int) {
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
-  return in_pieces(f) ? static_cast<size_t>(f.outputs * pieces_of(f)) * 16 : 0;
+bool takes_pieces(const Step& s) { return in_pieces(reduction_of(s)); }
+size_t piece_bytes(const Step& s) {
+  constexpr int64_t most = 16;  // of one accumulator
+  Folding f = reduction_of(s);
+  return static_cast<size_t>(f.outputs * pieces_of(f) * most);
+}
+uint64_t same_pieces(const Step& s) {
+  Hash h;
+  h.add(reinterpret_cast<uintptr_t>(s.op));
+  s.params->hash(h);
+  return h.a;
 }
 
 // Sums and products of small integers widen; everything else keeps its type.
@@ -226,19 +229,44 @@ using Widened = std::conditional_t<
     std::conditional_t<(std::is_integral_v<T> && sizeof(T) < 4),
                        std::conditional_t<std::is_signed_v<T>, int32_t, uint32_t>, T>>;
 
-template <template <class> class FoldOf, bool widens>
-void run_fold(const Step& s, int worker, int workers) {
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
+// Calls f(T{}, Out{}) with the element types of a fold's input and output.
+template <bool widens, class F>
+void visit_fold(const Step& s, F&& f) {
   visit_dtype(s.in[0].dtype, [&](auto t) {
     using T = decltype(t);
-    using Out = std::conditional_t<widens, Widened<T>, T>;
-    fold<T, Out, FoldOf>(s, f, worker, workers);
+    f(T{}, std::conditional_t<widens, Widened<T>, T>{});
+  });
+}
+template <template <class> class FoldOf, bool widens>
+void run_fold(const Step& s, int worker, int workers) {
+  visit_fold<widens>(s, [&](auto t, auto out) {
+    fold<decltype(t), decltype(out), FoldOf>(s, reduction_of(s), worker, workers);
   });
 }
 template <template <class> class FoldOf>
+void run_pieces(const Step& s, int worker, int workers) {
+  visit_fold<false>(s, [&](auto t, auto) {
+    fold_pieces<decltype(t), FoldOf>(s, reduction_of(s), worker, workers);
+  });
+}
+template <template <class> class FoldOf, bool widens>
+void run_join(const Step& s, int worker, int workers) {
+  visit_fold<widens>(s, [&](auto t, auto out) {
+    join_pieces<decltype(t), decltype(out), FoldOf>(s, reduction_of(s), worker, workers);
+  });
+}
+// all and any: everything is a byte.
+template <template <class> class FoldOf>
 void run_logic(const Step& s, int worker, int workers) {
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
-  fold<uint8_t, uint8_t, FoldOf>(s, f, worker, workers);
+  fold<uint8_t, uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
+}
+template <template <class> class FoldOf>
+void run_logic_pieces(const Step& s, int worker, int workers) {
+  fold_pieces<uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
+}
+template <template <class> class FoldOf>
+void run_logic_join(const Step& s, int worker, int workers) {
+  join_pieces<uint8_t, uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
 }
 
 double fold_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
@@ -279,17 +307,15 @@ void run_arg(const Step& s, int worker, int workers) {
 bool float_rows(const Step& s) {
   Dtype t = s.in[0].dtype;
   if (t != float32 && t != float16 && t != bfloat16) return false;
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
+  Folding f = reduction_of(s);
   return f.rows && f.each > 1 && f.kept.shape.size() <= 1 && !in_pieces(f);
 }
 // Short rows are added in double by the general fold: as fast there, and the same at every level.
 constexpr int64_t long_row = 1024;
-bool long_float_rows(const Step& s) {
-  return float_rows(s) && folding_of(s, s.params->as<ops::ReduceParams>().axes).each >= long_row;
-}
+bool long_float_rows(const Step& s) { return float_rows(s) && reduction_of(s).each >= long_row; }
 template <RowFold fold>
 void run_float_rows(const Step& s, int worker, int workers) {
-  Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
+  Folding f = reduction_of(s);
   FoldRows rows;
   rows.x = s.in[0].data;
   rows.x_stride = f.kept.shape.empty() ? f.each : f.kept.strides[0];
@@ -301,13 +327,27 @@ void run_float_rows(const Step& s, int worker, int workers) {
   heavy().fold_rows(rows, worker, workers);
 }
 
+// A fold has two rows in the table: a few long rows in pieces, and everything else.
+void add_fold(KernelTable& t, const Op& op, KernelFn run, const Packing& pieces, KernelFn join) {
+  Kernel k{.run = join, .fits = takes_pieces, .accepts = Accepts::any, .packing = &pieces};
+  k.name = "fold of pieces";
+  t.add(op, k);
+  t.add(op, {.run = run, .accepts = Accepts::any, .cost = fold_cost, .name = "fold"});
+}
+constexpr Packing pieces_by(KernelFn run) {
+  return {{.run = run, .cost = fold_cost, .name = "pieces"}, piece_bytes, same_pieces};
+}
+template <template <class> class FoldOf>
+constexpr Packing pieces_of_fold = pieces_by(run_pieces<FoldOf>);
+template <template <class> class FoldOf>
+constexpr Packing pieces_of_logic = pieces_by(run_logic_pieces<FoldOf>);
 template <template <class> class FoldOf, bool widens>
-Kernel fold_kernel(std::string_view name) {
-  Kernel k{.run = run_fold<FoldOf, widens>, .accepts = Accepts::any, .name = name};
-  k.scratch = fold_scratch;
-  k.prepare = prepare_fold<FoldOf>;
-  k.cost = fold_cost;
-  return k;
+void add_fold(KernelTable& t, const Op& op) {
+  add_fold(t, op, run_fold<FoldOf, widens>, pieces_of_fold<FoldOf>, run_join<FoldOf, widens>);
+}
+template <template <class> class FoldOf>
+void add_logic(KernelTable& t, const Op& op) {
+  add_fold(t, op, run_logic<FoldOf>, pieces_of_logic<FoldOf>, run_logic_join<FoldOf>);
 }
 template <RowFold fold>
 Kernel row_kernel() {
@@ -316,18 +356,6 @@ Kernel row_kernel() {
   k.name = "rows of floats";
   return k;
 }
-template <template <class> class FoldOf>
-Kernel logic_kernel() {
-  Kernel k{.run = run_logic<FoldOf>, .accepts = Accepts::any, .name = "fold"};
-  k.cost = fold_cost;
-  k.scratch = fold_scratch;
-  k.prepare = [](const Step& s, int worker, int workers) {
-    Folding f = folding_of(s, s.params->as<ops::ReduceParams>().axes);
-    if (in_pieces(f)) fold_pieces<uint8_t, FoldOf>(s, f, worker, workers);
-  };
-  return k;
-}
-
 }  // namespace
 
 Store store_of(Dtype t) {
@@ -341,12 +369,12 @@ void add_reductions(KernelTable& t) {
   t.add(op_of<Sum>, sum_rows);
   t.add(op_of<Max>, row_kernel<RowFold::max>());
   t.add(op_of<Min>, row_kernel<RowFold::min>());
-  t.add(op_of<Sum>, fold_kernel<SumOf, true>("fold"));
-  t.add(op_of<Prod>, fold_kernel<ProdOf, true>("fold"));
-  t.add(op_of<Max>, fold_kernel<MaxOf, false>("fold"));
-  t.add(op_of<Min>, fold_kernel<MinOf, false>("fold"));
-  t.add(op_of<All>, logic_kernel<AllOf>());
-  t.add(op_of<Any>, logic_kernel<AnyOf>());
+  add_fold<SumOf, true>(t, op_of<Sum>);
+  add_fold<ProdOf, true>(t, op_of<Prod>);
+  add_fold<MaxOf, false>(t, op_of<Max>);
+  add_fold<MinOf, false>(t, op_of<Min>);
+  add_logic<AllOf>(t, op_of<All>);
+  add_logic<AnyOf>(t, op_of<Any>);
   t.add(op_of<ArgMax>,
         {.run = run_arg<true>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
   t.add(op_of<ArgMin>,

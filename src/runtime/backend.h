@@ -42,7 +42,7 @@ struct FusedOp {
 struct Step {
   const Op* op = nullptr;  // null for a fused elementwise step
   const Params* params = nullptr;
-  std::vector<Operand> in{};
+  std::span<Operand> in{};
   Operand out{};
   void* scratch = nullptr;
   const void* program = nullptr;  // fused steps: what Backend::compile made
@@ -58,12 +58,14 @@ enum class Accepts : uint8_t {
   contiguous,  // row-contiguous
 };
 
+struct Packing;
+
 struct Kernel {
   KernelFn run = nullptr;
   bool (*fits)(const Step&) = nullptr;  // null: always
   Accepts accepts = Accepts::contiguous;
   size_t (*scratch)(const Step&, int workers) = nullptr;  // bytes
-  KernelFn prepare = nullptr;  // runs first, with a barrier between: fills the scratch
+  const Packing* packing = nullptr;
   bool updates_first = false;  // writes into its first input's memory, which becomes the output
   // For such a kernel: running it twice does the same as once, so that after a failed evaluation
   // an array whose memory was taken over can still be used. Null: never.
@@ -71,6 +73,16 @@ struct Kernel {
   // Nanoseconds of one core for the whole step, roughly; null: one an output element.
   double (*cost)(const Step&) = nullptr;
   std::string_view name{};
+};
+
+// What a kernel wants to have made of its inputs before it runs: activations rounded and packed,
+// the partial sums of pieces. It is a value of its own: bytes, computed from the same inputs, that
+// the kernel finds in its inputs' last place. Kernels that want the same of the same first input
+// share it.
+struct Packing {
+  Kernel kernel{};
+  size_t (*bytes)(const Step&) = nullptr;  // of the kernel that wants it
+  uint64_t (*key)(const Step&) = nullptr;  // equal keys: the same packing
 };
 
 class KernelTable {

@@ -255,7 +255,8 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view, Bound
         break;
       case Place::Kind::leaf:
       case Place::Kind::constant:
-      case Place::Kind::slab: {
+      case Place::Kind::slab:
+      case Place::Kind::own: {
         const Node& from =
             out.place.kind == Place::Kind::leaf ? *view.items[i].node : *plan.constants[i].node();
         n.buffer = from.buffer ? from.buffer : buffer_of_number(from);

@@ -20,8 +20,12 @@ std::string kernels_of(const Op& op) {
 }
 
 const char* place_name(Place::Kind k) {
-  constexpr const char* names[] = {"input", "constant", "slab", "output"};
+  constexpr const char* names[] = {"input", "constant", "slab", "slab", "output"};
   return names[static_cast<int>(k)];
+}
+const char* workers_name(Who who) {
+  constexpr const char* names[] = {"", ", one worker", ", each worker"};
+  return names[static_cast<int>(who)];
 }
 
 }  // namespace
@@ -38,14 +42,15 @@ std::string explain(const array& a) {
   if (a.is_available()) return "The array is there: nothing is left to compute.\n";
   auto plan = plan_of(a);
   if (!plan) return "Another thread is computing the array.\n";
-  std::string text =
-      fmt::format("{} steps, {} barriers, {} bytes of slab, about {:.1f} us of one core\n",
-                  plan->steps.size(), plan->barriers, plan->slab_bytes, plan->cost / 1000);
+  std::string text = fmt::format(
+      "{} steps in {} stages, {} bytes of slab, about {:.1f} us of one core\n", plan->steps.size(),
+      plan->stages(), plan->slab_bytes + plan->own_bytes, plan->cost / 1000);
+  int stage = 0;
   for (const auto& s : plan->steps) {
-    text +=
-        fmt::format("{:>2} {:<40} {:<18} {} ({})", s.barrier_before ? "|" : "", s.what,
-                    s.kernel.name, name_of(s.step.out.dtype), fmt::join(s.step.out.shape, ", "));
-    text += fmt::format(" -> {}{}\n", place_name(s.out.place.kind), s.serial ? ", one worker" : "");
+    text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}\n", s.stage > stage ? "|" : "", s.what,
+                        s.kernel.name, name_of(s.out().dtype), fmt::join(s.out().shape, ", "),
+                        place_name(s.at.back().place.kind), workers_name(s.who));
+    stage = s.stage;
   }
   return text;
 }

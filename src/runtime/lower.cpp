@@ -1,34 +1,35 @@
 #include "runtime/lower.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "base/require.h"
 #include "base/thread_pool.h"
 #include "ops/kinds.h"
 #include "runtime/fuse.h"
+#include "runtime/schedule.h"
 #include "runtime/slab.h"
 #include "runtime/values.h"
 
 namespace tarn {
 namespace {
 
-// Below this a step runs on one worker: a share of it would be smaller than a barrier.
-constexpr double serial_below_ns = 1500;
+// Below this each worker does a whole step by itself: less than sharing it and waiting.
+constexpr double each_below_ns = 3000;
+// Below this one worker does a step alone that must be done once.
+constexpr double one_below_ns = 1500;
 // A fused instruction on one element, roughly.
 constexpr double fused_ns = 0.4;
 
 struct Storage {
   int64_t bytes = 0;
-  int first = -1, last = -1;  // steps
+  int made = -1, last_read = -1;  // steps, in the order of emission
   bool outlives = false;
-  int same_as = -1;  // the value whose memory this one takes over
-};
-
-// What a step touches, to find out where workers must wait for each other.
-struct Access {
-  Place place{};
-  size_t from = 0, to = 0;
-  bool write = false, serial = false;
+  int same_as = -1;         // the value whose memory this one takes over
+  bool taken_over = false;  // some value is same_as this
+  // Filled in once the steps are in order.
+  bool own = false;  // each worker has its own
+  int first = INT_MAX, last = -1;
 };
 
 // An operand of a chain as the chain's result sees it: repeated along axes it lacks.
@@ -58,9 +59,10 @@ class Planner {
     drop_unneeded();
     choose_steps(values(), lower_options().fuse);
     emit_steps();
+    choose_workers();
+    order_steps();
     place_storages();
-    finish_operands();
-    find_barriers();
+    finish_steps();
     collect_outputs();
     return std::move(plan_);
   }
@@ -110,7 +112,7 @@ class Planner {
     const Value& v = value(id);
     PlanStep s;
     s.kernel = *v.kernel;
-    s.step.op = v.op;
+    s.op = v.op;
     s.params_of = v.item;
     s.own_params = v.params;
     s.what = std::string(v.op->name);
@@ -145,7 +147,6 @@ class Planner {
     std::vector<Operand> in;
     for (int x : chain.inputs) in.push_back(repeated(operand_of(value(x)), value(id).layout.shape));
     s.program = backend_.compile(chain.ops, in);
-    s.step.program = s.program.get();
     for (const auto& f : chain.ops) s.what += (s.what.empty() ? "" : "+") + std::string(f.op->name);
     double n = static_cast<double>(operand_of(value(id)).size());
     chain_cost_ = fused_ns * n * static_cast<double>(chain.ops.size());
@@ -156,27 +157,27 @@ class Planner {
     int index = static_cast<int>(plan_->steps.size());
     for (int x : in) {
       Operand o = operand_of(value(x));
-      s.step.in.push_back(s.step.program ? repeated(std::move(o), value(out).layout.shape)
-                                         : std::move(o));
-      Storage& read = storage(value(x).base);
-      read.last = std::max(read.last, index);
+      s.shapes.push_back(s.program ? repeated(std::move(o), value(out).layout.shape)
+                                   : std::move(o));
+      storage(value(x).base).last_read = index;
     }
-    s.step.out = operand_of(value(out));
-    s.step.params = &s.own_params;
-    double cost = s.step.program  ? chain_cost_
-                  : s.kernel.cost ? s.kernel.cost(s.step)
-                                  : static_cast<double>(s.step.out.size());
-    s.serial = cost < serial_below_ns;
-    plan_->cost += cost;
+    s.shapes.push_back(operand_of(value(out)));
     Storage& made = storage(out);
-    made.bytes = s.step.out.size() * s.step.out.dtype.size;
-    made.first = index;
-    made.last = std::max(made.last, index);
+    made.bytes = s.out().size() * s.out().dtype.size;
+    made.made = index;
     made.outlives = value(out).output;
     plan_->steps.push_back(std::move(s));
     reads_.push_back(in);
     makes_.push_back(out);
     skipped_.push_back(false);
+    double cost = cost_of(plan_->steps.back());
+    costs_.push_back(cost);
+    plan_->cost += cost;
+  }
+
+  double cost_of(PlanStep& s) {
+    if (s.program) return chain_cost_;
+    return s.kernel.cost ? s.kernel.cost(probe(s)) : static_cast<double>(s.out().size());
   }
 
   // Lets the update write where its source lies when nobody reads that afterwards.
@@ -184,7 +185,7 @@ class Planner {
     int out = makes_[static_cast<size_t>(s)];
     int copied = reads_[static_cast<size_t>(s)][0];
     int source = value(copied).in[0], base = value(source).base;
-    int copy_step = storage(copied).first;
+    int copy_step = storage(copied).made;
     const Value& b = value(base);
     const Value& v = value(source);
     bool whole = v.byte_offset == 0 && v.layout.offset == 0 && v.dtype == b.dtype &&
@@ -194,29 +195,30 @@ class Planner {
                      step.kernel.repeatable(probe(step));
     bool own = (b.kind == Value::Kind::kernel || b.kind == Value::Kind::elementwise) && !b.output &&
                value(base).base == base;
-    bool last_reader = true;
-    for (size_t t = static_cast<size_t>(copy_step) + 1; t < reads_.size(); ++t)
-      for (int x : reads_[t])
-        if (value(x).base == base && static_cast<int>(t) != copy_step) last_reader = false;
+    bool last_reader = storage(base).last_read <= copy_step;
     int owner = copied;
     if (whole && (free_leaf || own) && last_reader && lower_options().reuse_memory) {
       skipped_[static_cast<size_t>(copy_step)] = true;
-      storage(copied).same_as = base;
+      take_over(copied, base);
       owner = base;
     } else {
       plan_->update_copy_bytes += static_cast<size_t>(storage(copied).bytes);
     }
-    storage(out).same_as = copied;
-    Storage& kept = storage(owner);
-    kept.last = std::max(kept.last, storage(out).last);
-    kept.outlives |= storage(out).outlives;
+    take_over(out, copied);
+    storage(resolved(owner)).outlives |= storage(out).outlives;
+  }
+  void take_over(int id, int from) {
+    storage(id).same_as = from;
+    storage(from).taken_over = true;
   }
 
-  // The step as its kernel sees it before it runs. Steps move while the plan grows, so the pointer
-  // to their parameters is set anew.
-  static const Step& probe(PlanStep& s) {
-    s.step.params = &s.own_params;
-    return s.step;
+  // The step as its kernel sees it before it runs; lasts until the next call.
+  const Step& probe(PlanStep& s) {
+    probed_.op = s.op;
+    probed_.params = &s.own_params;
+    probed_.in = {s.shapes.data(), s.shapes.size() - 1};
+    probed_.out = s.out();
+    return probed_;
   }
 
   int resolved(int id) {
@@ -224,47 +226,114 @@ class Planner {
     return id;
   }
 
-  void place_storages() {
-    for (size_t i = 0; i < storages_.size(); ++i) {
-      int owner = resolved(static_cast<int>(i));
-      if (owner == static_cast<int>(i)) continue;
-      storage(owner).last = std::max(storage(owner).last, storages_[i].last);
-      storage(owner).outlives |= storages_[i].outlives;
+  void choose_workers() {
+    for (size_t s = 0; s < plan_->steps.size(); ++s) {
+      if (skipped_[s]) continue;
+      PlanStep& step = plan_->steps[s];
+      Storage& made = storage(makes_[s]);
+      bool private_result = !made.outlives && made.same_as < 0 && !made.taken_over;
+      if (private_result && costs_[s] < each_below_ns)
+        step.who = Who::each;
+      else if (costs_[s] < one_below_ns)
+        step.who = Who::one;
+      made.own = step.who == Who::each;
+      plan_->worth_sharing |= step.who == Who::all;
     }
+  }
+
+  // Puts the steps that are not skipped into their order, with what goes along with them.
+  void order_steps() {
+    std::vector<size_t> kept;
+    std::vector<StepUse> uses;
+    for (size_t s = 0; s < plan_->steps.size(); ++s) {
+      if (skipped_[s]) continue;
+      StepUse use{plan_->steps[s].who, {}, resolved(makes_[s])};
+      for (int x : reads_[s]) use.reads.push_back(resolved(value(x).base));
+      kept.push_back(s);
+      uses.push_back(std::move(use));
+    }
+    Schedule order = schedule(uses);
+    std::vector<PlanStep> steps;
+    std::vector<std::vector<int>> reads;
+    std::vector<int> makes;
+    for (size_t at : order.order) {
+      size_t s = kept[at];
+      steps.push_back(std::move(plan_->steps[s]));
+      reads.push_back(std::move(reads_[s]));
+      makes.push_back(makes_[s]);
+    }
+    plan_->steps = std::move(steps), reads_ = std::move(reads), makes_ = std::move(makes);
+    plan_->stage_begins = std::move(order.begins);
+    for (size_t stage = 0; stage < plan_->stages(); ++stage)
+      for (size_t s = plan_->stage_begins[stage]; s < plan_->stage_begins[stage + 1]; ++s) {
+        for (int x : reads_[s]) touch(resolved(value(x).base), s, stage);
+        touch(resolved(makes_[s]), s, stage);
+      }
+  }
+
+  // When step s uses memory. Workers are at different steps of a stage, so what several of them
+  // use is in use for the whole stage; what one worker uses, for the step.
+  std::pair<int, int> time_of(size_t s, size_t stage, bool one_worker) const {
+    if (one_worker) return {static_cast<int>(s), static_cast<int>(s)};
+    return {static_cast<int>(plan_->stage_begins[stage]),
+            static_cast<int>(plan_->stage_begins[stage + 1]) - 1};
+  }
+  void touch(int owner, size_t s, size_t stage) {
+    Storage& st = storage(owner);
+    auto [first, last] = time_of(s, stage, st.own || plan_->steps[s].who == Who::one);
+    st.first = std::min(st.first, first);
+    st.last = std::max(st.last, last);
+  }
+
+  void place_storages() {
     places_.resize(storages_.size());
-    std::vector<Lifetime> lives;
-    std::vector<int> owners;
-    int steps = static_cast<int>(plan_->steps.size());
+    // Values (from 0) and scratch of steps (from ~0 down), shared and each worker's own.
+    std::vector<Lifetime> lives[2];
+    std::vector<int> owners[2];
+    int end = static_cast<int>(plan_->steps.size());
+    auto live = [&](bool own, int owner, size_t bytes, std::pair<int, int> time) {
+      int last = lower_options().reuse_memory ? time.second : end;
+      lives[own].push_back({bytes, time.first, last, 0});
+      owners[own].push_back(owner);
+    };
     for (size_t i = 0; i < storages_.size(); ++i) {
       const Value& v = values()[i];
       const Storage& st = storages_[i];
+      auto bytes = static_cast<size_t>(st.bytes);
       if (v.kind == Value::Kind::leaf)
         places_[i] = {Place::Kind::leaf, v.index, 0};
       else if (v.kind == Value::Kind::constant)
         places_[i] = {Place::Kind::constant, v.index, 0};
-      else if (st.first >= 0 && st.same_as < 0 && st.outlives) {
+      else if (st.last < 0 || st.same_as >= 0)
+        continue;
+      else if (st.outlives) {
         places_[i] = {Place::Kind::buffer, static_cast<int>(plan_->buffer_bytes.size()), 0};
-        plan_->buffer_bytes.push_back(static_cast<size_t>(st.bytes));
-      } else if (st.first >= 0 && st.same_as < 0) {
-        int last = lower_options().reuse_memory ? st.last : steps;
-        lives.push_back({static_cast<size_t>(st.bytes), st.first, last, 0});
-        owners.push_back(static_cast<int>(i));
+        plan_->buffer_bytes.push_back(bytes);
+      } else {
+        live(st.own, static_cast<int>(i), bytes, {st.first, st.last});
       }
     }
-    for (int s = 0; s < steps; ++s) {
-      auto& step = plan_->steps[static_cast<size_t>(s)];
-      if (!step.kernel.scratch) continue;
-      lives.push_back({step.kernel.scratch(probe(step), thread_count()), s, s, 0});
-      owners.push_back(-1 - s);
-    }
-    plan_->slab_bytes = place_in_slab(lives);
-    for (size_t i = 0; i < lives.size(); ++i) {
-      if (owners[i] >= 0)
-        places_[static_cast<size_t>(owners[i])] = {Place::Kind::slab, 0, lives[i].at};
-      else
-        plan_->steps[static_cast<size_t>(-1 - owners[i])].scratch_at = lives[i].at;
-      if (owners[i] < 0) scratch_bytes_.emplace_back(-1 - owners[i], lives[i].bytes);
-    }
+    for (size_t stage = 0; stage < plan_->stages(); ++stage)
+      for (size_t s = plan_->stage_begins[stage]; s < plan_->stage_begins[stage + 1]; ++s) {
+        PlanStep& step = plan_->steps[s];
+        step.stage = static_cast<int>(stage);
+        if (!step.kernel.scratch) continue;
+        int workers = step.who == Who::all ? thread_count() : 1;
+        size_t bytes = step.kernel.scratch(probe(step), workers);
+        auto time = time_of(s, stage, step.who != Who::all);
+        if (bytes > 0) live(step.who == Who::each, ~static_cast<int>(s), bytes, time);
+      }
+    plan_->slab_bytes = place_in_slab(lives[false]);
+    plan_->own_bytes = place_in_slab(lives[true]);
+    for (bool own : {false, true})
+      for (size_t i = 0; i < lives[own].size(); ++i) {
+        Place at{own ? Place::Kind::own : Place::Kind::slab, 0, lives[own][i].at};
+        int owner = owners[own][i];
+        if (owner >= 0)
+          places_[static_cast<size_t>(owner)] = at;
+        else
+          plan_->steps[static_cast<size_t>(~owner)].scratch = at;
+      }
   }
 
   PlanOperand located(int id) {
@@ -276,64 +345,11 @@ class Planner {
     return o;
   }
 
-  void finish_operands() {
-    std::vector<PlanStep> kept;
+  void finish_steps() {
     for (size_t s = 0; s < plan_->steps.size(); ++s) {
-      if (skipped_[s]) continue;
       PlanStep& step = plan_->steps[s];
-      for (int x : reads_[s]) step.in.push_back(located(x));
-      step.out = located(makes_[s]);
-      kept.push_back(std::move(step));
-    }
-    plan_->steps = std::move(kept);
-  }
-
-  static Access access_of(const PlanOperand& o, const Operand& shape, bool write, bool serial) {
-    if (shape.size() == 0) return {o.place, 0, 0, false, serial};
-    int64_t low = 0, high = 0;
-    for (size_t i = 0; i < shape.shape.size(); ++i) {
-      int64_t reach = (shape.shape[i] - 1) * shape.strides[i];
-      (reach < 0 ? low : high) += reach;
-    }
-    size_t start = o.place.offset + static_cast<size_t>(o.bytes_in);
-    return {o.place, start + static_cast<size_t>(low * shape.dtype.size),
-            start + static_cast<size_t>((high + 1) * shape.dtype.size), write, serial};
-  }
-  static bool clash(const Access& a, const Access& b) {
-    if (!(a.write || b.write) || (a.serial && b.serial)) return false;
-    if (a.place.kind != b.place.kind) return false;
-    if (a.place.kind != Place::Kind::slab && a.place.index != b.place.index) return false;
-    return a.from < b.to && b.from < a.to;
-  }
-
-  void find_barriers() {
-    std::vector<Access> open;
-    size_t original = 0;
-    for (auto& s : plan_->steps) {
-      while (skipped_[original]) ++original;
-      std::vector<Access> mine;
-      for (size_t i = 0; i < s.in.size(); ++i)
-        mine.push_back(access_of(s.in[i], s.step.in[i], false, s.serial));
-      mine.push_back(access_of(s.out, s.step.out, true, s.serial));
-      for (const auto& [step, bytes] : scratch_bytes_)
-        if (step == static_cast<int>(original)) {
-          Access a{{Place::Kind::slab, 0, s.scratch_at},
-                   s.scratch_at,
-                   s.scratch_at + bytes,
-                   true,
-                   s.serial};
-          mine.push_back(a);
-        }
-      bool wait = false;
-      for (const auto& a : mine)
-        for (const auto& b : open) wait |= clash(a, b);
-      if (wait) {
-        s.barrier_before = true;
-        ++plan_->barriers;
-        open.clear();
-      }
-      open.insert(open.end(), mine.begin(), mine.end());
-      ++original;
+      for (int x : reads_[s]) step.at.push_back(located(x));
+      step.at.push_back(located(makes_[s]));
     }
   }
 
@@ -358,8 +374,9 @@ class Planner {
   std::vector<std::vector<int>> reads_{};
   std::vector<int> makes_{};
   std::vector<bool> skipped_{};
-  std::vector<std::pair<int, size_t>> scratch_bytes_{};
+  std::vector<double> costs_{};
   double chain_cost_ = 0;
+  Step probed_{};
 };
 
 }  // namespace

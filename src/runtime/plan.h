@@ -1,7 +1,10 @@
-// A plan: the steps that compute a graph, with their memory laid out, ready to run many times.
+// A plan: the steps that compute a graph, in stages, with their memory laid out, ready to run many
+// times.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -11,11 +14,15 @@
 
 namespace tarn {
 
+// Who does a step. What `each` worker makes lies in memory of its own, so that whoever reads it
+// need not wait for another.
+enum class Who : uint8_t { all, one, each };
+
 // Where an operand's bytes are.
 struct Place {
-  enum class Kind : uint8_t { leaf, constant, slab, buffer } kind = Kind::slab;
+  enum class Kind : uint8_t { leaf, constant, slab, own, buffer } kind = Kind::slab;
   int index = 0;      // of the leaf, constant or buffer
-  size_t offset = 0;  // in the slab
+  size_t offset = 0;  // in the slab, or in each worker's own part
 };
 
 struct PlanOperand {
@@ -25,16 +32,18 @@ struct PlanOperand {
 
 struct PlanStep {
   Kernel kernel{};
-  Step step{};
-  std::vector<PlanOperand> in{};
-  PlanOperand out{};
-  int params_of = -1;   // the graph item whose parameters the step reads at run time
-  Params own_params{};  // otherwise
-  size_t scratch_at = 0;
-  bool barrier_before = false;
-  bool serial = false;
+  const Op* op = nullptr;
+  Who who = Who::all;
+  int stage = 0;
+  std::vector<Operand> shapes{};  // the inputs, then the output
+  std::vector<PlanOperand> at{};  // likewise
+  int params_of = -1;             // the graph item whose parameters the step reads at run time
+  Params own_params{};            // otherwise
+  std::optional<Place> scratch{};
   std::shared_ptr<const void> program{};
   std::string what{};  // for errors and explain
+
+  const Operand& out() const { return shapes.back(); }
 };
 
 struct PlanOutput {
@@ -44,16 +53,47 @@ struct PlanOutput {
   Strides strides{};  // empty: row-contiguous
 };
 
+// What running a step takes, packed in the order in which it is read: a plan is cold in the caches
+// each time, since the weights of a model have passed through them.
+struct StepRun {
+  KernelFn run = nullptr;
+  Who who = Who::all;
+  int params_of = -1;
+  PlanOperand out{};
+  std::optional<Place> scratch{};
+};
+// The steps as one worker runs them: the same, but for the addresses of what is its own.
+struct WorkerSteps {
+  std::vector<Operand> inputs{};  // of all steps, one step's after the other's
+  std::vector<Step> steps{};
+};
+
+// How far a worker's share is. Stages are numbered through all runs of a plan, and take turns in
+// two sets of shares: a stage begins when all shares of the one before are done.
+struct alignas(64) ShareState {
+  std::atomic<uint64_t> begun{0}, done{0};  // the last stage
+};
+
 struct Plan {
   std::vector<PlanStep> steps{};
+  std::vector<size_t> stage_begins{};  // steps, and their number at the end
   std::vector<array> constants{};
   std::vector<size_t> buffer_bytes{};
   std::vector<PlanOutput> outputs{};
-  size_t slab_bytes = 0;
-  double cost = 0;     // nanoseconds on one core, roughly
-  bool baked = false;  // holds run-time parameters: valid only for the same ones
-  int barriers = 0;
-  size_t update_copy_bytes = 0;  // by updates that could not write in place
+  size_t slab_bytes = 0, own_bytes = 0;  // shared, and beside it for each worker
+  double cost = 0;                       // nanoseconds on one core, roughly
+  bool baked = false;                    // holds run-time parameters: valid only for the same ones
+  bool worth_sharing = false;            // some step is for all workers
+  size_t update_copy_bytes = 0;          // by updates that could not write in place
+
+  // For running; made at the first run that needs them.
+  std::vector<StepRun> runs{};
+  std::vector<PlanOperand> inputs_at{};  // of all steps
+  std::vector<WorkerSteps> of_worker{};
+  std::vector<ShareState> shares{};  // two for each worker
+  uint64_t stages_run = 0;
+
+  size_t stages() const { return stage_begins.size() - 1; }
 };
 
 struct PlanBindings {

@@ -73,11 +73,13 @@ int ValueBuilder::contiguous(int value) {
 }
 
 Step ValueBuilder::probe(const Op& op, const Params& params, const std::vector<int>& in,
-                         const ArraySpec& spec) const {
+                         const ArraySpec& spec) {
   Step s;
   s.op = &op;
   s.params = &params;
-  for (int i : in) s.in.push_back(operand_of(values[static_cast<size_t>(i)]));
+  probed_.clear();
+  for (int i : in) probed_.push_back(operand_of(values[static_cast<size_t>(i)]));
+  s.in = probed_;
   s.out.dtype = spec.dtype;
   s.out.shape = spec.shape;
   s.out.strides = row_strides(spec.shape);
@@ -94,6 +96,12 @@ int ValueBuilder::kernel_value(const Kernel& k, const Op& op, const Params& para
         k.accepts == Accepts::any || is_contiguous(v) || (k.accepts == Accepts::rows && rows);
     if (!fine) i = contiguous(i);
   }
+  if (k.packing) in.push_back(packed(*k.packing, op, params, in, spec));
+  return add(kernel_of(k, op, params, item, std::move(in), spec));
+}
+
+Value ValueBuilder::kernel_of(const Kernel& k, const Op& op, const Params& params, int item,
+                              std::vector<int> in, const ArraySpec& spec) {
   Value v;
   v.kind = Value::Kind::kernel;
   v.op = &op;
@@ -103,7 +111,22 @@ int ValueBuilder::kernel_value(const Kernel& k, const Op& op, const Params& para
   v.dtype = spec.dtype;
   v.layout = {spec.shape, row_strides(spec.shape), 0};
   v.kernel = &k;
-  return add(std::move(v));
+  return v;
+}
+
+// What `packing` makes for a kernel with these inputs, made before if another wants the same.
+int ValueBuilder::packed(const Packing& packing, const Op& op, const Params& params,
+                         const std::vector<int>& in, const ArraySpec& spec) {
+  Step s = probe(op, params, in, spec);
+  Hash h;
+  h.add(reinterpret_cast<uintptr_t>(&packing));
+  h.add(packing.key(s));
+  h.add(static_cast<uint64_t>(in[0]));
+  if (auto it = same_.find(h); it != same_.end()) return it->second;
+  ArraySpec bytes{{static_cast<int64_t>(packing.bytes(s))}, uint8};
+  int result = add(kernel_of(packing.kernel, op, params, -1, in, bytes));
+  same_.emplace(h, result);
+  return result;
 }
 
 int ValueBuilder::apply(const Op& op, const Params& params, int item, std::vector<int> in,

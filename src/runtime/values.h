@@ -51,14 +51,19 @@ class ValueBuilder {
   int expanded(const Op& op, const Params& params, std::vector<int> in, int depth);
   int lower_array(const array& a, std::unordered_map<Node*, int>& known, int depth);
   int add(Value v);
-  Step probe(const Op& op, const Params& params, const std::vector<int>& in,
-             const ArraySpec& spec) const;
+  static Value kernel_of(const Kernel& k, const Op& op, const Params& params, int item,
+                         std::vector<int> in, const ArraySpec& spec);
+  int packed(const Packing& packing, const Op& op, const Params& params, const std::vector<int>& in,
+             const ArraySpec& spec);
+  // The step before it has memory; its inputs last until the next call.
+  Step probe(const Op& op, const Params& params, const std::vector<int>& in, const ArraySpec& spec);
   bool is_contiguous(const Value& v) const;
 
   const GraphView& graph_;
   const Backend& backend_;
   Plan& plan_;
   std::unordered_map<Hash, int, HashOfHash> same_{};
+  std::vector<Operand> probed_{};
 };
 
 Operand operand_of(const Value& v);
