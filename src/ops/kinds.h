@@ -32,9 +32,12 @@ array alias(const array& a, bool stop = false);
 int normalize_axis(const char* op, int axis, size_t ndim);
 // Sorted, unique, non-negative. Throws ShapeError.
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim);
-inline std::string text_of(const Shape& s) {
-  return fmt::format("({}{})", fmt::join(s, ", "), s.size() == 1 ? "," : "");
-}
+// A shape as `(2, 3)` or `(2,)`: written only when a message is, so it may stand among the arguments
+// of a check that holds.
+struct ShapeText {
+  const Shape& shape;
+};
+inline ShapeText text_of(const Shape& shape) { return {shape}; }
 
 template <class T>
 concept NoGrad = requires {
@@ -333,3 +336,12 @@ struct Source {
 };
 
 }  // namespace tarn::ops
+
+template <>
+struct fmt::formatter<tarn::ops::ShapeText> : fmt::formatter<std::string_view> {
+  template <class Context>
+  auto format(const tarn::ops::ShapeText& s, Context& context) const {
+    return fmt::format_to(context.out(), "({}{})", fmt::join(s.shape, ", "),
+                          s.shape.size() == 1 ? "," : "");
+  }
+};

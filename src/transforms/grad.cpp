@@ -88,10 +88,11 @@ ValueAndGradFn value_and_grad(const ArraysFunction& fun, const std::vector<int>&
       HistoryScope keep;
       out = fun(all);
     }
-    require(!out.empty() && out[0].size() == 1 && out[0].ndim() == 0,
+    require(!out.empty(), "[grad] the function returned nothing; a derivative needs a 0-d value.");
+    require(out[0].ndim() == 0,
             "[grad] the function returned shape {}; a derivative needs a 0-d value. Reduce it, for "
             "example with sum.",
-            out.empty() ? "nothing" : ops::text_of(out[0].shape()));
+            ops::text_of(out[0].shape()));
     std::vector<Maybe> g(out.size());
     g[0] = ones_like(out[0]);
     return std::pair(out, or_zeros(pull_back(out, in, g), picked));
