@@ -136,8 +136,11 @@ void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, in
   for (int k = 0; k < T; ++k) {
     float y[kRows];
     sum_four(sums[k], y);
-    std::memcpy(t.q->y + (token + k) * t.q->y_stride + row, y,
-                static_cast<size_t>(rows) * sizeof(float));
+    float* to = t.q->y + (token + k) * t.q->y_stride + row;
+    if (rows == kRows)
+      std::memcpy(to, y, sizeof y);
+    else
+      for (int64_t r = 0; r < rows; ++r) to[r] = y[r];
   }
 }
 

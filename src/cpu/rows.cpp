@@ -57,43 +57,76 @@ bool takes_layer_norm(const Step& s) {
   return takes_rows(s) && (s.in.size() < 3 || s.in[1].dtype == s.in[2].dtype);
 }
 
-// Rotates pairs of each row; the angles of a position are computed once for all heads by each
-// worker, which takes whole positions.
+// Cosines and sines of the pairs of one position.
+struct Angles {
+  std::vector<float> cosines{}, sines{};
+
+  void find(const ops::Rope::P& p, int64_t position, const float* freqs) {
+    auto half = static_cast<size_t>(p.dims / 2);
+    cosines.resize(half), sines.resize(half);
+    for (size_t i = 0; i < half; ++i) {
+      double rate = freqs ? 1.0 / double{freqs[i]}
+                          : std::exp(-2.0 * double(i) / p.dims * std::log(double{p.base}));
+      double angle = double(position) * double{p.scale} * rate;
+      cosines[i] = static_cast<float>(std::cos(angle));
+      sines[i] = static_cast<float>(std::sin(angle));
+    }
+  }
+};
+
+// The angles of a token are asked for by every layer, twice: 2 us of sines each time in double. A
+// thread keeps those of its last position.
+const Angles& angles_of(const ops::Rope::P& p, int64_t position, const float* freqs) {
+  struct Last {
+    int dims = 0;
+    float base = 0, scale = 0;
+    int64_t position = 0;
+    std::vector<float> freqs{};
+    Angles angles{};
+  };
+  thread_local Last last;
+  size_t count = freqs ? static_cast<size_t>(p.dims / 2) : 0;
+  bool same = last.dims == p.dims && last.base == p.base && last.scale == p.scale &&
+              last.position == position && last.freqs.size() == count &&
+              std::equal(last.freqs.begin(), last.freqs.end(), freqs);
+  if (!same) {
+    last.dims = p.dims, last.base = p.base, last.scale = p.scale, last.position = position;
+    last.freqs.assign(freqs, freqs + count);
+    last.angles.find(p, position, freqs);
+  }
+  return last.angles;
+}
+
+void rotate_row(const float* in, float* out, int64_t width, const ops::Rope::P& p,
+                const Angles& angles) {
+  int64_t half = p.dims / 2, pair = p.traditional ? 1 : half, step = p.traditional ? 2 : 1;
+  for (int64_t i = 0; i < half; ++i) {
+    float a = in[i * step], b = in[i * step + pair];
+    float c = angles.cosines[static_cast<size_t>(i)], s = angles.sines[static_cast<size_t>(i)];
+    out[i * step] = a * c - b * s;
+    out[i * step + pair] = a * s + b * c;
+  }
+  std::memcpy(out + p.dims, in + p.dims, static_cast<size_t>(width - p.dims) * sizeof(float));
+}
+
+// Rotates pairs of each row. A worker takes whole positions, and of a single one, heads.
 void run_rope(const Step& s, int worker, int workers) {
   const auto& p = s.params->as<ops::Rope::P>();
   const Operand& x = s.in[0];
   size_t rank = x.shape.size();
-  int64_t width = x.shape[rank - 1], length = x.shape[rank - 2], half = p.dims / 2;
+  int64_t width = x.shape[rank - 1], length = x.shape[rank - 2];
   int64_t outer = x.size() / std::max<int64_t>(width * length, 1);
   Shape lead(x.shape.begin(), x.shape.end() - 2);
   Odometer heads(lead, x.strides);
   const float* freqs = s.in.size() > 1 ? s.in[1].as<const float>() : nullptr;
-  std::vector<float> c(static_cast<size_t>(half)), sn(static_cast<size_t>(half));
-  Share part = share(length, worker, workers);
-  bool split_heads = length == 1;
-  Share head_part = split_heads ? share(outer, worker, workers) : Share{0, outer};
-  if (split_heads) part = {0, length};
-  for (int64_t t = part.from; t < part.to; ++t) {
-    for (int64_t i = 0; i < half; ++i) {
-      double rate = freqs ? 1.0 / double{freqs[i]}
-                          : std::exp(-2.0 * double(i) / p.dims * std::log(double{p.base}));
-      double angle = double(p.offset + t) * double{p.scale} * rate;
-      c[static_cast<size_t>(i)] = static_cast<float>(std::cos(angle));
-      sn[static_cast<size_t>(i)] = static_cast<float>(std::sin(angle));
-    }
-    heads.seek(head_part.from);
-    for (int64_t h = head_part.from; h < head_part.to; ++h, heads.next()) {
-      const float* in = x.as<const float>() + heads.offset() + t * x.strides[rank - 2];
-      float* out = s.out.as<float>() + (h * length + t) * width;
-      for (int64_t i = 0; i < half; ++i) {
-        int64_t ia = p.traditional ? 2 * i : i, ib = p.traditional ? 2 * i + 1 : i + half;
-        float a = in[ia], b = in[ib], cs = c[static_cast<size_t>(i)],
-              ss = sn[static_cast<size_t>(i)];
-        out[ia] = a * cs - b * ss;
-        out[ib] = a * ss + b * cs;
-      }
-      std::memcpy(out + p.dims, in + p.dims, static_cast<size_t>(width - p.dims) * sizeof(float));
-    }
+  Share positions = length == 1 ? Share{0, 1} : share(length, worker, workers);
+  Share part = length == 1 ? share(outer, worker, workers) : Share{0, outer};
+  for (int64_t t = positions.from; t < positions.to; ++t) {
+    const Angles& angles = angles_of(p, p.offset + t, freqs);
+    heads.seek(part.from);
+    for (int64_t h = part.from; h < part.to; ++h, heads.next())
+      rotate_row(x.as<const float>() + heads.offset() + t * x.strides[rank - 2],
+                 s.out.as<float>() + (h * length + t) * width, width, p, angles);
   }
 }
 bool takes_rope(const Step& s) {

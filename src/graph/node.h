@@ -46,7 +46,7 @@ struct Node {
 
   // Used by walks that hold graph_mutex(); -1 outside them.
   int32_t mark = -1;
-  std::shared_ptr<Evaluation> evaluation{};  // while claimed
+  Evaluation* evaluation = nullptr;  // while claimed
 
   int64_t size() const {
     int64_t n = 1;

@@ -16,7 +16,7 @@
 namespace tarn {
 
 // One running eval. Others that meet its nodes wait for it and look again.
-struct Evaluation {
+struct Evaluation : std::enable_shared_from_this<Evaluation> {
   std::mutex mutex{};
   std::condition_variable changed{};
   bool done = false;
@@ -101,10 +101,16 @@ class Walk {
 
   // Null when the graph could be claimed; otherwise the evaluation to wait for.
   std::shared_ptr<Evaluation> collect(GraphView& view) {
+    view_ = &view;
     items_ = &view.items;
+    // A loop evaluates graphs of one size.
+    thread_local size_t last_items = 0, last_inputs = 0;
+    view.items.reserve(last_items);
+    view.inputs.reserve(last_inputs);
     for (const auto& root : roots_) visit(root.node());
     if (!blocked_ && !placeholder_) describe(view);
     for (auto& item : view.items) item.node->mark = -1;
+    last_items = view.items.size(), last_inputs = view.inputs.size();
     require<ValueError>(!placeholder_,
                         "[eval] an array stands for an argument of a function that is being "
                         "transformed, so it has no value yet. Compute with it instead of looking "
@@ -125,7 +131,7 @@ class Walk {
         add(n, true);
         return true;
       case State::claimed:
-        blocked_ = n->evaluation;
+        blocked_ = n->evaluation->shared_from_this();
         return true;
       case State::placeholder:
         placeholder_ = true;
@@ -157,10 +163,11 @@ class Walk {
       stack_.pop_back();
       if (n->mark >= 0) continue;
       int id = add(n, false);
-      auto& inputs = (*items_)[static_cast<size_t>(id)].in;
-      inputs.reserve(n->inputs.size());
+      GraphItem& item = (*items_)[static_cast<size_t>(id)];
+      item.first_in = static_cast<int>(view_->inputs.size());
+      item.ins = static_cast<int>(n->inputs.size());
       for (const auto& x : n->inputs) {
-        inputs.push_back(x.node()->mark);
+        view_->inputs.push_back(x.node()->mark);
         ++(*items_)[static_cast<size_t>(x.node()->mark)].uses;
       }
     }
@@ -185,7 +192,7 @@ class Walk {
         h.add(reinterpret_cast<uintptr_t>(n.op) + (item.output ? 1 : 0));
         n.params.hash(h);
         n.params.hash_runtime(view.values_of);
-        for (int i : item.in) h.add(static_cast<uint64_t>(i));
+        for (int i : view.in(item)) h.add(static_cast<uint64_t>(i));
       }
       h.add(static_cast<uint64_t>(n.dtype.val) * 64 + n.shape.size());
       for (auto d : n.shape) h.add(static_cast<uint64_t>(d));
@@ -193,13 +200,14 @@ class Walk {
   }
 
   const std::vector<array>& roots_;
+  GraphView* view_ = nullptr;
   std::vector<GraphItem>* items_ = nullptr;
   std::vector<Frame> stack_{};
   std::shared_ptr<Evaluation> blocked_{};
   bool placeholder_ = false;
 };
 
-void claim(GraphView& view, const std::shared_ptr<Evaluation>& evaluation) {
+void claim(GraphView& view, Evaluation* evaluation) {
   for (auto& item : view.items) {
     if (item.leaf) continue;
     item.node->state.store(State::claimed, std::memory_order_release);
@@ -211,7 +219,7 @@ void unclaim(GraphView& view) {
   for (auto& item : view.items) {
     if (item.leaf) continue;
     if (item.node->state == State::claimed) item.node->state.store(State::recorded);
-    item.node->evaluation.reset();
+    item.node->evaluation = nullptr;
   }
 }
 
@@ -269,7 +277,7 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view, Bound
     n.strides = out.strides;
     n.contiguous = out.strides.empty();
     n.state.store(State::ready, std::memory_order_release);
-    n.evaluation.reset();
+    n.evaluation = nullptr;
     if (tracing_depth == 0) {
       trash.push_back(std::move(n.inputs));
       n.inputs.clear();
@@ -357,7 +365,7 @@ void eval(std::vector<array> outputs) {
         for (const auto& item : view.items) nothing &= item.leaf;
         if (nothing) return;
         mine = std::make_shared<Evaluation>();
-        claim(view, mine);
+        claim(view, mine.get());
       }
     }
     if (other) {

@@ -16,8 +16,6 @@
 namespace tarn {
 namespace {
 
-// Below this much work the caller does it alone: waking another core costs more.
-constexpr double parallel_from_ns = 20000;
 // Pauses before another worker's share is taken over: 1 to 3 us, several times what it takes a
 // worker that is there to see that a stage has begun.
 constexpr int pauses_before_help = 64;
@@ -178,8 +176,7 @@ class Run {
 
 void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop) {
   require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
-  bool share = plan.worth_sharing && plan.cost >= parallel_from_ns;
-  int workers = share ? thread_count() : 1;
+  int workers = plan.shared ? thread_count() : 1;
   size_t bytes = plan.slab_bytes + plan.own_bytes * static_cast<size_t>(workers);
   BufferRef slab;
   if (bytes > 0) slab = BufferRef(allocate_buffer(bytes));

@@ -1,6 +1,7 @@
 // The part of the graph that one evaluation computes, in order, with what a plan depends on.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "base/hash.h"
@@ -10,8 +11,8 @@ namespace tarn {
 
 struct GraphItem {
   Node* node = nullptr;
-  std::vector<int> in{};  // items; empty for leaves
-  int uses = 0;           // by other items
+  int first_in = 0, ins = 0;  // the items it reads, in GraphView::inputs; none for leaves
+  int uses = 0;               // by other items
   bool leaf = false;
   bool output = false;   // somebody holds a handle to it
   bool donated = false;  // a leaf that nobody needs after this evaluation
@@ -19,8 +20,13 @@ struct GraphItem {
 
 struct GraphView {
   std::vector<GraphItem> items{};
-  Hash shape_of{};   // ops, static parameters, shapes, layouts, outputs and donations
-  Hash values_of{};  // the run-time parameters
+  std::vector<int> inputs{};  // of all items, as items
+  Hash shape_of{};            // ops, static parameters, shapes, layouts, outputs and donations
+  Hash values_of{};           // the run-time parameters
+
+  std::span<const int> in(const GraphItem& item) const {
+    return {inputs.data() + item.first_in, static_cast<size_t>(item.ins)};
+  }
 };
 
 }  // namespace tarn

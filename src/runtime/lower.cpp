@@ -14,8 +14,6 @@
 namespace tarn {
 namespace {
 
-// Below this each worker does a whole step by itself: less than sharing it and waiting.
-constexpr double each_below_ns = 3000;
 // Below this one worker does a step alone that must be done once.
 constexpr double one_below_ns = 1500;
 // A fused instruction on one element, roughly.
@@ -232,13 +230,14 @@ class Planner {
       PlanStep& step = plan_->steps[s];
       Storage& made = storage(makes_[s]);
       bool private_result = !made.outlives && made.same_as < 0 && !made.taken_over;
-      if (private_result && costs_[s] < each_below_ns)
+      if (private_result && costs_[s] < lower_options().each_below_ns)
         step.who = Who::each;
       else if (costs_[s] < one_below_ns)
         step.who = Who::one;
       made.own = step.who == Who::each;
-      plan_->worth_sharing |= step.who == Who::all;
+      plan_->shared |= step.who == Who::all;
     }
+    plan_->shared &= plan_->cost >= lower_options().share_from_ns;
   }
 
   // Puts the steps that are not skipped into their order, with what goes along with them.

@@ -83,7 +83,7 @@ struct Plan {
   size_t slab_bytes = 0, own_bytes = 0;  // shared, and beside it for each worker
   double cost = 0;                       // nanoseconds on one core, roughly
   bool baked = false;                    // holds run-time parameters: valid only for the same ones
-  bool worth_sharing = false;            // some step is for all workers
+  bool shared = false;                   // several workers run it
   size_t update_copy_bytes = 0;          // by updates that could not write in place
 
   // For running; made at the first run that needs them.

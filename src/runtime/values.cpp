@@ -221,7 +221,7 @@ void ValueBuilder::build() {
       continue;
     }
     std::vector<int> in;
-    for (int x : item.in) in.push_back(value_of_item[static_cast<size_t>(x)]);
+    for (int x : graph_.in(item)) in.push_back(value_of_item[static_cast<size_t>(x)]);
     const Node& n = *item.node;
     value_of_item[i] = apply(*n.op, n.params, n.params.has_runtime() ? id : -1, std::move(in),
                              {n.shape, n.dtype}, 0);

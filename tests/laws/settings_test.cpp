@@ -42,9 +42,9 @@ TEST(Settings, FusedIsUnfused) {
   Options restore;
   for_each_sample([](const Op& op, Dtype t, const Sample& s) {
     SCOPED_TRACE(name(op, t, s));
-    lower_options() = {true, true};
+    lower_options().fuse = true;
     array fused = fresh(op, s);
-    lower_options() = {false, true};
+    lower_options().fuse = false;
     array unfused = fresh(op, s);
     Dtype narrow = fused.dtype();
     double rounding = is_float(narrow) ? precision(narrow) : 0;
@@ -56,11 +56,25 @@ TEST(Settings, PlannedMemoryIsNaiveMemory) {
   for_each_sample([](const Op& op, Dtype t, const Sample& s) {
     SCOPED_TRACE(name(op, t, s));
     for (bool fuse : {true, false}) {
-      lower_options() = {fuse, true};
+      lower_options().fuse = fuse, lower_options().reuse_memory = true;
       array planned = fresh(op, s);
-      lower_options() = {fuse, false};
+      lower_options().reuse_memory = false;
       array naive = fresh(op, s);
       EXPECT_TRUE(close(planned, naive, 0));
+    }
+  });
+}
+
+// Samples are small, so that by default one thread computes them.
+TEST(Settings, SharedWorkIsWorkAlone) {
+  Options restore;
+  for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    SCOPED_TRACE(name(op, t, s));
+    lower_options() = {};
+    array alone = fresh(op, s);
+    for (double each_below : {0.0, 40.0, 1e9}) {
+      lower_options() = {.each_below_ns = each_below, .share_from_ns = 0};
+      EXPECT_TRUE(close(fresh(op, s), alone, 0));
     }
   });
 }
@@ -115,7 +129,7 @@ TEST(Settings, LongChainsAreTheirOpsOneByOne) {
       SCOPED_TRACE(fmt::format("{} with {}", name_of(t), name_of(other)));
       Arrays results;
       for (bool fuse : {true, false}) {
-        lower_options() = {fuse, true};
+        lower_options().fuse = fuse, lower_options().reuse_memory = true;
         clear_plan_cache();
         array y = numbers({70}, t, -1, 1), column = numbers({70}, other, -2, 2, 1);
         for (int i = 1; i <= 60; ++i) {
