@@ -223,24 +223,21 @@ void unclaim(GraphView& view) {
   }
 }
 
-struct Bound {
-  PlanBindings bindings{};
-  std::vector<BufferRef> buffers{};
-};
-
-Bound bind(const Plan& plan, const GraphView& view) {
-  Bound b;
+// What one run of a plan reads and writes. It stays with the plan, which is in use by one
+// evaluation at a time, for its vectors' room.
+void bind(Plan& plan, const GraphView& view) {
+  plan.memory.clear();
+  plan.bindings.buffers.clear();
   for (size_t bytes : plan.buffer_bytes) {
-    b.buffers.emplace_back(allocate_buffer(bytes));
-    b.bindings.buffers.push_back(b.buffers.back()->data);
+    plan.memory.emplace_back(allocate_buffer(bytes));
+    plan.bindings.buffers.push_back(plan.memory.back()->data);
   }
-  b.bindings.leaves.resize(view.items.size());
-  b.bindings.params.resize(view.items.size());
+  plan.bindings.leaves.resize(view.items.size());
+  plan.bindings.params.resize(view.items.size());
   for (size_t i = 0; i < view.items.size(); ++i) {
-    b.bindings.leaves[i] = view.items[i].leaf ? view.items[i].node->data : nullptr;
-    b.bindings.params[i] = &view.items[i].node->params;
+    plan.bindings.leaves[i] = view.items[i].leaf ? view.items[i].node->data : nullptr;
+    plan.bindings.params[i] = &view.items[i].node->params;
   }
-  return b;
 }
 
 // A number inside a node has no buffer to share: its views get one.
@@ -251,15 +248,16 @@ BufferRef buffer_of_number(const Node& n) {
 }
 
 // Makes the outputs ready and returns what they held on to, to be freed outside the lock.
-std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view, Bound& bound) {
+std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view) {
   std::vector<std::vector<array>> trash;
+  trash.reserve(plan.outputs.size());
   for (const auto& out : plan.outputs) {
     Node& n = *view.items[static_cast<size_t>(out.item)].node;
     auto i = static_cast<size_t>(out.place.index);
     std::byte* base = nullptr;
     switch (out.place.kind) {
       case Place::Kind::buffer:
-        n.buffer = bound.buffers[i];
+        n.buffer = plan.memory[i];
         break;
       case Place::Kind::leaf:
       case Place::Kind::constant:
@@ -312,10 +310,11 @@ PlanInUse plan_for(const GraphView& view) {
 
 void run_claimed(GraphView& view) {
   PlanInUse use = plan_for(view);
-  Bound bound = bind(*use.plan, view);
+  bind(*use.plan, view);
   try {
-    execute(*use.plan, bound.bindings, current_stop);
+    execute(*use.plan, use.plan->bindings, current_stop);
   } catch (...) {
+    use.plan->memory.clear();
     plan_cache().give_back(use.key, std::move(use.plan));
     throw;
   }
@@ -323,9 +322,10 @@ void run_claimed(GraphView& view) {
   std::vector<std::vector<array>> trash;
   {
     std::lock_guard lock(graph_mutex());
-    trash = publish(*use.plan, view, bound);
+    trash = publish(*use.plan, view);
     unclaim(view);
   }
+  use.plan->memory.clear();
   plan_cache().give_back(use.key, std::move(use.plan));
 }
 

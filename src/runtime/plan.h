@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "runtime/backend.h"
 #include "tarn/array.h"
 
@@ -74,6 +75,11 @@ struct alignas(64) ShareState {
   std::atomic<uint64_t> begun{0}, done{0};  // the last stage
 };
 
+struct PlanBindings {
+  std::vector<void*> leaves{}, buffers{};
+  std::vector<const Params*> params{};  // by item
+};
+
 struct Plan {
   std::vector<PlanStep> steps{};
   std::vector<size_t> stage_begins{};  // steps, and their number at the end
@@ -92,13 +98,10 @@ struct Plan {
   std::vector<WorkerSteps> of_worker{};
   std::vector<ShareState> shares{};  // two for each worker
   uint64_t stages_run = 0;
+  PlanBindings bindings{};
+  std::vector<BufferRef> memory{};  // of the outputs
 
   size_t stages() const { return stage_begins.size() - 1; }
-};
-
-struct PlanBindings {
-  std::vector<void*> leaves{}, buffers{};
-  std::vector<const Params*> params{};  // by item
 };
 
 // Throws the first error a kernel threw, or Cancelled.
