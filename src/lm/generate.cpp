@@ -61,6 +61,7 @@ struct Generation::State {
   StreamingDetokenizer detokenizer;
   GenerationInfo info{};
   std::vector<int32_t> all{};  // prompt and answer, for penalties
+  std::vector<float> row{};    // logits that the sampler may change
   std::string unsent{};
   Event event{};
   Clock::time_point started{}, first_token{};
@@ -130,9 +131,8 @@ struct Generation::State {
 
   int32_t choose(const array& logits, double* log_prob) {
     const float* data = logits.data<float>();
-    std::vector<float> row(data, data + logits.shape(-1));
-    std::span<float> view(row);
-    int32_t id = sampler.pick(view, all);
+    row.assign(data, data + logits.shape(-1));
+    int32_t id = sampler.pick(row, all);
     if (log_prob) *log_prob = log_probability({data, row.size()}, id);
     return id;
   }

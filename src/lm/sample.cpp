@@ -6,14 +6,13 @@
 #include <unordered_map>
 
 #include "base/require.h"
+#include "base/scalar.h"
+#include "tarn/ops.h"
 
 namespace tarn::lm {
 namespace {
 
-struct Candidate {
-  int32_t id;
-  float logit;
-};
+using Candidate = Sampler::Candidate;
 
 void penalise(std::span<float> logits, std::span<const int32_t> recent, const SampleOptions& o) {
   if (o.repetition_penalty == 1 && o.presence_penalty == 0 && o.frequency_penalty == 0) return;
@@ -28,28 +27,80 @@ void penalise(std::span<float> logits, std::span<const int32_t> recent, const Sa
   }
 }
 
-// The candidates that the filters leave, likeliest first. Probabilities are those at temperature 1.
-std::vector<Candidate> filtered(std::span<const float> logits, const SampleOptions& o) {
-  std::vector<Candidate> all(logits.size());
-  // What is not a number cannot be sorted: it is the least likely.
-  for (size_t i = 0; i < logits.size(); ++i)
-    all[i] = {static_cast<int32_t>(i), std::isnan(logits[i]) ? -INFINITY : logits[i]};
-  auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-  };
-  bool sorted = o.top_p < 1;
-  if (sorted) std::sort(all.begin(), all.end(), likelier);
-  float top = std::max_element(all.begin(), all.end(), [](auto& a, auto& b) {
-                return a.logit < b.logit;
-              })->logit;
-  if (o.top_p < 1) {
-    double total = 0, reached = 0;
-    for (const auto& c : all) total += std::exp(double{c.logit} - top);
-    size_t keep = 0;
-    while (keep < all.size() && (keep == 0 || reached < o.top_p * total))
-      reached += std::exp(double{all[keep++].logit} - top);
-    all.resize(keep);
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+// How far below the likeliest. Equal infinities are equal, not apart by what is not a number.
+float gap_below(float top, float logit) {
+  float gap = top - logit;
+  return gap > 0 ? gap : 0;
+}
+double weight_of(float gap) { return double{math::exp(-gap)}; }
+
+// In eight lanes: one running maximum would wait for itself at each of 50,000 logits.
+float largest(std::span<const float> logits) {
+  constexpr size_t lanes = 8;
+  float best[lanes];
+  std::fill(best, best + lanes, -INFINITY);
+  size_t i = 0;
+  for (; i + lanes <= logits.size(); i += lanes)
+    for (size_t l = 0; l < lanes; ++l) best[l] = logits[i + l] > best[l] ? logits[i + l] : best[l];
+  for (; i < logits.size(); ++i) best[0] = logits[i] > best[0] ? logits[i] : best[0];
+  return *std::max_element(best, best + lanes);
+}
+
+// The first of the likeliest. What is not a number is the least likely.
+int32_t likeliest(std::span<const float> logits) {
+  float top = largest(logits);
+  auto at = std::find(logits.begin(), logits.end(), top);
+  return at == logits.end() ? 0 : static_cast<int32_t>(at - logits.begin());
+}
+
+// The sum of all weights, by the kernel for it: 50,000 exponentials one by one take half as long as
+// computing a token.
+double total_weight(std::span<const float> logits, float top) {
+  if (!std::isfinite(top)) {
+    double total = 0;
+    for (float l : logits) total += weight_of(gap_below(top, l));
+    return total;
   }
+  array all(logits.data(), Shape{static_cast<int64_t>(logits.size())}, float32);
+  return std::exp(double{logsumexp(all).item<float>()} - double{top});
+}
+
+// The candidates at most `gap` below the likeliest.
+void take_within(std::span<const float> logits, float top, float gap,
+                 std::vector<Candidate>& into) {
+  into.clear();
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (gap_below(top, logits[i]) <= gap) into.push_back({static_cast<int32_t>(i), logits[i]});
+}
+
+// The fewest candidates that are together as likely as `p`, likeliest first. Most of a vocabulary
+// is far too unlikely to be among them, and sorting all of it takes longer than computing a token:
+// so it is the candidates within a bound that are sorted, and a wider one when they do not suffice.
+void take_top_p(std::span<const float> logits, float top, double p, std::vector<Candidate>& into) {
+  double wanted = p * total_weight(logits, top);
+  for (float gap = 4;; gap *= 2) {
+    take_within(logits, top, gap, into);
+    std::sort(into.begin(), into.end(), likelier);
+    size_t keep = 0;
+    double reached = 0;
+    for (; keep < into.size() && (keep == 0 || reached < wanted); ++keep)
+      reached += weight_of(gap_below(top, into[keep].logit));
+    into.resize(keep);
+    if (reached >= wanted || gap > 100) return;  // exp(-100) is nothing beside the rounding
+  }
+}
+
+// The candidates that the filters let pass. Probabilities are those at temperature 1.
+void take_filtered(std::span<const float> logits, float top, const SampleOptions& o,
+                   std::vector<Candidate>& all) {
+  if (o.top_p < 1)
+    take_top_p(logits, top, double{o.top_p}, all);
+  else
+    take_within(logits, top, INFINITY, all);
   if (o.min_p > 0) {
     double bound = double{top} + std::log(double{o.min_p});
     std::erase_if(all, [&](const Candidate& c) { return c.logit < bound; });
@@ -58,7 +109,6 @@ std::vector<Candidate> filtered(std::span<const float> logits, const SampleOptio
     std::nth_element(all.begin(), all.begin() + o.top_k, all.end(), likelier);
     all.resize(static_cast<size_t>(o.top_k));
   }
-  return all;
 }
 
 }  // namespace
@@ -95,20 +145,21 @@ double Sampler::uniform() {
 int32_t Sampler::pick(std::span<float> logits, std::span<const int32_t> recent) {
   require(!logits.empty(), "[sample] there are no logits.");
   penalise(logits, recent, options_);
-  if (options_.temperature == 0)
-    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  auto candidates = filtered(logits, options_);
-  double top = -INFINITY, total = 0;
-  for (const auto& c : candidates) top = std::max(top, double{c.logit});
-  std::vector<double> weights;
-  for (const auto& c : candidates) {
-    weights.push_back(std::exp((double{c.logit} - top) / double{options_.temperature}));
-    total += weights.back();
+  if (options_.temperature == 0) return likeliest(logits);
+  for (float& l : logits)
+    if (std::isnan(l)) l = -INFINITY;
+  float top = largest(logits);
+  take_filtered(logits, top, options_, candidates_);
+  weights_.clear();
+  double total = 0;
+  for (const auto& c : candidates_) {
+    weights_.push_back(weight_of(gap_below(top, c.logit) / options_.temperature));
+    total += weights_.back();
   }
   double left = uniform() * total;
-  for (size_t i = 0; i < candidates.size(); ++i)
-    if ((left -= weights[i]) < 0) return candidates[i].id;
-  return candidates.back().id;
+  for (size_t i = 0; i < candidates_.size(); ++i)
+    if ((left -= weights_[i]) < 0) return candidates_[i].id;
+  return candidates_.back().id;
 }
 
 double log_probability(std::span<const float> logits, int32_t id) {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -80,6 +82,33 @@ TEST(Sample, TopPKeepsTheFewestThatReachIt) {
   EXPECT_EQ(kinds({.temperature = 1, .top_p = 1, .seed = 1}).size(), 5u);
   // Measured at temperature 1, whatever the draw is made at.
   EXPECT_THAT(kinds({.temperature = 100, .top_p = 0.6f, .seed = 1}), UnorderedElementsAre(0, 1));
+}
+
+// Against sorting everything, with logits as a model gives them: a few high ones, many far below.
+TEST(Sample, TopPOfALargeVocabularyIsThatOfSortingIt) {
+  std::mt19937 random(11);
+  std::normal_distribution<float> normal(0, 3);
+  Logits logits(50'000);
+  for (float& l : logits) l = normal(random);
+  Logits sorted = logits;
+  std::sort(sorted.begin(), sorted.end(), std::greater<>());
+  double total = 0;
+  for (float l : sorted) total += std::exp(double{l});
+  for (float top_p : {0.05f, 0.5f, 0.9f, 0.999f}) {
+    size_t keep = 0;
+    for (double reached = 0; reached < double{top_p} * total; ++keep)
+      reached += std::exp(double{sorted[keep]});
+    // At so high a temperature all that are left are drawn alike.
+    constexpr int count = 400;
+    int among_the_last_half = 0;
+    for (int32_t id : draws({.temperature = 1e6f, .top_p = top_p, .seed = 3}, logits, count)) {
+      float l = logits[static_cast<size_t>(id)];
+      EXPECT_GE(l, sorted[keep - 1] - 1e-5f) << top_p;
+      among_the_last_half += l <= sorted[keep / 2];
+    }
+    double share = static_cast<double>(keep - keep / 2) / static_cast<double>(keep);
+    EXPECT_NEAR(among_the_last_half, share * count, 0.1 * count) << top_p;
+  }
 }
 
 TEST(Sample, MinPKeepsWhatIsLikelyBesideTheLikeliest) {

@@ -28,14 +28,22 @@ void check(const SampleOptions& options);
 // top-k, then temperature in the draw.
 class Sampler {
  public:
+  struct Candidate {
+    int32_t id;
+    float logit;
+  };
   explicit Sampler(const SampleOptions& options);
-  // The chosen id; `recent` are the tokens before it. `logits` is overwritten by penalties.
+  // The chosen id; `recent` are the tokens before it. `logits` is overwritten: penalties
+  // are taken, and what is not a number becomes -infinity.
   int32_t pick(std::span<float> logits, std::span<const int32_t> recent);
 
  private:
   double uniform();
   SampleOptions options_;
   uint64_t state_;
+  // Kept for their room: a vocabulary may have 250,000 tokens.
+  std::vector<Candidate> candidates_{};
+  std::vector<double> weights_{};
 };
 
 // log softmax(logits)[id], in double.
