@@ -1,8 +1,8 @@
-// y = x · Wᵀ on packed int8 activations, for few rows of x: bound by the bytes of W.
+// y = x · Wᵀ on activations of two int8 digits, for few rows of x: bound by the bytes of W.
 //
 // W is used as it lies in the file and read in the order in which it lies, which is what the
 // processor fetches ahead by itself; kPrefetch reaches further, past the end of this matrix into
-// the next. Each vector of codes meets the activations in one or two integer dot products, whose
+// the next. Each vector of codes meets the activations in two or four integer dot products, whose
 // lanes are scaled by scale * d of their groups. The scales of a vectorful of groups are made at
 // once, held in one register, and spread by a permute. The bias part is a dot product of the biases
 // with u = d * sum of codes, added to the same accumulator, so a row has one horizontal sum, and
@@ -85,12 +85,14 @@ TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, i
   const Codes c = Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left);
   const Codes low = Bits == 4 ? low_nibbles(c) : c, high = Bits == 4 ? high_nibbles(c) : c;
   constexpr int64_t kHalf = kPackBlock / 2;
-  const int64_t at = Bits == 4 ? byte / kHalf * kPackBlock + byte % kHalf : byte;
+  constexpr int64_t kCodesABlock = Bits == 4 ? kHalf : kPackBlock;
+  const int64_t at = byte / kCodesABlock * kBlockBytes + byte % kCodesABlock;
   TARN_UNROLL
   for (int k = 0; k < T; ++k) {
-    const int8_t* a = t.packed.codes(token + k) + at;
-    const Vi dot = Bits == 4 ? dot_nibbles(low, high, load_bytes(a), load_bytes(a + kHalf))
-                             : dot_bytes(c, load_bytes(a));
+    const int8_t* a = t.packed.digits(token + k) + at;
+    const Digits first = load_digits(a, kPackBlock);
+    const Vi dot = Bits == 4 ? dot_nibbles(low, high, first, load_digits(a + kHalf, kPackBlock))
+                             : dot_bytes(c, first);
     sum[k] += __builtin_convertvector(dot, Vf) * permute(scale[k], lane_group);
   }
 }

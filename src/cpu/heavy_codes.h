@@ -122,22 +122,27 @@ TARN_INLINE void decode_row(const QuantMatrix& w, int64_t row, Range cols, float
 
 // --- packed activations ------------------------------------------------------------------------
 //
-// One row after another: int8 codes padded to whole blocks of 128, then the groups' scales d, then
-// u = d * (sum of codes), both padded with zeros to 16 groups. Weights of 4 bits hold column 2i
-// and 2i + 1 in one byte, so for them a block holds its 64 even columns and then its 64 odd ones:
-// the activations are permuted once, the weights never.
+// A number is d * (256 * high + low) with two digits of 8 bits and a scale d for each group: 16
+// bits, so that what is lost is far below the rounding of the weights.
+//
+// One row after another: digits padded to whole blocks of 128 columns, then the groups' scales d,
+// then u = d * (sum of 256 * high + low), both padded with zeros to 16 groups. A block holds its
+// 128 high digits and then its low ones. Weights of 4 bits hold column 2i and 2i + 1 in one byte,
+// so for them each half of a block holds its 64 even columns and then its 64 odd ones: the
+// activations are permuted once, the weights never.
 constexpr int64_t kPackBlock = 128;
+constexpr int64_t kBlockBytes = 2 * kPackBlock;
 constexpr int64_t kPackGroups = 16;
 
 struct PackedRows {
   const char* base = nullptr;
-  int64_t code_bytes = 0, group = 0, groups = 0, row_bytes = 0;
+  int64_t digit_bytes = 0, group = 0, groups = 0, row_bytes = 0;
 
-  TARN_INLINE const int8_t* codes(int64_t row) const {
+  TARN_INLINE const int8_t* digits(int64_t row) const {
     return reinterpret_cast<const int8_t*>(base + row * row_bytes);
   }
   TARN_INLINE const float* scales(int64_t row) const {
-    return reinterpret_cast<const float*>(base + row * row_bytes + code_bytes);
+    return reinterpret_cast<const float*>(base + row * row_bytes + digit_bytes);
   }
   TARN_INLINE const float* sums(int64_t row) const { return scales(row) + groups; }
 };
@@ -145,10 +150,10 @@ struct PackedRows {
 TARN_INLINE PackedRows packed_rows(const void* base, int64_t cols, int weight_group) {
   PackedRows p;
   p.base = static_cast<const char*>(base);
-  p.code_bytes = round_up(cols, kPackBlock);
+  p.digit_bytes = round_up(cols, kPackBlock) / kPackBlock * kBlockBytes;
   p.group = weight_group < 64 ? weight_group : 64;
   p.groups = round_up(cols / p.group, kPackGroups);
-  p.row_bytes = p.code_bytes + 2 * p.groups * static_cast<int64_t>(sizeof(float));
+  p.row_bytes = p.digit_bytes + 2 * p.groups * static_cast<int64_t>(sizeof(float));
   return p;
 }
 

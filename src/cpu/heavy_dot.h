@@ -1,5 +1,5 @@
-// Integer dot products of unsigned codes with int8 activations, at each level's best: exact in all
-// of them, so every level computes the same integers.
+// Integer dot products of unsigned codes with activations of two int8 digits, at each level's best:
+// exact in all of them, so every level computes the same integers.
 #pragma once
 
 #include "cpu/heavy_vec.h"
@@ -56,46 +56,65 @@ TARN_INLINE Codes high_nibbles(Codes c) {
 #endif
 }
 
-// Per lane: the sum over its four bytes of low * even + high * odd, codes at most 15. In 16 bits
-// that is at most 4 * 15 * 127, so the saturating byte product never saturates.
-TARN_INLINE Vi dot_nibbles(Codes low, Codes high, Codes even, Codes odd) {
+// The activations that meet one vector of codes.
+struct Digits {
+  Codes high, low;
+};
+TARN_INLINE Digits load_digits(const int8_t* p, int64_t to_low) {
+  return {load_bytes(p), load_bytes(p + to_low)};
+}
+
+// Per lane: the sum over its four bytes of low * even + high * odd, codes at most 15. A digit's
+// sums in 16 bits are at most 4 * 15 * 128, so the saturating byte product never saturates.
+TARN_INLINE Vi dot_nibbles(Codes low, Codes high, const Digits& even, const Digits& odd) {
 #if defined(__AVX512VNNI__)
-  const __m512i t =
-      _mm512_dpbusd_epi32(_mm512_setzero_si512(), bits_as<__m512i>(low), bits_as<__m512i>(even));
-  return bits_as<Vi>(_mm512_dpbusd_epi32(t, bits_as<__m512i>(high), bits_as<__m512i>(odd)));
+  const __m512i l = bits_as<__m512i>(low), h = bits_as<__m512i>(high);
+  __m512i t = _mm512_dpbusd_epi32(_mm512_setzero_si512(), l, bits_as<__m512i>(even.high));
+  t = _mm512_dpbusd_epi32(t, h, bits_as<__m512i>(odd.high));
+  t = _mm512_dpbusd_epi32(_mm512_slli_epi32(t, 8), l, bits_as<__m512i>(even.low));
+  return bits_as<Vi>(_mm512_dpbusd_epi32(t, h, bits_as<__m512i>(odd.low)));
 #elif defined(__AVX512BW__)
-  const __m512i t = _mm512_maddubs_epi16(bits_as<__m512i>(low), bits_as<__m512i>(even));
-  const __m512i u = _mm512_maddubs_epi16(bits_as<__m512i>(high), bits_as<__m512i>(odd));
-  return bits_as<Vi>(_mm512_madd_epi16(_mm512_add_epi16(t, u), _mm512_set1_epi16(1)));
+  const __m512i l = bits_as<__m512i>(low), h = bits_as<__m512i>(high);
+  const __m512i first = _mm512_add_epi16(_mm512_maddubs_epi16(l, bits_as<__m512i>(even.high)),
+                                         _mm512_maddubs_epi16(h, bits_as<__m512i>(odd.high)));
+  const __m512i second = _mm512_add_epi16(_mm512_maddubs_epi16(l, bits_as<__m512i>(even.low)),
+                                          _mm512_maddubs_epi16(h, bits_as<__m512i>(odd.low)));
+  return bits_as<Vi>(_mm512_add_epi32(_mm512_madd_epi16(first, _mm512_set1_epi16(256)),
+                                      _mm512_madd_epi16(second, _mm512_set1_epi16(1))));
 #elif defined(__AVX2__)
-  const __m256i t = _mm256_maddubs_epi16(bits_as<__m256i>(low), bits_as<__m256i>(even));
-  const __m256i u = _mm256_maddubs_epi16(bits_as<__m256i>(high), bits_as<__m256i>(odd));
-  return bits_as<Vi>(_mm256_madd_epi16(_mm256_add_epi16(t, u), _mm256_set1_epi16(1)));
+  const __m256i l = bits_as<__m256i>(low), h = bits_as<__m256i>(high);
+  const __m256i first = _mm256_add_epi16(_mm256_maddubs_epi16(l, bits_as<__m256i>(even.high)),
+                                         _mm256_maddubs_epi16(h, bits_as<__m256i>(odd.high)));
+  const __m256i second = _mm256_add_epi16(_mm256_maddubs_epi16(l, bits_as<__m256i>(even.low)),
+                                          _mm256_maddubs_epi16(h, bits_as<__m256i>(odd.low)));
+  return bits_as<Vi>(_mm256_add_epi32(_mm256_madd_epi16(first, _mm256_set1_epi16(256)),
+                                      _mm256_madd_epi16(second, _mm256_set1_epi16(1))));
 #else
   Vi sum{};
+  const auto number = [](const Digits& d, int b) {
+    return static_cast<int8_t>(d.high[b]) * 256 + static_cast<int8_t>(d.low[b]);
+  };
   for (int l = 0; l < kLanes; ++l)
     for (int b = 4 * l; b < 4 * l + 4; ++b)
-      sum[l] += low[b] * static_cast<int8_t>(even[b]) + high[b] * static_cast<int8_t>(odd[b]);
+      sum[l] += low[b] * number(even, b) + high[b] * number(odd, b);
   return sum;
 #endif
 }
 
-// Per lane: the sum over its four bytes of code * activation, codes up to 255. Without VNNI the
-// byte product would saturate (2 * 255 * 127), so it is split at 7 bits: the lower part's pairs
-// stay below 32768, and the top bits' sums are scaled by 128 as they widen.
-TARN_INLINE Vi dot_bytes(Codes codes, Codes activations) {
-#if defined(__AVX512VNNI__)
-  return bits_as<Vi>(_mm512_dpbusd_epi32(_mm512_setzero_si512(), bits_as<__m512i>(codes),
-                                         bits_as<__m512i>(activations)));
-#elif defined(__AVX512BW__)
-  const __m512i a = bits_as<__m512i>(activations);
+#if !defined(__AVX512VNNI__)
+// Per lane: the sum over its four bytes of code * digit, codes up to 255. The byte product would
+// saturate (2 * 255 * 127), so it is split at 7 bits: the lower part's pairs stay below 32768, and
+// the top bits' sums are scaled by 128 as they widen.
+TARN_INLINE Vi dot_digit(Codes codes, Codes digits) {
+#if defined(__AVX512BW__)
+  const __m512i a = bits_as<__m512i>(digits);
   const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
   const __m512i t = _mm512_maddubs_epi16(bits_as<__m512i>(codes & static_cast<uint8_t>(127)), a);
   const __m512i u = _mm512_maddubs_epi16(bits_as<__m512i>(top), a);
   return bits_as<Vi>(_mm512_add_epi32(_mm512_madd_epi16(t, _mm512_set1_epi16(1)),
                                       _mm512_madd_epi16(u, _mm512_set1_epi16(128))));
 #elif defined(__AVX2__)
-  const __m256i a = bits_as<__m256i>(activations);
+  const __m256i a = bits_as<__m256i>(digits);
   const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
   const __m256i t = _mm256_maddubs_epi16(bits_as<__m256i>(codes & static_cast<uint8_t>(127)), a);
   const __m256i u = _mm256_maddubs_epi16(bits_as<__m256i>(top), a);
@@ -104,9 +123,22 @@ TARN_INLINE Vi dot_bytes(Codes codes, Codes activations) {
 #else
   Vi sum{};
   for (int l = 0; l < kLanes; ++l)
-    for (int b = 4 * l; b < 4 * l + 4; ++b)
-      sum[l] += codes[b] * static_cast<int8_t>(activations[b]);
+    for (int b = 4 * l; b < 4 * l + 4; ++b) sum[l] += codes[b] * static_cast<int8_t>(digits[b]);
   return sum;
+#endif
+}
+#endif
+
+// Per lane: the sum over its four bytes of code * activation, codes up to 255.
+TARN_INLINE Vi dot_bytes(Codes codes, const Digits& activations) {
+#if defined(__AVX512VNNI__)
+  const __m512i c = bits_as<__m512i>(codes);
+  const __m512i t =
+      _mm512_dpbusd_epi32(_mm512_setzero_si512(), c, bits_as<__m512i>(activations.high));
+  return bits_as<Vi>(
+      _mm512_dpbusd_epi32(_mm512_slli_epi32(t, 8), c, bits_as<__m512i>(activations.low)));
+#else
+  return dot_digit(codes, activations.high) * 256 + dot_digit(codes, activations.low);
 #endif
 }
 

@@ -1,4 +1,5 @@
-// Float activations to int8, one scale a group, in the order that the integer kernels read.
+// Float activations to two int8 digits, one scale a group, in the order that the integer kernels
+// read (heavy_codes.h).
 //
 // The largest magnitude is taken over the bits as integers: NaN is above infinity is above every
 // number there, so a group with a NaN or an infinity gets a NaN scale and its outputs are NaN. A
@@ -10,11 +11,27 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-constexpr float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer, ties to even
+// The nearest integers, ties to even. Never joined with the product before it into one operation,
+// which would round once where other levels round twice.
+TARN_INLINE Vi nearest(Vf x) {
+#if defined(__AVX512F__)
+  return bits_as<Vi>(_mm512_cvtps_epi32(bits_as<__m512>(x)));
+#elif defined(__AVX2__)
+  return bits_as<Vi>(_mm256_cvtps_epi32(bits_as<__m256>(x)));
+#else
+  const Vf magic = splat(12582912.f);  // 1.5 * 2^23
+  return bits_as<Vi>(x + magic) - bits_as<Vi>(magic);
+#endif
+}
 
-// Codes of one group to `codes` in natural order; its scale and scaled sum.
+TARN_INLINE void put_digits(Vi digits, int8_t* to) {
+  const ByteLanes b = low_bytes(digits);
+  std::memcpy(to, &b, sizeof b);
+}
+
+// Digits of one group in natural order; its scale and scaled sum.
 template <int Group>
-TARN_INLINE void pack_group(const float* x, int8_t* codes, float* scale, float* sum) {
+TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* scale, float* sum) {
   Vi top{};
   for (int i = 0; i < Group; i += kLanes) {
     const Vi magnitude = bits_as<Vi>(load(x + i)) & 0x7fffffff;
@@ -22,15 +39,16 @@ TARN_INLINE void pack_group(const float* x, int8_t* codes, float* scale, float* 
   }
   int32_t bits = 0;
   for (int l = 0; l < kLanes; ++l) bits = top[l] > bits ? top[l] : bits;
-  const float amax = bits_as<float>(bits), d = amax / 127.f;
-  const float inverse = d >= 0x1p-126f ? 127.f / amax : 0.f;
+  constexpr float kSteps = 127.f * 256;
+  const float amax = bits_as<float>(bits), d = amax / kSteps;
+  const float inverse = d >= 0x1p-126f ? kSteps / amax : 0.f;
   Vi total{};
   for (int i = 0; i < Group; i += kLanes) {
-    const Vf shifted = load(x + i) * inverse + kRound;
-    const Vi q = bits_as<Vi>(shifted) - bits_as<Vi>(splat(kRound));
-    total += q;
-    const ByteLanes b = low_bytes(q);
-    std::memcpy(codes + i, &b, sizeof b);
+    const Vi steps = nearest(load(x + i) * inverse);
+    const Vi first = (steps + 128) >> 8;
+    total += steps;
+    put_digits(first, high + i);
+    put_digits(steps - first * 256, low + i);
   }
   int32_t s = 0;
   for (int l = 0; l < kLanes; ++l) s += total[l];
@@ -49,18 +67,21 @@ void split_even_odd(const int8_t* from, int8_t* to) {
 template <int Group>
 void pack_block(const PackActivations& p, const PackedRows& at, int64_t row, int64_t block) {
   const int64_t col = block * kPackBlock, n = smaller(kPackBlock, p.cols - col);
-  auto* codes = const_cast<int8_t*>(at.codes(row)) + col;
+  auto* to = const_cast<int8_t*>(at.digits(row)) + block * kBlockBytes;
   auto* scales = const_cast<float*>(at.scales(row));
   auto* sums = const_cast<float*>(at.sums(row));
-  alignas(64) int8_t natural[kPackBlock] = {};
+  alignas(64) int8_t high[kPackBlock] = {}, low[kPackBlock] = {};
   for (int64_t i = 0; i < n; i += Group) {
     const int64_t g = (col + i) / Group;
-    pack_group<Group>(p.x + row * p.x_stride + col + i, natural + i, scales + g, sums + g);
+    pack_group<Group>(p.x + row * p.x_stride + col + i, high + i, low + i, scales + g, sums + g);
   }
-  if (p.bits == 4)
-    split_even_odd(natural, codes);
-  else
-    std::memcpy(codes, natural, kPackBlock);
+  if (p.bits == 4) {
+    split_even_odd(high, to);
+    split_even_odd(low, to + kPackBlock);
+  } else {
+    std::memcpy(to, high, kPackBlock);
+    std::memcpy(to + kPackBlock, low, kPackBlock);
+  }
   if (col + n == p.cols)
     for (int64_t g = p.cols / Group; g < at.groups; ++g) scales[g] = sums[g] = 0;
 }

@@ -29,8 +29,8 @@ void check(const SampleOptions& options);
 class Sampler {
  public:
   struct Candidate {
-    int32_t id;
-    float logit;
+    int32_t id = 0;
+    float logit = 0;
   };
   explicit Sampler(const SampleOptions& options);
   // The chosen id; `recent` are the tokens before it. `logits` is overwritten: penalties
