@@ -25,6 +25,7 @@ thread_local FreeNodes free_nodes;
 thread_local std::vector<Node*>* doomed = nullptr;
 
 void free_node(Node* n) noexcept {
+  for (const auto& x : n->inputs) prefetch(x.node());
   n->~Node();
   if (!list_is_gone && free_nodes.blocks.size() < kept_nodes)
     free_nodes.blocks.push_back(n);

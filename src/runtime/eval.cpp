@@ -154,6 +154,8 @@ class Walk {
     stack_.push_back({root, 0});
     while (!stack_.empty() && !blocked_ && !placeholder_) {
       Frame& top = stack_.back();
+      if (top.next == 0)
+        for (const auto& x : top.node->inputs) prefetch(x.node());
       if (top.next < top.node->inputs.size()) {
         Node* in = top.node->inputs[top.next++].node();
         if (!seen(in)) stack_.push_back({in, 0});
