@@ -176,7 +176,9 @@ class Walk {
       bool held = refs > static_cast<uint32_t>(item.uses);
       if (item.leaf) {
         item.output = false;
-        item.donated = !held && n.buffer && n.buffer.unique() && !n.buffer->release;
+        // A derivative will look at the history, and so at this value, again.
+        bool last_use = !held && !keeps_history();
+        item.donated = last_use && n.buffer && n.buffer.unique() && !n.buffer->release;
         h.add(1 + (item.donated ? 2 : 0) + (n.contiguous ? 4 : 0));
         if (!n.contiguous)
           for (auto s : n.strides) h.add(static_cast<uint64_t>(s));
@@ -269,7 +271,7 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view, Bound
     n.contiguous = out.strides.empty();
     n.state.store(State::ready, std::memory_order_release);
     n.evaluation.reset();
-    if (tracing_depth == 0) {
+    if (!keeps_history()) {
       trash.push_back(std::move(n.inputs));
       n.inputs.clear();
     }
@@ -331,6 +333,7 @@ StopScope::StopScope(std::stop_token token)
 StopScope::~StopScope() { current_stop = std::move(before_); }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
+bool keeps_history() { return tracing_depth > 0; }
 void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
