@@ -1,5 +1,6 @@
 #include "runtime/eval.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -217,6 +218,14 @@ void unclaim(GraphView& view) {
   }
 }
 
+void let_go(GraphView& view, Evaluation& evaluation) {
+  {
+    std::lock_guard lock(graph_mutex());
+    unclaim(view);
+  }
+  evaluation.finish();
+}
+
 struct Bound {
   PlanBindings bindings{};
   std::vector<BufferRef> buffers{};
@@ -338,13 +347,21 @@ void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
   GraphView view;
+  auto mine = std::make_shared<Evaluation>();
   {
     std::lock_guard lock(graph_mutex());
-    std::vector<array> roots{a};
-    if (Walk(roots).collect(view)) return nullptr;
+    if (Walk({a}).collect(view)) return nullptr;
+    // Another thread's evaluation would detach the nodes while they are looked at.
+    claim(view, mine);
   }
-  // The handle of the caller keeps the nodes; nobody else may detach them while they are recorded.
-  return lower(view, cpu_backend());
+  try {
+    auto plan = lower(view, cpu_backend());
+    let_go(view, *mine);
+    return plan;
+  } catch (...) {
+    let_go(view, *mine);
+    throw;
+  }
 }
 
 void eval(std::vector<array> outputs) {
@@ -355,9 +372,7 @@ void eval(std::vector<array> outputs) {
       std::lock_guard lock(graph_mutex());
       other = Walk(outputs).collect(view);
       if (!other) {
-        bool nothing = true;
-        for (const auto& item : view.items) nothing &= item.leaf;
-        if (nothing) return;
+        if (std::ranges::all_of(view.items, &GraphItem::leaf)) return;
         mine = std::make_shared<Evaluation>();
         claim(view, mine);
       }
@@ -369,11 +384,7 @@ void eval(std::vector<array> outputs) {
     try {
       run_claimed(view);
     } catch (...) {
-      {
-        std::lock_guard lock(graph_mutex());
-        unclaim(view);
-      }
-      mine->finish();
+      let_go(view, *mine);
       throw;
     }
     mine->finish();
