@@ -13,7 +13,7 @@ tools/setup.sh build model test oracles
 with_tests=(-DTARN_BUILD_TESTS=ON "-DTARN_ORACLE_PYTHON=$PWD/.venv-oracle/bin/python")
 TARN_TEST_MODEL=$(tools/fetch_model.py)
 export TARN_TEST_MODEL
-export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions="'$PWD/tests/tsan.supp'"
 
