@@ -29,10 +29,12 @@ function(tarn_room name)
   set(TARN_LINKS ${TARN_LINKS} ${ROOM_LINK} PARENT_SCOPE)
 endfunction()
 
+set(TARN_KERNEL_OPTIMIZATION -O3 CACHE STRING "How far the kernels are optimised")
+
 # The units that are compiled once per instruction set. They include formulas and intrinsics only;
 # a test checks that no shared inline function leaks out of them.
 function(tarn_cpu_units)
-  set(maths -O3 -fno-math-errno -fno-trapping-math -fwrapv -ffp-contract=fast)
+  set(maths ${TARN_KERNEL_OPTIMIZATION} -fno-math-errno -fno-trapping-math -fwrapv -ffp-contract=fast)
   set(levels baseline)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND levels avx2 avx512)

@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "fmt/": ROOMS + ["apps"],
     "nlohmann/": ["base", "lm"],  # lm: chat_template's values keep JSON's order of keys
     "simdjson": ["lm"],  # vocabularies: JSON of many megabytes
+    "sanitizer/": ["base"],
     "Eigen/": ["cpu"],
     "zip.h": ["io"],
     "pcre2.h": ["lm"],

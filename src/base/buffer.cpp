@@ -10,6 +10,10 @@
 
 #include "base/require.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace tarn {
 namespace {
 
@@ -29,6 +33,16 @@ SizeClass class_of(size_t bytes) {
   size_t quarter = size_t{1} << (octave - 2);
   size_t steps = (n - (size_t{1} << octave) + quarter - 1) / quarter;
   return {octave * 4 + static_cast<int>(steps), (size_t{1} << octave) + steps * quarter};
+}
+
+// The sanitizer knows the system's blocks only: it is told how much of one is in use, so that it
+// sees a kernel that runs past its array, or one that uses memory which lies in the cache.
+void may_use([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes,
+             [[maybe_unused]] size_t of) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(block, bytes);
+  __asan_poison_memory_region(static_cast<std::byte*>(block) + bytes, of - bytes);
+#endif
 }
 
 struct Cache {
@@ -86,6 +100,7 @@ Buffer* allocate_buffer(size_t bytes) {
     }
   }
   if (!data) data = from_system(rounded);
+  may_use(data, bytes + slack, rounded);
   count_allocation(rounded);
   auto* b = new Buffer;
   b->data = data;
@@ -111,6 +126,7 @@ void destroy_buffer(Buffer* b) noexcept {
     auto& c = cache();
     std::unique_lock lock(c.mutex);
     if (counters.cached + rounded <= counters.cache_limit) {
+      may_use(b->data, 0, rounded);
       c.free[static_cast<size_t>(index)].push_back(b->data);
       counters.cached += rounded;
     } else {

@@ -1,17 +1,17 @@
 #include "runtime/eval.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
-#include <list>
 #include <mutex>
-#include <unordered_map>
 
 #include "base/require.h"
 #include "graph/node.h"
 #include "runtime/graph_view.h"
 #include "runtime/lower.h"
 #include "runtime/plan.h"
+#include "runtime/plan_cache.h"
 
 namespace tarn {
 
@@ -45,53 +45,6 @@ struct {
 void count_run(const Plan& plan) {
   counters.plans_run.fetch_add(1, std::memory_order_relaxed);
   counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
-}
-
-// Plans by structure. A plan that is running is taken out, so that two threads never share one.
-class PlanCache {
- public:
-  std::unique_ptr<Plan> take(const Hash& key) {
-    std::lock_guard lock(mutex_);
-    auto it = by_key_.find(key);
-    if (it == by_key_.end() || it->second->plans.empty()) return nullptr;
-    entries_.splice(entries_.begin(), entries_, it->second);
-    auto plan = std::move(it->second->plans.back());
-    it->second->plans.pop_back();
-    return plan;
-  }
-  void give_back(const Hash& key, std::unique_ptr<Plan> plan) {
-    std::lock_guard lock(mutex_);
-    auto [it, added] = by_key_.try_emplace(key);
-    if (added) {
-      entries_.push_front({key, {}});
-      it->second = entries_.begin();
-    }
-    it->second->plans.push_back(std::move(plan));
-    if (entries_.size() > most) {
-      by_key_.erase(entries_.back().key);
-      entries_.pop_back();
-    }
-  }
-  void clear() {
-    std::lock_guard lock(mutex_);
-    by_key_.clear();
-    entries_.clear();
-  }
-
- private:
-  static constexpr size_t most = 512;
-  struct Entry {
-    Hash key;
-    std::vector<std::unique_ptr<Plan>> plans;
-  };
-  std::mutex mutex_;
-  std::list<Entry> entries_;
-  std::unordered_map<Hash, std::list<Entry>::iterator, HashOfHash> by_key_;
-};
-
-PlanCache& plan_cache() {
-  static auto* const cache = new PlanCache;
-  return *cache;
 }
 
 // Collects, under graph_mutex(), what has to be computed for `roots`.
@@ -185,7 +138,9 @@ class Walk {
       bool held = refs > static_cast<uint32_t>(item.uses);
       if (item.leaf) {
         item.output = false;
-        item.donated = !held && n.buffer && n.buffer.unique() && !n.buffer->release;
+        // A derivative will look at the history, and so at this value, again.
+        bool last_use = !held && !keeps_history();
+        item.donated = last_use && n.buffer && n.buffer.unique() && !n.buffer->release;
         h.add(1 + (item.donated ? 2 : 0) + (n.contiguous ? 4 : 0));
         if (!n.contiguous)
           for (auto s : n.strides) h.add(static_cast<uint64_t>(s));
@@ -223,6 +178,14 @@ void unclaim(GraphView& view) {
     if (item.node->state == State::claimed) item.node->state.store(State::recorded);
     item.node->evaluation = nullptr;
   }
+}
+
+void let_go(GraphView& view, Evaluation& evaluation) {
+  {
+    std::lock_guard lock(graph_mutex());
+    unclaim(view);
+  }
+  evaluation.finish();
 }
 
 // What one run of a plan reads and writes. It stays with the plan, which is in use by one
@@ -278,7 +241,7 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view) {
     n.contiguous = out.strides.empty();
     n.state.store(State::ready, std::memory_order_release);
     n.evaluation = nullptr;
-    if (tracing_depth == 0) {
+    if (!keeps_history()) {
       trash.push_back(std::move(n.inputs));
       n.inputs.clear();
     }
@@ -342,17 +305,26 @@ StopScope::StopScope(std::stop_token token)
 StopScope::~StopScope() { current_stop = std::move(before_); }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
+bool keeps_history() { return tracing_depth > 0; }
 void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
   GraphView view;
+  auto mine = std::make_shared<Evaluation>();
   {
     std::lock_guard lock(graph_mutex());
-    std::vector<array> roots{a};
-    if (Walk(roots).collect(view)) return nullptr;
+    if (Walk({a}).collect(view)) return nullptr;
+    // Another thread's evaluation would detach the nodes while they are looked at.
+    claim(view, mine.get());
   }
-  // The handle of the caller keeps the nodes; nobody else may detach them while they are recorded.
-  return lower(view, cpu_backend());
+  try {
+    auto plan = lower(view, cpu_backend());
+    let_go(view, *mine);
+    return plan;
+  } catch (...) {
+    let_go(view, *mine);
+    throw;
+  }
 }
 
 void eval(std::vector<array> outputs) {
@@ -363,9 +335,7 @@ void eval(std::vector<array> outputs) {
       std::lock_guard lock(graph_mutex());
       other = Walk(outputs).collect(view);
       if (!other) {
-        bool nothing = true;
-        for (const auto& item : view.items) nothing &= item.leaf;
-        if (nothing) return;
+        if (std::ranges::all_of(view.items, &GraphItem::leaf)) return;
         mine = std::make_shared<Evaluation>();
         claim(view, mine.get());
       }
@@ -377,11 +347,7 @@ void eval(std::vector<array> outputs) {
     try {
       run_claimed(view);
     } catch (...) {
-      {
-        std::lock_guard lock(graph_mutex());
-        unclaim(view);
-      }
-      mine->finish();
+      let_go(view, *mine);
       throw;
     }
     mine->finish();

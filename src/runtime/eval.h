@@ -20,6 +20,9 @@ struct EvalCounters {
 };
 EvalCounters eval_counters();
 
+// Whether a HistoryScope lives on this thread.
+bool keeps_history();
+
 void clear_plan_cache();
 // The plan of an array that is not evaluated yet; null while another thread evaluates it.
 std::unique_ptr<Plan> plan_of(const array& a);

@@ -4,9 +4,12 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/require.h"
+#include "graph/node.h"
+#include "runtime/eval.h"
 #include "tarn/array.h"
 #include "tarn/device.h"
 
@@ -17,6 +20,11 @@ thread_local Device thread_device{};
 thread_local Stream thread_stream{};
 std::atomic<int> streams{1};
 
+struct Job {
+  std::vector<array> outputs{};
+  bool keep_history = false;  // a function is being traced by the thread that gave it
+};
+
 // One thread evaluates what async_eval was given, in order.
 class AsyncQueue {
  public:
@@ -24,11 +32,11 @@ class AsyncQueue {
     static auto* const queue = new AsyncQueue;
     return *queue;
   }
-  void push(std::vector<array> outputs) {
+  void push(Job job) {
     std::lock_guard lock(mutex_);
     if (!started_) std::thread([this] { serve(); }).detach();
     started_ = true;
-    jobs_.push_back(std::move(outputs));
+    jobs_.push_back(std::move(job));
     changed_.notify_all();
   }
   void drain() {
@@ -48,7 +56,9 @@ class AsyncQueue {
       lock.unlock();
       std::exception_ptr error;
       try {
-        eval(std::move(job));
+        std::optional<HistoryScope> keep;
+        if (job.keep_history) keep.emplace();
+        eval(std::move(job.outputs));
       } catch (...) {
         error = std::current_exception();  // kept for synchronize(); wait() meets it again itself
       }
@@ -61,7 +71,7 @@ class AsyncQueue {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::vector<array>> jobs_;
+  std::deque<Job> jobs_;
   bool busy_ = false, started_ = false;
   std::exception_ptr error_;
 };
@@ -97,7 +107,9 @@ Stream to_stream(StreamOrDevice s) {
   return s.stream;
 }
 
-void async_eval(std::vector<array> outputs) { AsyncQueue::get().push(std::move(outputs)); }
+void async_eval(std::vector<array> outputs) {
+  AsyncQueue::get().push({std::move(outputs), keeps_history()});
+}
 void synchronize() { AsyncQueue::get().drain(); }
 void synchronize(Stream) { AsyncQueue::get().drain(); }
 

@@ -171,13 +171,12 @@ std::unique_ptr<const Statement> Parser::parse_if() {
     ExprPtr test = tuple(false, false);
     close_tag();
     node->branches.emplace_back(std::move(test), body({"elif", "else", "endif"}));
-    const std::string_view tag = take().text;
-    if (tag == "elif") continue;
-    if (tag == "else") {
+    if (skip_name("elif")) continue;
+    if (skip_name("else")) {
       close_tag();
       node->branches.emplace_back(nullptr, body({"endif"}));
-      take();
     }
+    take();
     return node;
   }
 }

@@ -1,0 +1,36 @@
+// Plans by structure, the ones used last.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.h"
+#include "runtime/plan.h"
+
+namespace tarn {
+
+// A plan that is running is taken out, so that two threads never share one.
+class PlanCache {
+ public:
+  // Null when there is none.
+  std::unique_ptr<Plan> take(const Hash& key);
+  void give_back(const Hash& key, std::unique_ptr<Plan> plan);
+  void clear();
+
+ private:
+  static constexpr size_t most = 512;
+  struct Entry {
+    Hash key;
+    std::vector<std::unique_ptr<Plan>> plans;
+  };
+  std::mutex mutex_;
+  std::list<Entry> entries_;  // the last used first
+  std::unordered_map<Hash, std::list<Entry>::iterator, HashOfHash> by_key_;
+};
+
+PlanCache& plan_cache();
+
+}  // namespace tarn
