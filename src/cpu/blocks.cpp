@@ -123,8 +123,9 @@ TARN_FN float widened(Half h) {
 TARN_FN float widened(Bfloat b) { return bits::to(static_cast<unsigned>(b.bits) << 16); }
 TARN_FN Half narrowed_half(float x) {
 #if defined(__F16C__)
-  u16 rounded = _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
-  return {rounded};
+  // Not _cvtss_sh: clang makes it of a C99 literal, which -Wpedantic refuses.
+  const __m128i rounded = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
+  return {static_cast<u16>(_mm_cvtsi128_si32(rounded))};
 #else
   unsigned v = bits::of(x), sign = (v >> 16) & 0x8000u;
   v &= 0x7fffffffu;

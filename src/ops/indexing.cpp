@@ -46,8 +46,6 @@ ArraySpec Gather::infer(const Params& p, std::span<const array> in) {
 Arrays Gather::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   const auto& v = p.as<P>();
   std::vector<array> all{in[0]};
-  bool any_index = false;
-  for (size_t i = 1; i < in.size(); ++i) any_index |= batch.mapped[i];
   if (!batch.mapped[0]) {
     for (size_t i = 1; i < in.size(); ++i)
       all.push_back(with_rank(in[i], batch.mapped[i], batch.size));
