@@ -11,6 +11,7 @@
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -82,12 +83,14 @@ class Pool {
   }
 
  private:
-  void grow(int n) {
+  // Where the system has no more threads to give, those that are there do the work.
+  void grow(int n) try {
     for (; started_ < n; ++started_) {
       int id = started_ + 1;
       uint32_t seen = number_of(state_.load());
       std::thread([this, id, seen] { work(id, seen); }).detach();
     }
+  } catch (const std::system_error&) {
   }
 
   // True once this worker is inside a region that it has not seen; at most one try a region.

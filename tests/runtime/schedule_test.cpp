@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -166,6 +168,22 @@ TEST(Execute, EachShareIsDoneOnceWhenWorkersAreAway) {
   stop = true;
   for (auto& b : busy) b.join();
   check_counts(20);
+}
+
+// A child has none of its parent's workers, and need not wait for them.
+TEST(Execute, AChildProcessDoesAllSharesItself) {
+  Plan plan = counting_plan();
+  execute(plan, {}, {});
+  check_counts(1);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    execute(plan, {}, {});
+    _exit(Counting::done[Counting::stages - 1][0] == 1 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // How often `word` stands in `text`.
