@@ -6,11 +6,16 @@
 // and the results are turned, 16 x 16 at a time.
 //
 // Columns go in blocks of at most kBlockCols. A panel of 32 rows of W is decoded for one block and
-// stays in L1 while the tokens' tiles, laid out in the order of use, stream past it from L2. Four
-// sums of 32 x 32 wait for the next block in scratch of their own, 4 KiB a pair of strips. A worker
+// stays in L1 while the tokens' tiles, laid out in the order of use, stream past it from L2. Sums
+// of 32 rows and 32 tokens wait for the next block in scratch of their own, 4 KiB each. A worker
 // does up to kStripPanels panels a block, so that the block's tiles come from L3 once for them all.
 //
 // Fewer tokens than kManyTokens are the vnni level's, in its packing: a tile would be mostly empty.
+//
+// 512 tokens, 4 bits in groups of 32, GFLOP/s with packing, two cores of a shared Xeon at 2.6 GHz
+// (median; vnni beside it): 576x576 950 (457), 1536x576 1156 (530), 4096x4096 1050 (509). At 64
+// tokens 1.6 times vnni, at 16 the same; while others used the machine 1.4 to 2 times at 512. The
+// tiles' steps take half of the time. Error against float64 2.3e-3, with int8 activations 5.4e-3.
 
 #include "cpu/heavy_amx_weights.h"
 #include "cpu/heavy_transpose.h"

@@ -32,8 +32,8 @@ array alias(const array& a, bool stop = false);
 int normalize_axis(const char* op, int axis, size_t ndim);
 // Sorted, unique, non-negative. Throws ShapeError.
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim);
-// A shape as `(2, 3)` or `(2,)`: written only when a message is, so it may stand among the arguments
-// of a check that holds.
+// A shape as `(2, 3)` or `(2,)`: written only when a message is, so it may stand among the
+// arguments of a check that holds.
 struct ShapeText {
   const Shape& shape;
 };
