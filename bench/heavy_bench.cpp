@@ -435,7 +435,9 @@ int run(int argc, char** argv) {
   for (int64_t m : {2, 4, 8}) bench_qmm(memory, only, m, 1536, 576, 4, 32, false);
   for (int64_t m : {16, 64, 512})
     for (const auto& s : model) bench_qmm(memory, only, m, s[0], s[1], 4, 32, false);
-  bench_qmm(memory, only, 512, 2048, 2048, 4, 64, false);
+  for (const auto& s : model) bench_qmm(memory, only, 512, s[0], s[1], 4, 64, false);
+  for (int group : {32, 64})
+    for (int64_t n : {2048, 4096}) bench_qmm(memory, only, 512, n, n, 4, group, false);
   bench_qmm(memory, only, 512, 1536, 576, 8, 32, false);
   for (int64_t m : {1, 8, 64, 512}) bench_qmm(memory, only, m, 1536, 576, 4, 32, true);
   bench_qmm(memory, only, 1, 49152, 576, 8, 32, true);

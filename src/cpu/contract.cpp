@@ -208,7 +208,7 @@ uint64_t packing_key(const Step& s) {
 }
 double packing_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
 constexpr Packing packed_activations{
-    {.run = pack_rows, .cost = packing_cost, .name = "activations to digits"},
+    {.run = pack_rows, .cost = packing_cost, .name = "rounding of activations"},
     packed_bytes,
     packing_key};
 
@@ -268,7 +268,7 @@ void add_contractions(KernelTable& t) {
   Kernel balanced{.run = run_balanced, .fits = takes_balanced, .scratch = balanced_scratch};
   balanced.packing = &packed_activations;
   balanced.cost = qmm_cost;
-  balanced.name = "digits of activations";
+  balanced.name = "rounded activations";
   t.add(op_of<QuantizedMatmul>, balanced);
   t.add(op_of<QuantizedMatmul>, {.run = run_exact,
                                  .fits = takes_qmm,

@@ -18,6 +18,26 @@ extern const Heavy kernels;
 namespace vnni {
 extern const Heavy kernels;
 }
+
+// heavy_amx.cpp: what the level adds to the one below it.
+namespace amx {
+void qmm_balanced(const Qmm& q, int worker, int workers);
+size_t qmm_balanced_scratch(const Qmm& q, int workers);
+void pack_activations(const PackActivations& p, int worker, int workers);
+size_t packed_bytes(int64_t m, int64_t cols, int group);
+
+const Heavy& kernels() {
+  static const Heavy table = [] {
+    Heavy h = vnni::kernels;
+    h.qmm_balanced = qmm_balanced;
+    h.qmm_balanced_scratch = qmm_balanced_scratch;
+    h.pack_activations = pack_activations;
+    h.packed_bytes = packed_bytes;
+    return h;
+  }();
+  return table;
+}
+}  // namespace amx
 #endif
 
 const Heavy& heavy(Isa isa) {
@@ -28,8 +48,9 @@ const Heavy& heavy(Isa isa) {
     case Isa::avx512:
       return avx512::kernels;
     case Isa::vnni:
-    case Isa::amx:
       return vnni::kernels;
+    case Isa::amx:
+      return amx::kernels();
 #endif
     default:
       return baseline::kernels;

@@ -43,9 +43,9 @@ struct Qmm {
   void* scratch = nullptr;
 };
 
-// Float activations to two int8 digits with one scale per min(group, 64) columns, for qmm_balanced.
-// The bytes depend on cols, bits and group of the weights only, so one pack serves q, k and v, or
-// gate and up, when those agree.
+// Float activations to what qmm_balanced reads: two int8 digits with one scale per min(group, 64)
+// columns, or, at level amx from 16 rows on, bfloat16. The bytes depend on m and on cols, bits and
+// group of the weights only, so one pack serves q, k and v, or gate and up, when those agree.
 struct PackActivations {
   const float* x = nullptr;
   int64_t x_stride = 0;

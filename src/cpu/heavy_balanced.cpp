@@ -30,24 +30,6 @@ struct Task {
   int64_t code_stride = 0;  // bytes between rows of codes: W's own, or of rows unpacked to bytes
 };
 
-// n scales from element i on, then zeros, never a NaN from past the row.
-template <Store S>
-TARN_INLINE Vf load_groups(const void* base, int64_t i, int64_t n, int64_t total) {
-  if (n >= kLanes) return get_vector<S>(base, i);
-#if defined(__AVX512F__)
-  if constexpr (S != Store::f32) {
-    const auto mask = static_cast<__mmask16>((1u << n) - 1);
-    const __m256i h = _mm256_maskz_loadu_epi16(mask, at(base, S, i));
-    return S == Store::f16 ? bits_as<Vf>(_mm512_cvtph_ps(h))
-                           : bits_as<Vf>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
-  }
-#endif
-  if (i + kLanes > total) return get_part<S>(base, i, n, 0.f);
-  Vi lane;
-  for (int l = 0; l < kLanes; ++l) lane[l] = l;
-  return lane < static_cast<int32_t>(n) ? get_vector<S>(base, i) : Vf{};
-}
-
 // Scales or biases for activation groups g .. g + kLanes of `row`. A weight group of 128 is two
 // activation groups.
 template <int Group, Store S>

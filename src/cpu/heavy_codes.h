@@ -86,6 +86,24 @@ TARN_INLINE Vf float_lanes(const uint8_t* p) {
   return __builtin_convertvector(widen(b), Vf);
 }
 
+// n scales from element i on, then zeros, never a NaN from past the row.
+template <Store S>
+TARN_INLINE Vf load_groups(const void* base, int64_t i, int64_t n, int64_t total) {
+  if (n >= kLanes) return get_vector<S>(base, i);
+#if defined(__AVX512F__)
+  if constexpr (S != Store::f32) {
+    const auto mask = static_cast<__mmask16>((1u << n) - 1);
+    const __m256i h = _mm256_maskz_loadu_epi16(mask, at(base, S, i));
+    return S == Store::f16 ? bits_as<Vf>(_mm512_cvtph_ps(h))
+                           : bits_as<Vf>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+  }
+#endif
+  if (i + kLanes > total) return get_part<S>(base, i, n, 0.f);
+  Vi lane;
+  for (int l = 0; l < kLanes; ++l) lane[l] = l;
+  return lane < static_cast<int32_t>(n) ? get_vector<S>(base, i) : Vf{};
+}
+
 constexpr int64_t kDecodeRun = 256;  // codes a step: the bytes stay in L1
 
 // Calls f(i, w) for i = 0, kLanes .. n with w = w[row][col + i .. col + i + kLanes) as float32; col

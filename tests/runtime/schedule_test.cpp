@@ -204,7 +204,7 @@ TEST(Plans, ProductsOfOneRowShareItsPacking) {
     return quantized_matmul(x, w[0], w[1], w[2], true, 64, 4);
   };
   std::string plan = explain(concatenate({times(a), times(b), times(c)}, 1));
-  EXPECT_EQ(count_of(plan, "activations to digits"), 1) << plan;
+  EXPECT_EQ(count_of(plan, "rounding of activations"), 1) << plan;
   EXPECT_EQ(count_of(plan, "quantized_matmul"), 4) << plan;
 }
 }  // namespace

@@ -32,7 +32,8 @@ array dequantize(const array& w, const array& scales,
                  std::optional<int> bits = std::nullopt, const std::string& mode = "affine",
                  std::optional<Dtype> dtype = std::nullopt, StreamOrDevice s = {});
 // x (..., K) times the dequantised w, transposed (w is (N, K)) or not (w is (K, N)).
-// In Precision::balanced x is rounded to 16 bits per group before the product, two digits of int8.
+// In Precision::balanced x is rounded to 16 bits per group before the product, or, where AMX
+// multiplies 16 rows or more, x and w to bfloat16.
 array quantized_matmul(array x, array w, array scales,
                        const std::optional<array>& biases = std::nullopt, bool transpose = true,
                        std::optional<int> group_size = std::nullopt,
