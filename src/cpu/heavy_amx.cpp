@@ -13,9 +13,9 @@
 // Fewer tokens than kManyTokens are the vnni level's, in its packing: a tile would be mostly empty.
 //
 // 512 tokens, 4 bits in groups of 32, GFLOP/s with packing, two cores of a shared Xeon at 2.6 GHz
-// (median; vnni with one digit beside it): 576x576 950 (457), 1536x576 1156 (530), 4096x4096 1050 (509). At 64
-// tokens 1.6 times vnni, at 16 the same; while others used the machine 1.4 to 2 times at 512. The
-// tiles' steps take half of the time. Error against float64 2.3e-3, with two digits 2e-5.
+// (median; vnni with one digit beside it): 576x576 950 (457), 1536x576 1156 (530), 4096x4096 1050
+// (509). At 64 tokens 1.6 times vnni, at 16 the same. The tiles' steps take half of the time. Error
+// against float64 2.3e-3, with two digits 2e-5.
 
 #include "cpu/heavy_amx_weights.h"
 #include "cpu/heavy_transpose.h"
