@@ -18,6 +18,8 @@ TARN_INLINE Vi nearest(Vf x) {
   return bits_as<Vi>(_mm512_cvtps_epi32(bits_as<__m512>(x)));
 #elif defined(__AVX2__)
   return bits_as<Vi>(_mm256_cvtps_epi32(bits_as<__m256>(x)));
+#elif defined(__aarch64__)
+  return bits_as<Vi>(vcvtnq_s32_f32(bits_as<float32x4_t>(x)));
 #else
   const Vf magic = splat(12582912.f);  // 1.5 * 2^23
   return bits_as<Vi>(x + magic) - bits_as<Vi>(magic);
