@@ -21,7 +21,7 @@ help:
 	  'make chat PROMPT="..."   answer once; only the answer is on standard output' \
 	  'make build               build/release/tarn, and nothing else' \
 	  'make test-long           the tests again under sanitizers and at each instruction set' \
-	  '                         (at most 40 minutes on two cores)' \
+	  '                         (at most 55 minutes on two cores)' \
 	  'make bench               the benchmarks in bench/' \
 	  'make compare             speed beside other libraries, on this machine' \
 	  'make goldens             write the golden data of the tests again, from the oracles' \
