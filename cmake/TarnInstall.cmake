@@ -16,6 +16,16 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/tarn-config-version.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/tarn-config.cmake ${PROJECT_BINARY_DIR}/tarn-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tarn)
+# A program that links the archive links what it needs, too. Not by `pkg-config --static`: that asks
+# for archives of everything below as well, compression and TLS, which nobody has installed.
+get_target_property(kind tarn TYPE)
+if(kind STREQUAL "STATIC_LIBRARY")
+  set(TARN_PC_REQUIRES Requires)
+  set(TARN_PC_LIBS "-L\${libdir} -ltarn -pthread -lstdc++")
+else()
+  set(TARN_PC_REQUIRES Requires.private)
+  set(TARN_PC_LIBS "-L\${libdir} -ltarn")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/tarn.pc.in ${PROJECT_BINARY_DIR}/tarn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/tarn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(TARGET tarn_cli)

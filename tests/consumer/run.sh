@@ -30,7 +30,7 @@ case "$way" in
     export PKG_CONFIG_PATH
     # shellcheck disable=SC2046 # the words are flags
     "$compiler" -std=c++20 program/main.cpp -o out/program \
-      $(pkg-config --define-variable=prefix="$work/prefix" --static --cflags --libs tarn)
+      $(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs tarn)
     ;;
   add_subdirectory)
     configure -DTARN_SOURCE="$source" -DTARN_WERROR="$(cached TARN_WERROR)"
