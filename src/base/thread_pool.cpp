@@ -67,11 +67,9 @@ class Pool {
 
   void run(int wanted, RegionFn fn, void* context) {
     wanted = std::min(wanted, thread_count());
+    if (wanted <= 1) return fn(context, 0, 1);
     std::unique_lock lease(lease_, std::try_to_lock);
-    if (wanted <= 1 || !lease.owns_lock()) {
-      fn(context, 0, 1);
-      return;
-    }
+    if (!lease.owns_lock()) return fn(context, 0, 1);
     grow(wanted - 1);
     job_ = {fn, context, wanted};
     uint32_t number = number_of(state_.load(std::memory_order_relaxed)) + 1;

@@ -14,21 +14,20 @@ int thread_count();
 using RegionFn = void (*)(void* context, int worker, int workers);
 void run_region(int wanted, RegionFn fn, void* context);
 
-// Waits until `ready()`. It spins, and yields now and then: with fewer cores than threads the other
-// side must get to run.
-void pause_briefly();
-void yield_processor();
-template <class Ready>
-void spin_until(Ready ready) {
-  for (int i = 1; !ready(); ++i) i % 512 == 0 ? yield_processor() : pause_briefly();
-}
-
 inline void pause_briefly() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
+}
+void yield_processor();
+
+// Waits until `ready()`. It spins, and yields now and then: with fewer cores than threads the other
+// side must get to run.
+template <class Ready>
+void spin_until(Ready ready) {
+  for (int i = 1; !ready(); ++i) i % 512 == 0 ? yield_processor() : pause_briefly();
 }
 
 }  // namespace tarn

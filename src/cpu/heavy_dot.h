@@ -64,6 +64,27 @@ TARN_INLINE Digits load_digits(const int8_t* p, int64_t to_low) {
   return {load_bytes(p), load_bytes(p + to_low)};
 }
 
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+typedef int16_t Words __attribute__((vector_size(kVectorBytes)));
+
+// The sums of two neighbouring products of codes and digits, saturated to 16 bits.
+TARN_INLINE Words dot_pairs(Codes codes, Codes digits) {
+#if defined(__AVX512BW__)
+  return bits_as<Words>(_mm512_maddubs_epi16(bits_as<__m512i>(codes), bits_as<__m512i>(digits)));
+#else
+  return bits_as<Words>(_mm256_maddubs_epi16(bits_as<__m256i>(codes), bits_as<__m256i>(digits)));
+#endif
+}
+// Two neighbours times `factor`, added in 32 bits.
+TARN_INLINE Vi widen_pairs(Words w, int16_t factor) {
+#if defined(__AVX512BW__)
+  return bits_as<Vi>(_mm512_madd_epi16(bits_as<__m512i>(w), _mm512_set1_epi16(factor)));
+#else
+  return bits_as<Vi>(_mm256_madd_epi16(bits_as<__m256i>(w), _mm256_set1_epi16(factor)));
+#endif
+}
+#endif
+
 // Per lane: the sum over its four bytes of low * even + high * odd, codes at most 15. A digit's
 // sums in 16 bits are at most 4 * 15 * 128, so the saturating byte product never saturates.
 TARN_INLINE Vi dot_nibbles(Codes low, Codes high, const Digits& even, const Digits& odd) {
@@ -73,22 +94,10 @@ TARN_INLINE Vi dot_nibbles(Codes low, Codes high, const Digits& even, const Digi
   t = _mm512_dpbusd_epi32(t, h, bits_as<__m512i>(odd.high));
   t = _mm512_dpbusd_epi32(_mm512_slli_epi32(t, 8), l, bits_as<__m512i>(even.low));
   return bits_as<Vi>(_mm512_dpbusd_epi32(t, h, bits_as<__m512i>(odd.low)));
-#elif defined(__AVX512BW__)
-  const __m512i l = bits_as<__m512i>(low), h = bits_as<__m512i>(high);
-  const __m512i first = _mm512_add_epi16(_mm512_maddubs_epi16(l, bits_as<__m512i>(even.high)),
-                                         _mm512_maddubs_epi16(h, bits_as<__m512i>(odd.high)));
-  const __m512i second = _mm512_add_epi16(_mm512_maddubs_epi16(l, bits_as<__m512i>(even.low)),
-                                          _mm512_maddubs_epi16(h, bits_as<__m512i>(odd.low)));
-  return bits_as<Vi>(_mm512_add_epi32(_mm512_madd_epi16(first, _mm512_set1_epi16(256)),
-                                      _mm512_madd_epi16(second, _mm512_set1_epi16(1))));
 #elif defined(__AVX2__)
-  const __m256i l = bits_as<__m256i>(low), h = bits_as<__m256i>(high);
-  const __m256i first = _mm256_add_epi16(_mm256_maddubs_epi16(l, bits_as<__m256i>(even.high)),
-                                         _mm256_maddubs_epi16(h, bits_as<__m256i>(odd.high)));
-  const __m256i second = _mm256_add_epi16(_mm256_maddubs_epi16(l, bits_as<__m256i>(even.low)),
-                                          _mm256_maddubs_epi16(h, bits_as<__m256i>(odd.low)));
-  return bits_as<Vi>(_mm256_add_epi32(_mm256_madd_epi16(first, _mm256_set1_epi16(256)),
-                                      _mm256_madd_epi16(second, _mm256_set1_epi16(1))));
+  const Words first = dot_pairs(low, even.high) + dot_pairs(high, odd.high);
+  const Words second = dot_pairs(low, even.low) + dot_pairs(high, odd.low);
+  return widen_pairs(first, 256) + widen_pairs(second, 1);
 #else
   Vi sum{};
   const auto number = [](const Digits& d, int b) {
@@ -106,20 +115,10 @@ TARN_INLINE Vi dot_nibbles(Codes low, Codes high, const Digits& even, const Digi
 // saturate (2 * 255 * 127), so it is split at 7 bits: the lower part's pairs stay below 32768, and
 // the top bits' sums are scaled by 128 as they widen.
 TARN_INLINE Vi dot_digit(Codes codes, Codes digits) {
-#if defined(__AVX512BW__)
-  const __m512i a = bits_as<__m512i>(digits);
+#if defined(__AVX2__)
   const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
-  const __m512i t = _mm512_maddubs_epi16(bits_as<__m512i>(codes & static_cast<uint8_t>(127)), a);
-  const __m512i u = _mm512_maddubs_epi16(bits_as<__m512i>(top), a);
-  return bits_as<Vi>(_mm512_add_epi32(_mm512_madd_epi16(t, _mm512_set1_epi16(1)),
-                                      _mm512_madd_epi16(u, _mm512_set1_epi16(128))));
-#elif defined(__AVX2__)
-  const __m256i a = bits_as<__m256i>(digits);
-  const Codes top = (codes >> 7) & static_cast<uint8_t>(1);
-  const __m256i t = _mm256_maddubs_epi16(bits_as<__m256i>(codes & static_cast<uint8_t>(127)), a);
-  const __m256i u = _mm256_maddubs_epi16(bits_as<__m256i>(top), a);
-  return bits_as<Vi>(_mm256_add_epi32(_mm256_madd_epi16(t, _mm256_set1_epi16(1)),
-                                      _mm256_madd_epi16(u, _mm256_set1_epi16(128))));
+  return widen_pairs(dot_pairs(codes & static_cast<uint8_t>(127), digits), 1) +
+         widen_pairs(dot_pairs(top, digits), 128);
 #else
   Vi sum{};
   for (int l = 0; l < kLanes; ++l)

@@ -229,44 +229,40 @@ using Widened = std::conditional_t<
     std::conditional_t<(std::is_integral_v<T> && sizeof(T) < 4),
                        std::conditional_t<std::is_signed_v<T>, int32_t, uint32_t>, T>>;
 
-// Calls f(T{}, Out{}) with the element types of a fold's input and output.
-template <bool widens, class F>
-void visit_fold(const Step& s, F&& f) {
-  visit_dtype(s.in[0].dtype, [&](auto t) {
-    using T = decltype(t);
-    f(T{}, std::conditional_t<widens, Widened<T>, T>{});
-  });
-}
-template <template <class> class FoldOf, bool widens>
+// The element types of a fold's input and output: visit calls f(T{}, Out{}).
+template <bool widens>
+struct Numbers {
+  template <class F>
+  static void visit(const Step& s, F&& f) {
+    visit_dtype(s.in[0].dtype, [&](auto t) {
+      using T = decltype(t);
+      f(T{}, std::conditional_t<widens, Widened<T>, T>{});
+    });
+  }
+};
+struct Bytes {  // all and any
+  template <class F>
+  static void visit(const Step&, F&& f) {
+    f(uint8_t{}, uint8_t{});
+  }
+};
+template <template <class> class FoldOf, class Types>
 void run_fold(const Step& s, int worker, int workers) {
-  visit_fold<widens>(s, [&](auto t, auto out) {
+  Types::visit(s, [&](auto t, auto out) {
     fold<decltype(t), decltype(out), FoldOf>(s, reduction_of(s), worker, workers);
   });
 }
-template <template <class> class FoldOf>
+template <template <class> class FoldOf, class Types>
 void run_pieces(const Step& s, int worker, int workers) {
-  visit_fold<false>(s, [&](auto t, auto) {
+  Types::visit(s, [&](auto t, auto) {
     fold_pieces<decltype(t), FoldOf>(s, reduction_of(s), worker, workers);
   });
 }
-template <template <class> class FoldOf, bool widens>
+template <template <class> class FoldOf, class Types>
 void run_join(const Step& s, int worker, int workers) {
-  visit_fold<widens>(s, [&](auto t, auto out) {
+  Types::visit(s, [&](auto t, auto out) {
     join_pieces<decltype(t), decltype(out), FoldOf>(s, reduction_of(s), worker, workers);
   });
-}
-// all and any: everything is a byte.
-template <template <class> class FoldOf>
-void run_logic(const Step& s, int worker, int workers) {
-  fold<uint8_t, uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
-}
-template <template <class> class FoldOf>
-void run_logic_pieces(const Step& s, int worker, int workers) {
-  fold_pieces<uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
-}
-template <template <class> class FoldOf>
-void run_logic_join(const Step& s, int worker, int workers) {
-  join_pieces<uint8_t, uint8_t, FoldOf>(s, reduction_of(s), worker, workers);
 }
 
 double fold_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
@@ -327,27 +323,22 @@ void run_float_rows(const Step& s, int worker, int workers) {
   heavy().fold_rows(rows, worker, workers);
 }
 
+template <template <class> class FoldOf, class Types>
+constexpr Packing pieces_of_fold{
+    {.run = run_pieces<FoldOf, Types>, .cost = fold_cost, .name = "pieces"},
+    piece_bytes,
+    same_pieces};
 // A fold has two rows in the table: a few long rows in pieces, and everything else.
-void add_fold(KernelTable& t, const Op& op, KernelFn run, const Packing& pieces, KernelFn join) {
-  Kernel k{.run = join, .fits = takes_pieces, .accepts = Accepts::any, .packing = &pieces};
-  k.name = "fold of pieces";
-  t.add(op, k);
-  t.add(op, {.run = run, .accepts = Accepts::any, .cost = fold_cost, .name = "fold"});
-}
-constexpr Packing pieces_by(KernelFn run) {
-  return {{.run = run, .cost = fold_cost, .name = "pieces"}, piece_bytes, same_pieces};
-}
-template <template <class> class FoldOf>
-constexpr Packing pieces_of_fold = pieces_by(run_pieces<FoldOf>);
-template <template <class> class FoldOf>
-constexpr Packing pieces_of_logic = pieces_by(run_logic_pieces<FoldOf>);
-template <template <class> class FoldOf, bool widens>
+template <template <class> class FoldOf, class Types>
 void add_fold(KernelTable& t, const Op& op) {
-  add_fold(t, op, run_fold<FoldOf, widens>, pieces_of_fold<FoldOf>, run_join<FoldOf, widens>);
-}
-template <template <class> class FoldOf>
-void add_logic(KernelTable& t, const Op& op) {
-  add_fold(t, op, run_logic<FoldOf>, pieces_of_logic<FoldOf>, run_logic_join<FoldOf>);
+  Kernel join{.run = run_join<FoldOf, Types>, .fits = takes_pieces, .accepts = Accepts::any};
+  join.packing = &pieces_of_fold<FoldOf, Types>;
+  join.name = "fold of pieces";
+  t.add(op, join);
+  Kernel whole{.run = run_fold<FoldOf, Types>, .accepts = Accepts::any};
+  whole.cost = fold_cost;
+  whole.name = "fold";
+  t.add(op, whole);
 }
 template <RowFold fold>
 Kernel row_kernel() {
@@ -369,12 +360,12 @@ void add_reductions(KernelTable& t) {
   t.add(op_of<Sum>, sum_rows);
   t.add(op_of<Max>, row_kernel<RowFold::max>());
   t.add(op_of<Min>, row_kernel<RowFold::min>());
-  add_fold<SumOf, true>(t, op_of<Sum>);
-  add_fold<ProdOf, true>(t, op_of<Prod>);
-  add_fold<MaxOf, false>(t, op_of<Max>);
-  add_fold<MinOf, false>(t, op_of<Min>);
-  add_logic<AllOf>(t, op_of<All>);
-  add_logic<AnyOf>(t, op_of<Any>);
+  add_fold<SumOf, Numbers<true>>(t, op_of<Sum>);
+  add_fold<ProdOf, Numbers<true>>(t, op_of<Prod>);
+  add_fold<MaxOf, Numbers<false>>(t, op_of<Max>);
+  add_fold<MinOf, Numbers<false>>(t, op_of<Min>);
+  add_fold<AllOf, Bytes>(t, op_of<All>);
+  add_fold<AnyOf, Bytes>(t, op_of<Any>);
   t.add(op_of<ArgMax>,
         {.run = run_arg<true>, .accepts = Accepts::any, .cost = fold_cost, .name = "arg"});
   t.add(op_of<ArgMin>,

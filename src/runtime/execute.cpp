@@ -182,16 +182,12 @@ void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop)
   if (bytes > 0) slab = BufferRef(allocate_buffer(bytes));
   Run run(plan, bound, stop, slab ? static_cast<std::byte*>(slab->data) : nullptr);
   make_ready(plan, workers);
-  if (workers == 1) {
-    run.alone();
-  } else {
-    run_region(
-        workers,
-        [](void* r, int worker, int given) {
-          given == 1 ? static_cast<Run*>(r)->alone() : static_cast<Run*>(r)->work(worker, given);
-        },
-        &run);
-  }
+  run_region(
+      workers,
+      [](void* r, int worker, int given) {
+        given == 1 ? static_cast<Run*>(r)->alone() : static_cast<Run*>(r)->work(worker, given);
+      },
+      &run);
   run.rethrow();
 }
 

@@ -45,13 +45,14 @@ std::string explain(const array& a) {
   std::string text = fmt::format(
       "{} steps in {} stages, {} bytes of slab, about {:.1f} us of one core\n", plan->steps.size(),
       plan->stages(), plan->slab_bytes + plan->own_bytes, plan->cost / 1000);
-  int stage = 0;
-  for (const auto& s : plan->steps) {
-    text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}\n", s.stage > stage ? "|" : "", s.what,
-                        s.kernel.name, name_of(s.out().dtype), fmt::join(s.out().shape, ", "),
-                        place_name(s.at.back().place.kind), workers_name(s.who));
-    stage = s.stage;
-  }
+  for (size_t stage = 0; stage < plan->stages(); ++stage)
+    for (size_t i = plan->stage_begins[stage]; i < plan->stage_begins[stage + 1]; ++i) {
+      const PlanStep& s = plan->steps[i];
+      bool waits = stage > 0 && i == plan->stage_begins[stage];
+      text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}\n", waits ? "|" : "", s.what,
+                          s.kernel.name, name_of(s.out().dtype), fmt::join(s.out().shape, ", "),
+                          place_name(s.at.back().place.kind), workers_name(s.who));
+    }
   return text;
 }
 

@@ -315,7 +315,6 @@ class Planner {
     for (size_t stage = 0; stage < plan_->stages(); ++stage)
       for (size_t s = plan_->stage_begins[stage]; s < plan_->stage_begins[stage + 1]; ++s) {
         PlanStep& step = plan_->steps[s];
-        step.stage = static_cast<int>(stage);
         if (!step.kernel.scratch) continue;
         int workers = step.who == Who::all ? thread_count() : 1;
         size_t bytes = step.kernel.scratch(probe(step), workers);

@@ -35,7 +35,6 @@ struct PlanStep {
   Kernel kernel{};
   const Op* op = nullptr;
   Who who = Who::all;
-  int stage = 0;
   std::vector<Operand> shapes{};  // the inputs, then the output
   std::vector<PlanOperand> at{};  // likewise
   int params_of = -1;             // the graph item whose parameters the step reads at run time
