@@ -295,6 +295,7 @@ void add_movements(KernelTable& t) {
   t.add(op_of<Gather>, {.run = run_gather, .cost = move_cost, .name = "gather"});
   t.add(op_of<GatherAxis>, {.run = run_gather_axis, .accepts = Accepts::any, .name = "lines"});
   t.add(op_of<ViewAs>, {.run = run_view_as, .cost = move_cost, .name = "copy"});
+  t.add(op_of<Depends>, {.run = run_view_as, .cost = move_cost, .name = "copy"});
   Kernel update{.run = run_slice_update, .accepts = Accepts::any, .name = "in place"};
   update.updates_first = true;
   update.repeatable = sets;

@@ -144,6 +144,52 @@ void run_sort(const Step& s, int worker, int workers) {
   });
 }
 
+// The lower and upper bounds of values in sorted lines, each line with its own values.
+void run_searchsorted(const Step& s, int worker, int workers) {
+  bool right = s.params->as<ops::SearchSorted::P>().right;
+  int64_t n = s.in[0].shape[1], m = s.out.shape[1];
+  Share part = share(s.out.size(), worker, workers);
+  visit_dtype(s.in[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const auto *lines = s.in[0].as<const T>(), *values = s.in[1].as<const T>();
+    auto less = [](T a, T b) { return before(a, b); };
+    for (int64_t i = part.from; i < part.to; ++i) {
+      const T *from = lines + i / m * n, *to = from + n;
+      const T* at = right ? std::upper_bound(from, to, values[i], less)
+                          : std::lower_bound(from, to, values[i], less);
+      s.out.as<uint32_t>()[i] = static_cast<uint32_t>(at - from);
+    }
+  });
+}
+
+void run_recurrence(const Step& s, int worker, int workers) {
+  const auto& p = s.params->as<ops::LinearRecurrence::P>();
+  auto axis = static_cast<size_t>(p.axis);
+  Shape lines = s.out.shape;
+  int64_t n = lines[axis], count = 1;
+  lines[axis] = 1;
+  for (auto d : lines) count *= d;
+  Share part = share(count, worker, workers);
+  if (part.from >= part.to) return;
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    Odometer a(lines, s.in[0].strides), b(lines, s.in[1].strides), out(lines, s.out.strides);
+    a.seek(part.from), b.seek(part.from), out.seek(part.from);
+    for (int64_t i = part.from; i < part.to; ++i, a.next(), b.next(), out.next()) {
+      const T* x = s.in[0].as<const T>() + a.offset();
+      const T* y = s.in[1].as<const T>() + b.offset();
+      T* h = s.out.as<T>() + out.offset();
+      Accumulator<T> state = 0;
+      for (int64_t k = 0; k < n; ++k) {
+        int64_t at = p.reverse ? n - 1 - k : k;
+        state = widen(x[at * s.in[0].strides[axis]]) * state + widen(y[at * s.in[1].strides[axis]]);
+        h[at * s.out.strides[axis]] = narrow<T>(state);
+      }
+    }
+  });
+}
+
+double search_cost(const Step& s) { return 30.0 * static_cast<double>(s.out.size()); }
 double sort_cost(const Step& s) { return 20.0 * static_cast<double>(s.out.size()); }
 double scan_cost(const Step& s) { return 2.0 * static_cast<double>(s.out.size()); }
 
@@ -159,6 +205,8 @@ void add_scans_and_sorts(KernelTable& t) {
   t.add(op_of<CumMax>, scan(run_cumextreme<true>));
   t.add(op_of<CumMin>, scan(run_cumextreme<false>));
   t.add(op_of<LogCumSumExp>, scan(run_logcumsumexp));
+  t.add(op_of<LinearRecurrence>, scan(run_recurrence));
+  t.add(op_of<SearchSorted>, {.run = run_searchsorted, .cost = search_cost, .name = "bisection"});
   t.add(op_of<ArgSort>,
         {.run = run_argsort, .accepts = Accepts::any, .cost = sort_cost, .name = "stable lines"});
   t.add(op_of<ops::Sort>,

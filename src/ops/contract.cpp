@@ -112,4 +112,31 @@ array tensordot(const array& a, const array& b, int axis, StreamOrDevice s) {
   return tensordot(a, b, axes_a, axes_b, s);
 }
 
+array vecdot(const array& a, const array& b, int axis, StreamOrDevice s) {
+  require<ShapeError>(a.ndim() > 0 && b.ndim() > 0,
+                      "[vecdot] a has shape {} and b {}: a 0-d array has no axis.",
+                      text_of(a.shape()), text_of(b.shape()));
+  int64_t n = a.shape(normalize_axis("vecdot", axis, a.ndim()));
+  int64_t m = b.shape(normalize_axis("vecdot", axis, b.ndim()));
+  require<ShapeError>(n == m,
+                      "[vecdot] a has shape {} and b {}: sizes {} and {} on axis {} differ.",
+                      text_of(a.shape()), text_of(b.shape()), n, m, axis);
+  return sum(multiply(conjugate(a, s), b, s), axis, false, s);
+}
+array kron(const array& a, const array& b, StreamOrDevice s) {
+  size_t n = std::max(a.ndim(), b.ndim());
+  auto aligned = [n](const array& x) {
+    Shape shape = x.shape();
+    while (shape.size() < n) shape.insert(shape.begin(), 1);
+    return shape;
+  };
+  Shape of_a = aligned(a), of_b = aligned(b), outer_shape, inner_shape, flat;
+  for (size_t i = 0; i < n; ++i) {
+    for (int64_t d : {of_a[i], int64_t{1}}) outer_shape.push_back(d);
+    for (int64_t d : {int64_t{1}, of_b[i]}) inner_shape.push_back(d);
+    flat.push_back(of_a[i] * of_b[i]);
+  }
+  return reshape(multiply(reshape(a, outer_shape, s), reshape(b, inner_shape, s), s), flat, s);
+}
+
 }  // namespace tarn

@@ -2,6 +2,7 @@
 #include "tarn/ops/creation.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "ops/compound.h"
 #include "ops/movement.h"
@@ -82,11 +83,15 @@ array zeros(Shape shape, Dtype dtype, StreamOrDevice s) {
 }
 array zeros(Shape shape, StreamOrDevice s) { return zeros(std::move(shape), float32, s); }
 array zeros_like(const array& a, StreamOrDevice s) { return zeros(a.shape(), a.dtype(), s); }
+array zeros_like(const array& a, Dtype dtype, StreamOrDevice s) {
+  return zeros(a.shape(), dtype, s);
+}
 array ones(Shape shape, Dtype dtype, StreamOrDevice s) {
   return full(std::move(shape), array(1, dtype), s);
 }
 array ones(Shape shape, StreamOrDevice s) { return ones(std::move(shape), float32, s); }
 array ones_like(const array& a, StreamOrDevice s) { return ones(a.shape(), a.dtype(), s); }
+array ones_like(const array& a, Dtype dtype, StreamOrDevice s) { return ones(a.shape(), dtype, s); }
 
 namespace {
 // column - row of an (n, m) matrix, as int64.
@@ -146,6 +151,45 @@ std::vector<array> meshgrid(const std::vector<array>& arrays, bool sparse,
     out.push_back(sparse ? a : broadcast_to(a, grid, s));
   }
   return out;
+}
+
+namespace {
+// value(n, M - 1) at the points n = 0 ... M - 1.
+template <class F>
+array window(int M, F value, StreamOrDevice s) {
+  if (M < 1) return zeros(Shape{0}, s);
+  if (M == 1) return ones(Shape{1}, s);
+  return value(arange(0.0, M, float32, s), M - 1);
+}
+// cos(2 pi k n / last), as float32.
+array cosine(const array& n, int last, double k, StreamOrDevice s) {
+  return cos(multiply(n, constant(n, 2 * std::numbers::pi * k / last), s), s);
+}
+array raised_cosine(int M, double mean, StreamOrDevice s) {
+  auto value = [&](const array& n, int last) {
+    array c = cosine(n, last, 1, s);
+    return subtract(constant(c, mean), multiply(constant(c, 1 - mean), c, s), s);
+  };
+  return window(M, value, s);
+}
+}  // namespace
+
+array hanning(int M, StreamOrDevice s) { return raised_cosine(M, 0.5, s); }
+array hamming(int M, StreamOrDevice s) { return raised_cosine(M, 0.54, s); }
+array bartlett(int M, StreamOrDevice s) {
+  auto value = [&](const array& n, int last) {
+    array at = multiply(n, constant(n, 2.0 / last), s);
+    return subtract(constant(at, 1), abs(subtract(at, constant(at, 1), s), s), s);
+  };
+  return window(M, value, s);
+}
+array blackman(int M, StreamOrDevice s) {
+  auto value = [&](const array& n, int last) {
+    array once = cosine(n, last, 1, s), twice = cosine(n, last, 2, s);
+    array ends = subtract(constant(n, 0.42), multiply(constant(n, 0.5), once, s), s);
+    return add(ends, multiply(constant(n, 0.08), twice, s), s);
+  };
+  return window(M, value, s);
 }
 
 }  // namespace tarn

@@ -2,6 +2,7 @@
 #include "tarn/ops/indexing.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "ops/movement.h"
@@ -30,9 +31,53 @@ Axes batch_axes(const Axes& axes) {
   for (int a : axes) out.push_back(a + 1);
   return out;
 }
-void check_linear(const char* op, Update mode) {
-  require(mode == Update::set || mode == Update::add, "[{}] only set and add have derivatives.",
-          op);
+bool is_linear(Update mode) { return mode == Update::set || mode == Update::add; }
+
+// How a scatter's updates reach the places of a: `at` reads there, `put` joins there.
+struct Places {
+  std::function<array(const array&)> at;
+  std::function<array(const array& a, const array& updates, Update)> put;
+};
+struct Factors {
+  array a, updates;
+};
+// d out / d a and d out / d updates, an element each, where updates meet by product, maximum or
+// minimum. Extremes share equally among equals. A product leaves out each factor in turn: zeros are
+// counted and replaced by ones, so that nothing is divided by zero.
+Factors factors_of(const Call& call, Update mode, const Places& places) {
+  const array &a = call.in[0], &updates = call.in[1], &out = call.out[0];
+  auto as_number = [&](const array& condition) { return astype(condition, a.dtype()); };
+  if (mode != Update::prod) {
+    array in_a = as_number(equal(a, out)), in_updates = as_number(equal(updates, places.at(out)));
+    array count = places.put(in_a, in_updates, Update::add);
+    return {in_a / count, in_updates / places.at(count)};
+  }
+  array zero = constant(a, 0), one = constant(a, 1);
+  array zero_a = equal(a, zero), zero_updates = equal(updates, zero);
+  array a1 = where(zero_a, one, a), updates1 = where(zero_updates, one, updates);
+  array product = places.put(a1, updates1, Update::prod);
+  array zeros = places.put(as_number(zero_a), as_number(zero_updates), Update::add);
+  auto others = [&](const array& total, const array& count, const array& is_zero, const array& x) {
+    return where(equal(count - as_number(is_zero), zero), total / x, zero);
+  };
+  return {others(product, zeros, zero_a, a1),
+          others(places.at(product), places.at(zeros), zero_updates, updates1)};
+}
+std::vector<Maybe> pulled_back(const Call& call, const array& g, Update mode,
+                               const Places& places) {
+  Factors f = factors_of(call, mode, places);
+  std::vector<Maybe> result(call.in.size());
+  result[0] = g * f.a;
+  result[1] = places.at(g) * f.updates;
+  return result;
+}
+std::vector<Maybe> pushed(const Call& call, std::span<const Maybe> t, Update mode,
+                          const Places& places) {
+  if (!t[0] && !t[1]) return {Maybe{}};
+  Factors f = factors_of(call, mode, places);
+  array from_a = t[0] ? *t[0] * f.a : zeros_like(call.in[0]);
+  if (!t[1]) return {from_a};
+  return {places.put(from_a, *t[1] * f.updates, Update::add)};
 }
 
 }  // namespace
@@ -89,22 +134,49 @@ Arrays Scatter::vmap(const Params& p, std::span<const array> in, const Batch& ba
   all.insert(all.end(), index.begin(), index.end());
   return {record(op_of<Scatter>, P{v.mode, batch_axes(v.axes)}, std::move(all), {})};
 }
-std::vector<Maybe> Scatter::transpose(const Call& call, const array& g) {
-  const auto& v = call.params.as<P>();
-  check_linear("scatter", v.mode);
-  const array& updates = call.in[1];
-  Shape sizes(updates.shape().end() - static_cast<std::ptrdiff_t>(g.ndim()), updates.shape().end());
-  std::vector<array> from{g};
-  from.insert(from.end(), call.in.begin() + 2, call.in.end());
+namespace {
+Places places_of_scatter(const Call& call) {
+  const Axes& axes = call.params.as<Scatter::P>().axes;
+  const Shape& shape = call.in[1].shape();
+  Shape sizes(shape.end() - static_cast<std::ptrdiff_t>(call.in[0].ndim()), shape.end());
+  auto with_index = [&call](std::vector<array> in) {
+    in.insert(in.end(), call.in.begin() + 2, call.in.end());
+    return in;
+  };
+  return {[=](const array& x) {
+            return record(op_of<Gather>, Gather::P{axes, sizes}, with_index({x}), {});
+          },
+          [=](const array& a, const array& updates, Update mode) {
+            return record(op_of<Scatter>, Scatter::P{mode, axes}, with_index({a, updates}), {});
+          }};
+}
+Places places_of_scatter_axis(const Call& call) {
+  int axis = call.params.as<ScatterAxis::P>().axis;
+  array index = call.in[2];
+  return {[=](const array& x) {
+            return record(op_of<GatherAxis>, GatherAxis::P{axis}, {x, index}, {});
+          },
+          [=](const array& a, const array& updates, Update mode) {
+            return record(op_of<ScatterAxis>, ScatterAxis::P{mode, axis}, {a, updates, index}, {});
+          }};
+}
+std::vector<Maybe> transposed(const Call& call, const array& g, Update mode, const Places& places) {
+  if (!is_linear(mode)) return pulled_back(call, g, mode, places);
   std::vector<Maybe> result(call.in.size());
-  result[1] = record(op_of<Gather>, Gather::P{v.axes, sizes}, from, {});
-  result[0] = g;
-  if (v.mode == Update::set) {
-    std::vector<array> cleared{g, zeros_like(*result[1])};
-    cleared.insert(cleared.end(), call.in.begin() + 2, call.in.end());
-    result[0] = record(op_of<Scatter>, v, std::move(cleared), {});
-  }
+  array part = places.at(g);
+  result[0] = mode == Update::set ? places.put(g, zeros_like(part), mode) : g;
+  result[1] = part;
   return result;
+}
+}  // namespace
+
+std::vector<Maybe> Scatter::transpose(const Call& call, const array& g) {
+  return transposed(call, g, call.params.as<P>().mode, places_of_scatter(call));
+}
+std::vector<Maybe> Scatter::jvp(const Call& call, std::span<const Maybe> t) {
+  Update mode = call.params.as<P>().mode;
+  if (is_linear(mode)) return detail::jvp_of_linear<Scatter>(call, t);
+  return pushed(call, t, mode, places_of_scatter(call));
 }
 
 ArraySpec GatherAxis::infer(const Params&, std::span<const array> in) {
@@ -133,12 +205,12 @@ Arrays ScatterAxis::vmap(const Params& p, std::span<const array> in, const Batch
   return {record(op_of<ScatterAxis>, P{v.mode, v.axis + 1}, std::move(all), {})};
 }
 std::vector<Maybe> ScatterAxis::transpose(const Call& call, const array& g) {
-  const auto& v = call.params.as<P>();
-  check_linear("put_along_axis", v.mode);
-  array part = record(op_of<GatherAxis>, GatherAxis::P{v.axis}, {g, call.in[2]}, {});
-  if (v.mode == Update::add) return {g, part, Maybe{}};
-  array rest = record(op_of<ScatterAxis>, v, {g, zeros_like(part), call.in[2]}, {});
-  return {rest, part, Maybe{}};
+  return transposed(call, g, call.params.as<P>().mode, places_of_scatter_axis(call));
+}
+std::vector<Maybe> ScatterAxis::jvp(const Call& call, std::span<const Maybe> t) {
+  Update mode = call.params.as<P>().mode;
+  if (is_linear(mode)) return detail::jvp_of_linear<ScatterAxis>(call, t);
+  return pushed(call, t, mode, places_of_scatter_axis(call));
 }
 
 }  // namespace ops
@@ -285,13 +357,36 @@ TARN_SCATTER(scatter_max, max)
 TARN_SCATTER(scatter_min, min)
 TARN_SCATTER(scatter_prod, prod)
 #undef TARN_SCATTER
-array scatter(const array& a, const array& indices, const array& updates, int axis,
-              StreamOrDevice s) {
-  return scatter(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
-}
-array scatter_add(const array& a, const array& indices, const array& updates, int axis,
-                  StreamOrDevice s) {
-  return scatter_add(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
+#define TARN_SCATTER(name)                                                           \
+  array name(const array& a, const array& indices, const array& updates, int axis,   \
+             StreamOrDevice s) {                                                     \
+    return name(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s); \
+  }
+TARN_SCATTER(scatter)
+TARN_SCATTER(scatter_add)
+TARN_SCATTER(scatter_prod)
+TARN_SCATTER(scatter_max)
+TARN_SCATTER(scatter_min)
+#undef TARN_SCATTER
+
+array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s) {
+  require(mask.dtype() == bool_, "[masked_scatter] the mask is {}; it must be bool.",
+          name_of(mask.dtype()));
+  bool leads = mask.ndim() <= a.ndim();
+  for (size_t i = 0; leads && i < mask.ndim(); ++i) leads = mask.shape()[i] == a.shape()[i];
+  require<ShapeError>(leads,
+                      "[masked_scatter] the mask has shape {} and a {}: it must be a's first axes.",
+                      text_of(mask.shape()), text_of(a.shape()));
+  if (a.size() == 0) return a;
+  Shape behind = mask.shape();
+  behind.resize(a.ndim(), 1);
+  array hit = flatten(broadcast_to(reshape(mask, behind, s), a.shape(), s), s);
+  require(src.size() > 0, "[masked_scatter] src has shape {}: it is empty.", text_of(src.shape()));
+  // The how-manieth true each one is; places that are not taken read element 0.
+  array nth = subtract(cumsum(astype(hit, int64, s), 0, false, true, s), array(1, int64), s);
+  array taken =
+      take(flatten(astype(src, a.dtype(), s), s), where(hit, nth, array(0, int64), s), 0, s);
+  return where(reshape(hit, a.shape(), s), reshape(taken, a.shape(), s), a, s);
 }
 
 }  // namespace tarn

@@ -63,6 +63,7 @@ std::vector<array> split(const array& a, int num_splits, int axis, StreamOrDevic
 std::vector<array> split(const array& a, int num_splits, StreamOrDevice s) {
   return split(a, num_splits, 0, s);
 }
+std::vector<array> unstack(const array& a, StreamOrDevice s) { return unstack(a, 0, s); }
 std::vector<array> unstack(const array& a, int axis, StreamOrDevice s) {
   int at = normalize_axis("unstack", axis, a.ndim());
   std::vector<array> parts;
@@ -100,6 +101,30 @@ array pad_with_edge(const array& a, const Shape& low, const Shape& high, StreamO
   return out;
 }
 
+// Where element `at` of the padded axis comes from: the axis is mirrored again and again at its
+// ends, with the outermost element said twice ("symmetric") or once ("reflect").
+int64_t mirrored(int64_t at, int64_t n, bool twice) {
+  int64_t period = twice ? 2 * n : std::max<int64_t>(2 * n - 2, 1);
+  int64_t k = ((at % period) + period) % period;
+  return k < n ? k : (twice ? 2 * n - 1 : 2 * n - 2) - k;
+}
+array pad_with_mirror(const array& a, const Shape& low, const Shape& high, const std::string& mode,
+                      StreamOrDevice s) {
+  array out = a;
+  for (size_t i = 0; i < a.ndim(); ++i) {
+    if (low[i] + high[i] == 0) continue;
+    int64_t n = a.shape()[i];
+    require<ShapeError>(n > 0, "[pad] axis {} of shape {} is empty: mode \"{}\" has no value.", i,
+                        text_of(a.shape()), mode);
+    std::vector<int64_t> from;
+    for (int64_t at = -low[i]; at < n + high[i]; ++at)
+      from.push_back(mirrored(at, n, mode == "symmetric"));
+    array index(from.begin(), Shape{static_cast<int64_t>(from.size())}, int64);
+    out = take(out, index, static_cast<int>(i), s);
+  }
+  return out;
+}
+
 }  // namespace
 
 array pad(const array& a, const std::vector<int>& axes, const Shape& low_pad_size,
@@ -108,8 +133,9 @@ array pad(const array& a, const std::vector<int>& axes, const Shape& low_pad_siz
   require<ShapeError>(axes.size() == low_pad_size.size() && axes.size() == high_pad_size.size(),
                       "[pad] {} axes, {} low and {} high sizes.", axes.size(), low_pad_size.size(),
                       high_pad_size.size());
-  require(mode == "constant" || mode == "edge",
-          "[pad] mode is \"{}\"; it must be \"constant\" or \"edge\".", mode);
+  require(mode == "constant" || mode == "edge" || mode == "reflect" || mode == "symmetric",
+          "[pad] mode is \"{}\"; it must be \"constant\", \"edge\", \"reflect\" or \"symmetric\".",
+          mode);
   Shape low(a.ndim(), 0), high(a.ndim(), 0), whole = a.shape();
   for (size_t i = 0; i < axes.size(); ++i) {
     auto at = static_cast<size_t>(normalize_axis("pad", axes[i], a.ndim()));
@@ -122,6 +148,7 @@ array pad(const array& a, const std::vector<int>& axes, const Shape& low_pad_siz
   }
   if (whole == a.shape()) return a;
   if (mode == "edge") return pad_with_edge(a, low, high, s);
+  if (mode != "constant") return pad_with_mirror(a, low, high, mode, s);
   return update_slice(full(whole, astype(pad_value, a.dtype(), s), s), a, Update::set, low,
                       Shape(a.ndim(), 1), s);
 }
@@ -137,6 +164,10 @@ array pad(const array& a, const std::vector<std::pair<int, int>>& pad_width, con
     high.push_back(pad_width[i].second);
   }
   return pad(a, axes, low, high, pad_value, mode, s);
+}
+array pad(const array& a, const std::pair<int, int>& pad_width, const array& pad_value,
+          const std::string& mode, StreamOrDevice s) {
+  return pad(a, std::vector<std::pair<int, int>>(a.ndim(), pad_width), pad_value, mode, s);
 }
 array pad(const array& a, int pad_width, const array& pad_value, const std::string& mode,
           StreamOrDevice s) {

@@ -38,6 +38,17 @@ array alias(const array& a, bool stop) { return record(op_of<Alias>, Alias::P{st
 }  // namespace ops
 
 array stop_gradient(const array& a, StreamOrDevice) { return alias(a, true); }
+std::vector<array> depends(const std::vector<array>& inputs,
+                           const std::vector<array>& dependencies) {
+  if (dependencies.empty()) return inputs;
+  std::vector<array> out;
+  for (const auto& a : inputs) {
+    std::vector<array> in{a};
+    in.insert(in.end(), dependencies.begin(), dependencies.end());
+    out.push_back(record(op_of<Depends>, Depends::P{}, std::move(in), a.shape(), a.dtype(), {}));
+  }
+  return out;
+}
 
 array reshape(const array& a, Shape shape, StreamOrDevice s) {
   int64_t known = 1, unknown = -1;
@@ -213,58 +224,6 @@ array view(const array& a, Dtype dtype, StreamOrDevice s) {
   return record(op_of<ViewAs>, ViewAs::P{dtype}, {a}, s);
 }
 
-namespace {
-
-struct Box {
-  Shape start, size, step;
-};
-// Python's rules for start:stop:step on an axis of size n.
-Box resolve(const char* op, const Shape& shape, const Shape& start, const Shape& stop,
-            const Shape& step) {
-  require<ShapeError>(
-      start.size() == shape.size() && stop.size() == shape.size() && step.size() == shape.size(),
-      "[{}] {} starts, {} stops and {} strides for shape {}.", op, start.size(), stop.size(),
-      step.size(), text_of(shape));
-  Box box{Shape(shape.size()), Shape(shape.size()), step};
-  for (size_t i = 0; i < shape.size(); ++i) {
-    int64_t n = shape[i], d = step[i];
-    require<ShapeError>(d != 0, "[{}] the stride of axis {} is 0.", op, i);
-    auto clipped = [&](int64_t at) {
-      if (at < 0) at += n;
-      return d > 0 ? std::clamp<int64_t>(at, 0, n) : std::clamp<int64_t>(at, -1, n - 1);
-    };
-    int64_t a = clipped(start[i]);
-    // With a negative step, a stop of -n - 1 or less means "past the first element".
-    int64_t b = d < 0 && stop[i] < -n ? -1 : clipped(stop[i]);
-    box.start[i] = a;
-    box.size[i] = std::max<int64_t>(d > 0 ? (b - a + d - 1) / d : (a - b - d - 1) / -d, 0);
-    if (box.size[i] == 0) box.start[i] = 0;
-  }
-  return box;
-}
-
-}  // namespace
-
-array slice(const array& a, Shape start, Shape stop, Shape strides, StreamOrDevice s) {
-  Box box = resolve("slice", a.shape(), start, stop, strides);
-  bool ones = std::all_of(box.step.begin(), box.step.end(), [](auto d) { return d == 1; });
-  if (ones && box.size == a.shape()) return a;
-  return slice_of(a, std::move(box.start), std::move(box.size), std::move(box.step), s);
-}
-array slice(const array& a, Shape start, Shape stop, StreamOrDevice s) {
-  return slice(a, std::move(start), std::move(stop), Shape(a.ndim(), 1), s);
-}
-array slice_update(const array& src, const array& update, Shape start, Shape stop, Shape strides,
-                   StreamOrDevice s) {
-  Box box = resolve("slice_update", src.shape(), start, stop, strides);
-  return update_slice(src, broadcast_to(update, box.size, s), Update::set, std::move(box.start),
-                      std::move(box.step), s);
-}
-array slice_update(const array& src, const array& update, Shape start, Shape stop,
-                   StreamOrDevice s) {
-  return slice_update(src, update, std::move(start), std::move(stop), Shape(src.ndim(), 1), s);
-}
-
 array array::ArrayIterator::operator*() const {
   Shape start(of->ndim(), 0), stop = of->shape();
   require<IndexError>(row >= 0 && row < of->shape(0), "[iterate] row {} of shape {}.", row,
@@ -316,26 +275,48 @@ array tile(const array& arr, std::vector<int> reps, StreamOrDevice s) {
   return reshape(broadcast_to(reshape(arr, narrow, s), wide, s), flat, s);
 }
 
-array roll(const array& a, int shift, const std::vector<int>& axes, StreamOrDevice s) {
+namespace {
+// Every element moved `shift` places along one axis, around the end.
+array rolled(const array& a, int64_t shift, int axis, StreamOrDevice s) {
+  auto i = static_cast<size_t>(axis);
+  int64_t n = a.shape()[i];
+  int64_t cut = n == 0 ? 0 : ((-shift % n) + n) % n;
+  if (cut == 0) return a;
+  Shape zero(a.ndim(), 0), end = a.shape(), from = zero, to = end;
+  from[i] = cut;
+  to[i] = cut;
+  return concatenate({slice(a, from, end, s), slice(a, zero, to, s)}, axis, s);
+}
+int64_t total(const Shape& shift) {
+  return std::accumulate(shift.begin(), shift.end(), int64_t{0});
+}
+}  // namespace
+
+array roll(const array& a, const Shape& shift, const std::vector<int>& axes, StreamOrDevice s) {
+  require<ShapeError>(shift.size() == 1 || axes.size() == 1 || shift.size() == axes.size(),
+                      "[roll] {} shifts for {} axes; give one for all or one for each.",
+                      shift.size(), axes.size());
   array out = a;
-  for (int axis : normalize_axes("roll", axes, a.ndim())) {
-    auto i = static_cast<size_t>(axis);
-    int64_t n = a.shape()[i];
-    if (n == 0) return a;
-    int64_t cut = ((-shift % n) + n) % n;
-    if (cut == 0) continue;
-    Shape zero(a.ndim(), 0), end = a.shape(), from = zero, to = end;
-    from[i] = cut;
-    to[i] = cut;
-    out = concatenate({slice(out, from, end, s), slice(out, zero, to, s)}, axis, s);
+  for (size_t i = 0; i < std::max(shift.size(), axes.size()); ++i) {
+    int axis = normalize_axis("roll", axes[axes.size() == 1 ? 0 : i], a.ndim());
+    out = rolled(out, shift[shift.size() == 1 ? 0 : i], axis, s);
   }
   return out;
 }
+array roll(const array& a, int shift, const std::vector<int>& axes, StreamOrDevice s) {
+  return roll(a, Shape{shift}, axes, s);
+}
 array roll(const array& a, int shift, int axis, StreamOrDevice s) {
-  return roll(a, shift, std::vector<int>{axis}, s);
+  return roll(a, Shape{shift}, std::vector<int>{axis}, s);
+}
+array roll(const array& a, const Shape& shift, int axis, StreamOrDevice s) {
+  return roll(a, Shape{total(shift)}, std::vector<int>{axis}, s);
 }
 array roll(const array& a, int shift, StreamOrDevice s) {
-  return reshape(roll(flatten(a, s), shift, 0, s), a.shape(), s);
+  return reshape(rolled(flatten(a, s), shift, 0, s), a.shape(), s);
+}
+array roll(const array& a, const Shape& shift, StreamOrDevice s) {
+  return reshape(rolled(flatten(a, s), total(shift), 0, s), a.shape(), s);
 }
 
 array diagonal(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) {
@@ -380,6 +361,24 @@ array atleast_3d(const array& a, StreamOrDevice s) {
   if (a.ndim() >= 3) return a;
   if (a.ndim() == 2) return reshape(a, Shape{a.shape(0), a.shape(1), 1}, s);
   return reshape(a, Shape{1, static_cast<int64_t>(a.size()), 1}, s);
+}
+
+#define TARN_EACH(name)                                                    \
+  std::vector<array> name(const std::vector<array>& a, StreamOrDevice s) { \
+    std::vector<array> out;                                                \
+    for (const auto& x : a) out.push_back(name(x, s));                     \
+    return out;                                                            \
+  }
+TARN_EACH(atleast_1d)
+TARN_EACH(atleast_2d)
+TARN_EACH(atleast_3d)
+#undef TARN_EACH
+
+array number_of_elements(const array& a, const std::vector<int>& axes, bool inverted, Dtype dtype,
+                         StreamOrDevice s) {
+  double n = 1;
+  for (int axis : normalize_axes("number_of_elements", axes, a.ndim())) n *= double(a.shape(axis));
+  return astype(array(inverted ? 1 / n : n, float64), dtype, s);
 }
 
 }  // namespace tarn

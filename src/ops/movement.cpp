@@ -231,4 +231,18 @@ Arrays ArgSort::vmap(const Params& p, std::span<const array> in, const Batch&) {
   return {argsort(in[0], p.as<P>().axis + 1)};
 }
 
+ArraySpec Depends::infer(const Params&, std::span<const array> in) {
+  return {in[0].shape(), in[0].dtype()};
+}
+Arrays Depends::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
+  std::vector<array> all(in.begin(), in.end());
+  all[0] = batched(in[0], batch.mapped[0], batch.size);
+  return {record(op_of<Depends>, p, std::move(all), {})};
+}
+std::vector<Maybe> Depends::transpose(const Call& call, const array& g) {
+  std::vector<Maybe> result(call.in.size());
+  result[0] = g;
+  return result;
+}
+
 }  // namespace tarn::ops

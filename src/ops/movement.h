@@ -13,6 +13,7 @@ enum class Update : uint8_t { set, add, prod, max, min };
   static ArraySpec infer(const Params& params, std::span<const array> in); \
   static Arrays vmap(const Params& params, std::span<const array> in, const Batch& batch);
 #define TARN_TRANSPOSE static std::vector<Maybe> transpose(const Call& call, const array& g);
+#define TARN_JVP static std::vector<Maybe> jvp(const Call& call, std::span<const Maybe> tangents);
 #define TARN_VIEW static std::optional<Layout> view(const Params& params, const Layout& of);
 
 // The value itself under another name; `stop` cuts derivatives.
@@ -23,8 +24,7 @@ struct Alias {
     TARN_FIELDS(stop)
   };
   static constexpr int linear = 1;
-  TARN_RULES TARN_TRANSPOSE TARN_VIEW static std::vector<Maybe> jvp(
-      const Call& call, std::span<const Maybe> tangents);
+  TARN_RULES TARN_TRANSPOSE TARN_VIEW TARN_JVP
 };
 struct Reshape {
   static constexpr Spec spec{"reshape", Types::number,
@@ -125,7 +125,7 @@ struct Scatter {
     TARN_FIELDS(mode, axes)
   };
   static constexpr int linear = 2;
-  TARN_RULES TARN_TRANSPOSE
+  TARN_RULES TARN_TRANSPOSE TARN_JVP
 };
 // in: a, indices of the same rank.
 struct GatherAxis {
@@ -146,7 +146,7 @@ struct ScatterAxis {
     TARN_FIELDS(mode, axis)
   };
   static constexpr int linear = 2;
-  TARN_RULES TARN_TRANSPOSE
+  TARN_RULES TARN_TRANSPOSE TARN_JVP
 };
 struct ArgSort {
   static constexpr Spec spec{"argsort", Types::number, "Indices that sort an axis; stable."};
@@ -157,9 +157,30 @@ struct ArgSort {
   using grad = none;
   TARN_RULES
 };
+// in: sorted lines (batch, n) and values (batch, m). The first place, or with `right` the one
+// behind the last, at which a value can stand.
+struct SearchSorted {
+  static constexpr Spec spec{"searchsorted", Types::number, "Where values belong in sorted lines."};
+  struct P {
+    bool right = false;
+    TARN_FIELDS(right)
+  };
+  using grad = none;
+  TARN_RULES
+};
+// in: a, then what has to be computed before it.
+struct Depends {
+  static constexpr Spec spec{"depends", Types::number, "The same value, computed after others."};
+  struct P {
+    TARN_FIELDS()
+  };
+  static constexpr int linear = 1;
+  TARN_RULES TARN_TRANSPOSE
+};
 
 #undef TARN_RULES
 #undef TARN_TRANSPOSE
+#undef TARN_JVP
 #undef TARN_VIEW
 
 // Recorded with parameters that are already normalised.
@@ -167,7 +188,8 @@ array slice_of(const array& a, Shape start, Shape size, Shape step, StreamOrDevi
 array update_slice(const array& src, const array& update, Update mode, Shape start, Shape step,
                    StreamOrDevice s = {});
 
-using MovementOps = List<Alias, Reshape, Transpose, BroadcastTo, Slice, SliceUpdate, AsStrided,
-                         ViewAs, Concatenate, Gather, Scatter, GatherAxis, ScatterAxis, ArgSort>;
+using MovementOps =
+    List<Alias, Reshape, Transpose, BroadcastTo, Slice, SliceUpdate, AsStrided, ViewAs, Concatenate,
+         Gather, Scatter, GatherAxis, ScatterAxis, ArgSort, SearchSorted, Depends>;
 
 }  // namespace tarn::ops

@@ -29,28 +29,16 @@ Arrays RandomBits::vmap(const Params& p, std::span<const array> in, const Batch&
 namespace random {
 namespace {
 
-// The thread's key, split at every draw: state <- first half, the second is used.
-struct KeySequence {
-  std::optional<array> state{};
-  array next() {
-    if (!state) state = key(unseeded());
-    auto [keep, use] = random::split(*state);
-    keep.eval();
-    state = keep;
-    return use;
-  }
-  // The time, and a counter so that two threads starting together differ.
-  static uint64_t unseeded() {
-    static std::atomic<uint64_t> threads{0};
-    auto now = std::chrono::system_clock::now().time_since_epoch();
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-    return static_cast<uint64_t>(ms) + (threads++ << 32);
-  }
-};
-thread_local KeySequence sequence;
+// The time, and a counter so that two threads starting together differ.
+uint64_t unseeded() {
+  static std::atomic<uint64_t> threads{0};
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  return static_cast<uint64_t>(ms) + (threads++ << 32);
+}
 
 array checked_key(const std::optional<array>& k) {
-  if (!k) return sequence.next();
+  if (!k) return KeySequence::default_().next();
   require(k->dtype() == uint32, "[random] the key is {}; it must be uint32.", name_of(k->dtype()));
   require<ShapeError>(k->shape() == Shape{2}, "[random] the key has shape {}; it must be (2,).",
                       text_of(k->shape()));
@@ -65,7 +53,18 @@ double below_one(Dtype t) {
 array key(uint64_t seed) {
   return array({static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(seed)});
 }
-void seed(uint64_t s) { sequence.state = key(s); }
+void KeySequence::seed(uint64_t seed) { state_ = key(seed); }
+array KeySequence::next() {
+  auto [keep, use] = random::split(*state_);
+  keep.eval();
+  state_ = keep;
+  return use;
+}
+KeySequence& KeySequence::default_() {
+  thread_local KeySequence sequence(unseeded());
+  return sequence;
+}
+void seed(uint64_t s) { KeySequence::default_().seed(s); }
 
 array bits(const Shape& shape, int width, const std::optional<array>& k, StreamOrDevice s) {
   require(width == 1 || width == 2 || width == 4, "[bits] width is {}; it must be 1, 2 or 4.",
@@ -81,16 +80,37 @@ std::pair<array, array> split(const array& k, StreamOrDevice s) {
           squeeze(slice(both, {1, 0}, {2, 2}, s), 0, s)};
 }
 
+namespace {
+void check_bounds(const char* op, const array& low, const array& high, const Shape& shape) {
+  require<ShapeError>(broadcast_shapes(shape, broadcast_shapes(low.shape(), high.shape())) == shape,
+                      "[{}] low {} and high {} do not broadcast to {}.", op, text_of(low.shape()),
+                      text_of(high.shape()), text_of(shape));
+}
+// 53 bits of two words: what float64 holds of a number below 1. (MLX has no float64 here.)
+array uniform_double(const array& low, const array& high, const Shape& shape,
+                     const std::optional<array>& k, StreamOrDevice s) {
+  check_bounds("uniform", low, high, shape);
+  Shape words = shape;
+  words.push_back(2);
+  array both = astype(bits(words, 4, k, s), float64, s);
+  array whole = take(both, 0, -1, s),
+        part = floor(multiply(take(both, 1, -1, s), array(0x1p-11, float64), s), s);
+  array u = multiply(add(multiply(whole, array(0x1p21, float64), s), part, s),
+                     array(0x1p-53, float64), s);
+  array lo = astype(low, float64, s), range = subtract(astype(high, float64, s), lo, s);
+  return add(multiply(range, u, s), lo, s);
+}
+}  // namespace
+
 array uniform(const array& low, const array& high, const Shape& shape, Dtype dtype,
               const std::optional<array>& k, StreamOrDevice s) {
-  require(issubdtype(dtype, floating) && dtype != float64,
-          "[uniform] dtype is {}; it must be float32, float16 or bfloat16.", name_of(dtype));
+  require(issubdtype(dtype, floating), "[uniform] dtype is {}; it must be a float.",
+          name_of(dtype));
+  if (dtype == float64) return uniform_double(low, high, shape, k, s);
   // MLX rounds every step to the half that is asked for; a chain would keep float32 in between.
   auto rounded = [&](const array& x) { return astype(astype(x, dtype, s), float32, s); };
   array lo = rounded(low), range = rounded(subtract(rounded(high), lo, s));
-  require<ShapeError>(broadcast_shapes(shape, range.shape()) == shape,
-                      "[uniform] low {} and high {} do not broadcast to {}.", text_of(low.shape()),
-                      text_of(high.shape()), text_of(shape));
+  check_bounds("uniform", low, high, shape);
   array u = divide(astype(bits(shape, 4, k, s), float32, s),
                    array(static_cast<float>(std::numeric_limits<uint32_t>::max())), s);
   u = rounded(minimum(u, array(static_cast<float>(below_one(dtype))), s));
@@ -101,21 +121,6 @@ array uniform(const Shape& shape, Dtype dtype, const std::optional<array>& k, St
 }
 array uniform(const Shape& shape, const std::optional<array>& k, StreamOrDevice s) {
   return uniform(shape, float32, k, s);
-}
-
-array normal(const Shape& shape, Dtype dtype, float loc, float scale, const std::optional<array>& k,
-             StreamOrDevice s) {
-  array low = array(-0x1.fffffep-1f);  // the float above -1
-  array u = uniform(low, array(1.0f), shape, float32, k, s);
-  array n = astype(erfinv(u, s), dtype, s);
-  n = multiply(n, array(1.4142135623730951 * double{scale}, dtype), s);
-  return loc == 0 ? n : add(n, array(double{loc}, dtype), s);
-}
-array normal(const Shape& shape, Dtype dtype, const std::optional<array>& k, StreamOrDevice s) {
-  return normal(shape, dtype, 0, 1, k, s);
-}
-array normal(const Shape& shape, const std::optional<array>& k, StreamOrDevice s) {
-  return normal(shape, float32, 0, 1, k, s);
 }
 
 array randint(const array& low, const array& high, const Shape& shape, Dtype dtype,
@@ -141,14 +146,10 @@ array bernoulli(const array& p, const std::optional<array>& k, StreamOrDevice s)
   return bernoulli(p, p.shape(), k, s);
 }
 
-array gumbel(const Shape& shape, Dtype dtype, const std::optional<array>& k, StreamOrDevice s) {
-  array u = uniform(shape, dtype, k, s);
-  return negative(log(negative(log(u, s), s), s), s);
+array bernoulli(const std::optional<array>& k, StreamOrDevice s) {
+  return bernoulli(array(0.5f), k, s);
 }
-array categorical(const array& logits, int axis, const std::optional<array>& k, StreamOrDevice s) {
-  array noise = gumbel(logits.shape(), float32, k, s);
-  return argmax(add(logits, noise, s), axis, false, s);
-}
+
 array permutation(const array& x, int axis, const std::optional<array>& k, StreamOrDevice s) {
   auto at = x.shape(axis);
   return take(x, permutation(static_cast<int>(at), k, s), axis, s);

@@ -1,4 +1,4 @@
-// Reductions, scans and sorting: the rules and the public functions.
+// Reductions: the rules and the public functions.
 #include "tarn/ops/reduce.h"
 
 #include <algorithm>
@@ -26,7 +26,6 @@ Params shifted(const ReduceParams& p) {
   return out;
 }
 Params shifted(const ArgParams& p) { return ArgParams{p.axis + 1}; }
-Params shifted(const ScanParams& p) { return ScanParams{p.axis + 1, p.reverse, p.inclusive}; }
 
 // Which elements equal the result, each weighted so that equals share it.
 array shares(const Call& call) {
@@ -72,13 +71,6 @@ TARN_REDUCE_RULES(Any, bool_)
   }
 TARN_ONE_AXIS_RULES(ArgMax, folded(Axes{p.as<P>().axis}, in[0], uint32))
 TARN_ONE_AXIS_RULES(ArgMin, folded(Axes{p.as<P>().axis}, in[0], uint32))
-#define TARN_SAME ((void)p, ArraySpec{in[0].shape(), in[0].dtype()})
-TARN_ONE_AXIS_RULES(CumSum, TARN_SAME)
-TARN_ONE_AXIS_RULES(CumProd, TARN_SAME)
-TARN_ONE_AXIS_RULES(CumMax, TARN_SAME)
-TARN_ONE_AXIS_RULES(CumMin, TARN_SAME)
-TARN_ONE_AXIS_RULES(LogCumSumExp, TARN_SAME)
-#undef TARN_SAME
 #undef TARN_ONE_AXIS_RULES
 
 std::vector<Maybe> Sum::vjp(const Call& call, std::span<const Maybe> g) {
@@ -112,50 +104,6 @@ std::vector<Maybe> Prod::vjp(const Call& call, std::span<const Maybe> g) {
 std::vector<Maybe> Prod::jvp(const Call& call, std::span<const Maybe> t) {
   if (!t[0]) return {Maybe{}};
   return {sum(*t[0] * product_of_others(call), call.params.as<P>().axes[0], true)};
-}
-
-std::vector<Maybe> CumSum::vjp(const Call& call, std::span<const Maybe> g) {
-  if (!g[0] || !detail::differentiable(call.in[0])) return {Maybe{}};
-  const auto& p = call.params.as<P>();
-  return {cumsum(*g[0], p.axis, !p.reverse, p.inclusive)};
-}
-// d y_i / d x_j = y_i / x_j: for inputs without zeros.
-std::vector<Maybe> CumProd::vjp(const Call& call, std::span<const Maybe> g) {
-  if (!g[0] || !detail::differentiable(call.in[0])) return {Maybe{}};
-  const auto& p = call.params.as<P>();
-  return {cumsum(*g[0] * call.out[0], p.axis, !p.reverse, p.inclusive) / call.in[0]};
-}
-std::vector<Maybe> CumProd::jvp(const Call& call, std::span<const Maybe> t) {
-  if (!t[0]) return {Maybe{}};
-  const auto& p = call.params.as<P>();
-  return {cumsum(*t[0] / call.in[0], p.axis, p.reverse, p.inclusive) * call.out[0]};
-}
-std::vector<Maybe> LogCumSumExp::vjp(const Call& call, std::span<const Maybe> g) {
-  if (!g[0]) return {Maybe{}};
-  const auto& p = call.params.as<P>();
-  array weight = *g[0] * exp(-call.out[0]);
-  // An exclusive scan starts with log 0, whose weight counts for nothing.
-  if (!p.inclusive) weight = where(isinf(call.out[0]), constant(weight, 0), weight);
-  return {exp(call.in[0]) * cumsum(weight, p.axis, !p.reverse, p.inclusive)};
-}
-std::vector<Maybe> LogCumSumExp::jvp(const Call& call, std::span<const Maybe> t) {
-  if (!t[0]) return {Maybe{}};
-  const auto& p = call.params.as<P>();
-  array sums = cumsum(*t[0] * exp(call.in[0]), p.axis, p.reverse, p.inclusive);
-  array result = sums * exp(-call.out[0]);
-  if (!p.inclusive) result = where(isinf(call.out[0]), constant(result, 0), result);
-  return {result};
-}
-
-ArraySpec Sort::infer(const Params&, std::span<const array> in) {
-  return {in[0].shape(), in[0].dtype()};
-}
-Arrays Sort::expand(const Params& p, std::span<const array> in) {
-  int axis = p.as<P>().axis;
-  return {take_along_axis(in[0], argsort(in[0], axis), axis)};
-}
-Arrays Sort::vmap(const Params& p, std::span<const array> in, const Batch&) {
-  return {sort(in[0], p.as<P>().axis + 1)};
 }
 
 }  // namespace ops
@@ -317,12 +265,6 @@ array arg_extreme(const array& a, bool keepdims, StreamOrDevice s) {
   array out = arg_extreme<Op>(flatten(a, s), 0, false, s);
   return keepdims ? reshape(out, Shape(a.ndim(), 1), s) : out;
 }
-template <class Op>
-array scanned(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  int at = normalize_axis(Op::spec.name, axis, a.ndim());
-  array x = astype(a, domain(Op::spec.name, Op::spec.types, a.dtype()), s);
-  return record(op_of<Op>, ScanParams{at, reverse, inclusive}, {x}, s);
-}
 }  // namespace
 
 array argmax(const array& a, int axis, bool keepdims, StreamOrDevice s) {
@@ -344,65 +286,20 @@ array trace(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) 
   return sum(diagonal(a, offset, axis1, axis2, s), -1, false, s);
 }
 
-array cumsum(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<CumSum>(a.dtype() == bool_ ? astype(a, int32, s) : a, axis, reverse, inclusive, s);
+array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, StreamOrDevice s) {
+  return astype(trace(a, offset, axis1, axis2, s), dtype, s);
 }
-array cumsum(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
-  return cumsum(flatten(a, s), 0, reverse, inclusive, s);
-}
-array cumprod(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<CumProd>(a.dtype() == bool_ ? astype(a, int32, s) : a, axis, reverse, inclusive,
-                          s);
-}
-array cummax(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<CumMax>(a, axis, reverse, inclusive, s);
-}
-array cummin(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<CumMin>(a, axis, reverse, inclusive, s);
-}
-array logcumsumexp(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scanned<LogCumSumExp>(a, axis, reverse, inclusive, s);
-}
+array trace(const array& a, StreamOrDevice s) { return trace(a, 0, 0, 1, s); }
 
-array argsort(const array& a, int axis, StreamOrDevice s) {
-  return record(op_of<ArgSort>, ArgSort::P{normalize_axis("argsort", axis, a.ndim())}, {a}, s);
+array count_nonzero(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
+  array hits = astype(not_equal(a, array(0, a.dtype()), s), uint32, s);
+  return axes.empty() ? hits : sum(hits, axes, keepdims, s);
 }
-array argsort(const array& a, StreamOrDevice s) { return argsort(flatten(a, s), 0, s); }
-array sort(const array& a, int axis, StreamOrDevice s) {
-  return record(op_of<Sort>, Sort::P{normalize_axis("sort", axis, a.ndim())}, {a}, s);
+array count_nonzero(const array& a, bool keepdims, StreamOrDevice s) {
+  return count_nonzero(a, every_axis(a), keepdims, s);
 }
-array sort(const array& a, StreamOrDevice s) { return sort(flatten(a, s), 0, s); }
-
-namespace {
-int checked_kth(const char* op, const array& a, int kth, int axis) {
-  int64_t n = a.shape(normalize_axis(op, axis, a.ndim()));
-  int64_t k = kth < 0 ? kth + n : kth;
-  require(k >= 0 && k < n, "[{}] kth is {} on an axis of size {}.", op, kth, n);
-  return static_cast<int>(k);
+array count_nonzero(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return count_nonzero(a, std::vector<int>{axis}, keepdims, s);
 }
-}  // namespace
-array partition(const array& a, int kth, int axis, StreamOrDevice s) {
-  checked_kth("partition", a, kth, axis);
-  return sort(a, axis, s);
-}
-array partition(const array& a, int kth, StreamOrDevice s) {
-  return partition(flatten(a, s), kth, 0, s);
-}
-array argpartition(const array& a, int kth, int axis, StreamOrDevice s) {
-  checked_kth("argpartition", a, kth, axis);
-  return argsort(a, axis, s);
-}
-array argpartition(const array& a, int kth, StreamOrDevice s) {
-  return argpartition(flatten(a, s), kth, 0, s);
-}
-array topk(const array& a, int k, int axis, StreamOrDevice s) {
-  int at = normalize_axis("topk", axis, a.ndim());
-  int64_t n = a.shape(at);
-  require(k >= 0 && k <= n, "[topk] k is {} on an axis of size {}.", k, n);
-  Shape start(a.ndim(), 0), stop = a.shape();
-  start[static_cast<size_t>(at)] = n - k;
-  return slice(sort(a, at, s), start, stop, s);
-}
-array topk(const array& a, int k, StreamOrDevice s) { return topk(flatten(a, s), k, 0, s); }
 
 }  // namespace tarn

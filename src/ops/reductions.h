@@ -85,18 +85,28 @@ struct CumProd {
 struct CumMax {
   static constexpr Spec spec{"cummax", Types::real, "Running maxima; NaN wins."};
   using P = ScanParams;
-  using grad = none;
-  TARN_RULES
+  TARN_RULES TARN_VJP TARN_JVP
 };
 struct CumMin {
   static constexpr Spec spec{"cummin", Types::real, "Running minima; NaN wins."};
   using P = ScanParams;
-  using grad = none;
-  TARN_RULES
+  TARN_RULES TARN_VJP TARN_JVP
 };
 struct LogCumSumExp {
   static constexpr Spec spec{"logcumsumexp", Types::floating, "log of running sums of exp.", 1e-5};
   using P = ScanParams;
+  TARN_RULES TARN_VJP TARN_JVP
+};
+// h[i] = a[i] h[i - 1] + b[i] along an axis, h[-1] = 0; in reverse h[i] = a[i] h[i + 1] + b[i]. The
+// derivative of a running product is one, and its own derivative is one again: right where
+// elements are zero, to every order.
+struct LinearRecurrence {
+  static constexpr Spec spec{"linear_recurrence", Types::inexact, "h = a h + b along an axis."};
+  struct P {
+    int axis = 0;
+    bool reverse = false;
+    TARN_FIELDS(axis, reverse)
+  };
   TARN_RULES TARN_VJP TARN_JVP
 };
 
@@ -106,6 +116,6 @@ struct LogCumSumExp {
 
 using ReduceOps = List<Sum, Prod, Max, Min, All, Any>;
 using ArgReduceOps = List<ArgMax, ArgMin>;
-using ScanOps = List<CumSum, CumProd, CumMax, CumMin, LogCumSumExp>;
+using ScanOps = List<CumSum, CumProd, CumMax, CumMin, LogCumSumExp, LinearRecurrence>;
 
 }  // namespace tarn::ops

@@ -127,7 +127,23 @@ inline void add_folds(Table& t) {
                   },
                   2e-5};
   for (auto name : {"cummax", "cummin"})
-    t[name] = {reals, [](Dtype d) { return scans(d, {}, false); }};
+    t[name] = {reals, [](Dtype d) { return scans(d, {}, true); }};
+  t["linear_recurrence"] = {
+      inexacts,
+      [](Dtype d) {
+        std::vector<Sample> out;
+        for (bool reverse : {false, true})
+          out.push_back({reverse ? "reverse" : "forward",
+                         ops::LinearRecurrence::P{1, reverse},
+                         {numbers({3, 7}, d, -1, 1), numbers({3, 7}, d, -3, 3, 1)},
+                         {0, 1}});
+        out.push_back({"first axis",
+                       ops::LinearRecurrence::P{0, false},
+                       {numbers({5, 2}, d, -1, 1), numbers({5, 2}, d, -3, 3, 1)},
+                       {0, 1}});
+        return out;
+      },
+      2e-5};
   t["logcumsumexp"] = {floats, [](Dtype d) { return scans(d, {}, true); }, 1e-5};
 }
 

@@ -61,7 +61,7 @@ inline std::vector<Sample> scatters(Dtype t) {
     out.push_back({name + " repeated",
                    ops::Scatter::P{mode, {0}},
                    {x, numbers({3, 1, 3}, t, -3, 3, 1), again},
-                   mode == Update::add ? smooth : std::vector<int>{}});
+                   mode == Update::set ? std::vector<int>{} : smooth});
     out.push_back({name + " nothing",
                    ops::Scatter::P{mode, {0}},
                    {x, numbers({0, 1, 3}, t), indices({0}, 4)},
@@ -78,8 +78,7 @@ inline std::vector<Sample> gather_axes(Dtype t) {
 inline std::vector<Sample> scatter_axes(Dtype t) {
   std::vector<Sample> out;
   for (Update mode : {Update::set, Update::add, Update::prod, Update::max, Update::min}) {
-    std::vector<int> smooth;
-    if (mode == Update::set || mode == Update::add) smooth = {0, 1};
+    std::vector<int> smooth{0, 1};
     auto name = fmt::format("mode {}", static_cast<int>(mode));
     array x = numbers({4, 3}, t), update = numbers({2, 3}, t, -3, 3, 1);
     array apart = array({0, 1, 2, 3, 3, 0}, Shape{2, 3}, int32);
@@ -149,6 +148,26 @@ inline void add_moves(Table& t) {
     return std::vector<Sample>{{"last", ops::ArgSort::P{1}, {numbers({3, 40}, d)}},
                                {"first", ops::ArgSort::P{0}, {numbers({7, 3}, d)}},
                                {"empty", ops::ArgSort::P{1}, {numbers({3, 0}, d)}}};
+  });
+  add("searchsorted", [](Dtype d) {
+    std::vector<Sample> out;
+    for (bool right : {false, true}) {
+      array lines = sort(numbers({2, 9}, d), 1);
+      array ties = concatenate({slice(lines, {0, 2}, {2, 6}), numbers({2, 3}, d, -4, 4, 2)}, 1);
+      out.push_back({right ? "right" : "left", ops::SearchSorted::P{right}, {lines, ties}});
+      out.push_back({right ? "right of nothing" : "left of nothing",
+                     ops::SearchSorted::P{right},
+                     {numbers({1, 0}, d), numbers({1, 4}, d)}});
+    }
+    return out;
+  });
+  add("depends", [](Dtype d) {
+    return std::vector<Sample>{
+        {"one", ops::Depends::P{}, {numbers({3, 4}, d), numbers({2}, float32)}, {0}},
+        {"two",
+         ops::Depends::P{},
+         {numbers({}, d), numbers({2}, d, -3, 3, 1), numbers({2, 2}, int32)},
+         {0}}};
   });
 }
 

@@ -22,7 +22,12 @@ array tensordot(const array& a, const array& b, const std::vector<int>& axes_a,
                 const std::vector<int>& axes_b, StreamOrDevice s = {});
 
 // {w_q uint32 (..., K * bits / 32), scales (..., K / group), biases} of w (..., K): the affine form
-// w = scale * q + bias with q in [0, 2^bits). bits 2, 3, 4, 5, 6 or 8; groups of 32, 64 or 128.
+// w = scale * q + bias with q in [0, 2^bits). bits 2, 3, 4, 5, 6 or 8; groups of 32, 64 or 128.//
+// The sum of conj(a) b along an axis, which has one size in both; the others broadcast.
+array vecdot(const array& a, const array& b, int axis = -1, StreamOrDevice s = {});
+// Kronecker's product: every element of a times all of b, as blocks. Axes are aligned at the end.
+array kron(const array& a, const array& b, StreamOrDevice s = {});
+
 std::vector<array> quantize(const array& w, std::optional<int> group_size = std::nullopt,
                             std::optional<int> bits = std::nullopt,
                             const std::string& mode = "affine", StreamOrDevice s = {});

@@ -38,12 +38,22 @@ array full(Shape shape, T val, StreamOrDevice s = {}) {
 }
 array full_like(const array& a, const array& vals, Dtype dtype, StreamOrDevice s = {});
 array full_like(const array& a, const array& vals, StreamOrDevice s = {});
+template <Number T>
+array full_like(const array& a, T val, Dtype dtype, StreamOrDevice s = {}) {
+  return full_like(a, array(val, dtype), dtype, s);
+}
+template <Number T>
+array full_like(const array& a, T val, StreamOrDevice s = {}) {
+  return full_like(a, array(val, a.dtype()), s);
+}
 array zeros(Shape shape, Dtype dtype, StreamOrDevice s = {});
 array zeros(Shape shape, StreamOrDevice s = {});
 array zeros_like(const array& a, StreamOrDevice s = {});
+array zeros_like(const array& a, Dtype dtype, StreamOrDevice s = {});
 array ones(Shape shape, Dtype dtype, StreamOrDevice s = {});
 array ones(Shape shape, StreamOrDevice s = {});
 array ones_like(const array& a, StreamOrDevice s = {});
+array ones_like(const array& a, Dtype dtype, StreamOrDevice s = {});
 
 // Ones on diagonal k of an (n, m) matrix.
 array eye(int n, int m, int k, Dtype dtype, StreamOrDevice s = {});
@@ -61,5 +71,12 @@ array triu(const array& x, int k = 0, StreamOrDevice s = {});
 // Coordinate arrays; indexing "xy" or "ij".
 std::vector<array> meshgrid(const std::vector<array>& arrays, bool sparse = false,
                             const std::string& indexing = "xy", StreamOrDevice s = {});
+
+// Windows of M points for spectra, symmetric, float32; M < 1 gives none and M = 1 gives a one.
+array hanning(int M, StreamOrDevice s = {});   // 0.5 - 0.5 cos(2 pi n / (M - 1))
+array hamming(int M, StreamOrDevice s = {});   // 0.54 - 0.46 cos(2 pi n / (M - 1))
+array bartlett(int M, StreamOrDevice s = {});  // a triangle: 1 - |2 n / (M - 1) - 1|
+// 0.42 - 0.5 cos(2 pi n / (M - 1)) + 0.08 cos(4 pi n / (M - 1))
+array blackman(int M, StreamOrDevice s = {});
 
 }  // namespace tarn

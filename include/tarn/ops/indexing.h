@@ -28,15 +28,19 @@ array scatter(const array& a, const std::vector<array>& indices, const array& up
               const std::vector<int>& axes, StreamOrDevice s = {});
 array scatter(const array& a, const array& indices, const array& updates, int axis,
               StreamOrDevice s = {});
-array scatter_add(const array& a, const std::vector<array>& indices, const array& updates,
-                  const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_add(const array& a, const array& indices, const array& updates, int axis,
-                  StreamOrDevice s = {});
-array scatter_max(const array& a, const std::vector<array>& indices, const array& updates,
-                  const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_min(const array& a, const std::vector<array>& indices, const array& updates,
-                  const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_prod(const array& a, const std::vector<array>& indices, const array& updates,
-                   const std::vector<int>& axes, StreamOrDevice s = {});
+// The same with updates that meet what is there, and each other, by sum, product, maximum, minimum.
+#define TARN_SCATTER(name)                                                            \
+  array name(const array& a, const std::vector<array>& indices, const array& updates, \
+             const std::vector<int>& axes, StreamOrDevice s = {});                    \
+  array name(const array& a, const array& indices, const array& updates, int axis,    \
+             StreamOrDevice s = {});
+TARN_SCATTER(scatter_add)
+TARN_SCATTER(scatter_prod)
+TARN_SCATTER(scatter_max)
+TARN_SCATTER(scatter_min)
+#undef TARN_SCATTER
+// a with the elements of src, in row order, where the bool mask is true; the mask has a's first
+// axes. Throws IndexError, when it is evaluated, if src has too few elements.
+array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s = {});
 
 }  // namespace tarn

@@ -47,19 +47,43 @@ array argmax(const array& a, int axis, bool keepdims = false, StreamOrDevice s =
 array argmin(const array& a, bool keepdims, StreamOrDevice s = {});
 array argmin(const array& a, StreamOrDevice s = {});
 array argmin(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
-array trace(const array& a, int offset = 0, int axis1 = 0, int axis2 = 1, StreamOrDevice s = {});
+// uint32: how many elements are not zero.
+array count_nonzero(const array& a, bool keepdims = false, StreamOrDevice s = {});
+array count_nonzero(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
+array count_nonzero(const array& a, const std::vector<int>& axes, bool keepdims = false,
+                    StreamOrDevice s = {});
+// The sum of a diagonal.
+array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, StreamOrDevice s = {});
+array trace(const array& a, int offset, int axis1, int axis2, StreamOrDevice s = {});
+array trace(const array& a, StreamOrDevice s = {});
 
-array cumsum(const array& a, int axis, bool reverse = false, bool inclusive = true,
+// Scans. `reverse` begins at the end; without `inclusive` an element does not count for itself.
+// Without an axis the array is flattened first. Sums and products of bools are int32, others keep
+// their dtype unless `dtype` names one.
+#define TARN_TYPED_SCAN(name)                                                       \
+  array name(const array& a, bool reverse = false, bool inclusive = true,           \
+             std::optional<Dtype> dtype = std::nullopt, StreamOrDevice s = {});     \
+  array name(const array& a, bool reverse, bool inclusive, StreamOrDevice s);       \
+  array name(const array& a, int axis, bool reverse = false, bool inclusive = true, \
+             std::optional<Dtype> dtype = std::nullopt, StreamOrDevice s = {});     \
+  array name(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s);
+TARN_TYPED_SCAN(cumsum)
+TARN_TYPED_SCAN(cumprod)
+#undef TARN_TYPED_SCAN
+#define TARN_SCAN(name)                                                                           \
+  array name(const array& a, bool reverse = false, bool inclusive = true, StreamOrDevice s = {}); \
+  array name(const array& a, int axis, bool reverse = false, bool inclusive = true,               \
              StreamOrDevice s = {});
-array cumsum(const array& a, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
-array cumprod(const array& a, int axis, bool reverse = false, bool inclusive = true,
-              StreamOrDevice s = {});
-array cummax(const array& a, int axis, bool reverse = false, bool inclusive = true,
-             StreamOrDevice s = {});
-array cummin(const array& a, int axis, bool reverse = false, bool inclusive = true,
-             StreamOrDevice s = {});
-array logcumsumexp(const array& a, int axis, bool reverse = false, bool inclusive = true,
-                   StreamOrDevice s = {});
+TARN_SCAN(cummax)
+TARN_SCAN(cummin)
+TARN_SCAN(logcumsumexp)
+#undef TARN_SCAN
+// h[i] = a[i] h[i - 1] + b[i] along the axis, h[-1] = 0; in reverse h[i] = a[i] h[i + 1] + b[i].
+// Integers give float32. (Not in MLX: state-space models are made of it.)
+array linear_recurrence(const array& a, const array& b, int axis = -1, bool reverse = false,
+                        StreamOrDevice s = {});
+// Differences of neighbours, n times; the axis gets shorter by n. Bools give whether they differ.
+array diff(const array& a, int n = 1, int axis = -1, StreamOrDevice s = {});
 
 // Stable; NaN last.
 array sort(const array& a, int axis, StreamOrDevice s = {});
@@ -75,6 +99,10 @@ array argpartition(const array& a, int kth, StreamOrDevice s = {});
 // The k largest, in rising order.
 array topk(const array& a, int k, int axis, StreamOrDevice s = {});
 array topk(const array& a, int k, StreamOrDevice s = {});
+// uint32: the first place at which each value can be put into the sorted sequence, which has one
+// axis; side "right": the place behind the last.
+array searchsorted(const array& sorted_sequence, const array& values,
+                   const std::string& side = "left", StreamOrDevice s = {});
 
 // exp(a - max) / sum over the axes; integers give float32.
 array softmax(const array& a, const std::vector<int>& axes, bool precise = false,
