@@ -63,9 +63,9 @@ STANDARD = re.compile(
 CPP, CPP_WANTED, HEADER, KERNEL, MODEL, COLUMNS = 600, 400, 250, 300, 150, 100
 # Longer files, with the number of lines they may have and why.
 LONGER = {
-    "src/ops/unary.h": (450, "one list: a formula, a domain and a derivative for each op"),
+    "src/ops/unary.h": (480, "one list: a formula, a domain and a derivative for each op"),
     "src/ops/binary.h": (450, "one list: a formula, a domain and a derivative for each op"),
-    "src/ops/kinds.h": (350, "the six kinds' rules are read together"),
+    "src/ops/kinds.h": (400, "the six kinds' rules are read together"),
     "src/base/scalar.h": (400, "the maths of one number for every compiler; it includes nothing"),
     "src/lm/chat_template/format.cpp": (500, "printf and str.format, one language each"),
     "src/cpu/elementwise.cpp": (400, "the chain's compiler and its runner share every type"),

@@ -67,8 +67,8 @@ std::vector<Maybe> pulled_back(const Call& call, const array& g, Update mode,
                                const Places& places) {
   Factors f = factors_of(call, mode, places);
   std::vector<Maybe> result(call.in.size());
-  result[0] = g * f.a;
-  result[1] = places.at(g) * f.updates;
+  result[0] = g * conjugate(f.a);
+  result[1] = places.at(g) * conjugate(f.updates);
   return result;
 }
 std::vector<Maybe> pushed(const Call& call, std::span<const Maybe> t, Update mode,

@@ -15,6 +15,9 @@ namespace tarn {
 // What formulas call `select` and `constant` on numbers, for arrays: derivatives need both.
 array select(const array& condition, const array& a, const array& b);
 array constant(const array& like, double value);
+// A real array as complex64: x, and x times i.
+array on_real_axis(const array& x);
+array on_imaginary_axis(const array& x);
 }  // namespace tarn
 
 namespace tarn::ops {
@@ -59,10 +62,18 @@ template <class T>
 concept Grad2 = requires(array x) {
   { T::grad(x, x, x, x) } -> std::same_as<pair<array>>;
 };
+// What a function of a complex number that is no derivative times the tangent says of itself.
+template <class T>
+concept OfComplexParts = requires(array x) {
+  { T::complex_grad(x, x, x) } -> std::same_as<array>;
+  { T::complex_tangent(x, x, x) } -> std::same_as<array>;
+};
 template <class T>
 constexpr bool has_grad() {
   if constexpr (NoGrad<T>)
     return true;
+  else if constexpr (T::spec.types == Types::complex)
+    return OfComplexParts<T>;
   else if constexpr (T::arity == 1)
     return Grad1<T>;
   else
@@ -133,7 +144,9 @@ struct Elementwise {
 
   template <class T>
   static std::vector<array> factors(const Call& call, const array& g) {
-    if constexpr (T::arity == 1) {
+    if constexpr (T::spec.types == Types::complex) {
+      return {T::complex_grad(g, call.out[0], call.in[0])};
+    } else if constexpr (T::arity == 1) {
       return {T::grad(g, call.out[0], call.in[0])};
     } else if constexpr (T::arity == 2) {
       auto [a, b] = T::grad(g, call.out[0], call.in[0], call.in[1]);
@@ -143,10 +156,23 @@ struct Elementwise {
       return {a, a, b};  // the condition has no derivative
     }
   }
+  // A complex cotangent g stands for the real function Re(conj(g) y), as in MLX and PyTorch: it
+  // comes back times the conjugate of the derivative.
+  template <class T>
+  static std::vector<array> pulled(const Call& call, const array& g) {
+    if (call.in.back().dtype() != complex64) return factors<T>(call, g);
+    if constexpr (detail::OfComplexParts<T>) {
+      return {T::complex_grad(g, call.out[0], call.in[0])};
+    } else {
+      auto all = factors<T>(call, conjugate(g));
+      for (auto& x : all) x = conjugate(x);
+      return all;
+    }
+  }
   template <class T>
   static std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents) {
     if (!cotangents[0]) return std::vector<Maybe>(call.in.size());
-    auto all = factors<T>(call, *cotangents[0]);
+    auto all = pulled<T>(call, *cotangents[0]);
     std::vector<Maybe> result(call.in.size());
     for (size_t i = T::arity == 3; i < call.in.size(); ++i)
       if (detail::differentiable(call.in[i])) result[i] = sum_to(all[i], call.in[i].shape());
@@ -154,6 +180,11 @@ struct Elementwise {
   }
   template <class T>
   static std::vector<Maybe> jvp(const Call& call, std::span<const Maybe> tangents) {
+    if constexpr (detail::OfComplexParts<T>) {
+      if (!tangents[0]) return {Maybe{}};
+      if (call.in[0].dtype() == complex64)
+        return {T::complex_tangent(*tangents[0], call.out[0], call.in[0])};
+    }
     Maybe sum;
     for (size_t i = T::arity == 3; i < call.in.size(); ++i) {
       if (!tangents[i]) continue;
@@ -257,6 +288,16 @@ std::vector<Maybe> vjp_of_linear(const Call& call, std::span<const Maybe> cotang
   if (!cotangents[0]) return std::vector<Maybe>(call.in.size());
   return T::transpose(call, *cotangents[0]);
 }
+// The same where the coefficients may be complex: the adjoint, see Elementwise::pulled.
+template <class T>
+std::vector<Maybe> vjp_of_product(const Call& call, std::span<const Maybe> cotangents) {
+  bool is_complex = call.out[0].dtype() == complex64;
+  if (!is_complex || !cotangents[0]) return vjp_of_linear<T>(call, cotangents);
+  auto result = T::transpose(call, conjugate(*cotangents[0]));
+  for (auto& x : result)
+    if (x) x = conjugate(*x);
+  return result;
+}
 // A linear op's tangent is the op on the tangents: of its first `T::linear` inputs (0: of all).
 template <class T>
 std::vector<Maybe> jvp_of_linear(const Call& call, std::span<const Maybe> tangents) {
@@ -315,7 +356,7 @@ struct Contraction {
     static_assert(HasShape<T> && HasVmap<T> && HasTranspose<T>,
                   "a contraction needs `infer`, `vmap` and `transpose`");
     Op op = detail::named<T>(Kind::contraction);
-    op.vjp = &detail::vjp_of_linear<T>;
+    op.vjp = &detail::vjp_of_product<T>;
     if constexpr (!HasJvp<T>) op.jvp = &detail::jvp_of_product<T>;
     return op;
   }

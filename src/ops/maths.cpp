@@ -186,6 +186,10 @@ array select(const array& condition, const array& a, const array& b) {
   return where(condition, a, b);
 }
 array constant(const array& like, double value) { return array(value, like.dtype()); }
+array on_real_axis(const array& x) { return astype(x, complex64); }
+array on_imaginary_axis(const array& x) {
+  return multiply(astype(x, complex64), array(complex64_t{0, 1}));
+}
 
 array clip(const array& a, const std::optional<array>& a_min, const std::optional<array>& a_max,
            StreamOrDevice s) {

@@ -99,7 +99,7 @@ array product_of_others(const Call& call) {
 }  // namespace
 std::vector<Maybe> Prod::vjp(const Call& call, std::span<const Maybe> g) {
   if (!g[0] || !detail::differentiable(call.in[0])) return {Maybe{}};
-  return {*g[0] * product_of_others(call)};
+  return {*g[0] * conjugate(product_of_others(call))};
 }
 std::vector<Maybe> Prod::jvp(const Call& call, std::span<const Maybe> t) {
   if (!t[0]) return {Maybe{}};

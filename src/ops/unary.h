@@ -36,6 +36,14 @@ struct Abs : Unary {
   static A grad(A g, A, A x) {
     return g * sign(x);
   }
+  template <class A>
+  static A complex_grad(A g, A, A x) {
+    return g * sign(x);
+  }
+  template <class A>
+  static A complex_tangent(A t, A, A x) {
+    return real(conjugate(sign(x)) * t);
+  }
 };
 struct Sign : Unary {
   static constexpr Spec spec{"sign", Types::number, "-1, 0 or 1; x / |x| for complex x."};
@@ -52,6 +60,15 @@ struct Sign : Unary {
   template <class A>
   static A grad(A g, A, A) {
     return constant(g, 0) * g;
+  }
+  // What of t is across x: the direction of x turns, a change of its length is lost.
+  template <class A>
+  static A complex_grad(A g, A y, A x) {
+    return (g - y * real(conjugate(y) * g)) / abs(x);
+  }
+  template <class A>
+  static A complex_tangent(A t, A y, A x) {
+    return complex_grad(t, y, x);
   }
 };
 struct Square : Unary {
@@ -356,19 +373,37 @@ struct Conjugate : Unary {
   static constexpr Spec spec{"conjugate", Types::complex, "The complex conjugate."};
   TARN_FN static c64 value(c64 x) { return {x.re, -x.im}; }
   template <class A>
-  static A grad(A g, A, A) {
+  static A complex_grad(A g, A, A) {
     return conjugate(g);
+  }
+  template <class A>
+  static A complex_tangent(A t, A, A) {
+    return conjugate(t);
   }
 };
 struct Real : Unary {
   static constexpr Spec spec{"real", Types::complex, "The real part, as float32."};
   TARN_FN static float value(c64 x) { return x.re; }
-  using grad = none;
+  template <class A>
+  static A complex_grad(A g, A, A) {
+    return on_real_axis(g);
+  }
+  template <class A>
+  static A complex_tangent(A t, A, A) {
+    return real(t);
+  }
 };
 struct Imag : Unary {
   static constexpr Spec spec{"imag", Types::complex, "The imaginary part, as float32."};
   TARN_FN static float value(c64 x) { return x.im; }
-  using grad = none;
+  template <class A>
+  static A complex_grad(A g, A, A) {
+    return on_imaginary_axis(g);
+  }
+  template <class A>
+  static A complex_tangent(A t, A, A) {
+    return imag(t);
+  }
 };
 struct LogicalNot : Unary {
   static constexpr Spec spec{"logical_not", Types::boolean, "True where x is false."};

@@ -18,8 +18,7 @@ inline void add_unary(Table& t) {
     t[name] = elementwise(floats, {inside});
   for (auto name : {"arctan", "arcsinh", "sigmoid", "erf"}) t[name] = elementwise(floats, {all});
   t["arccosh"] = elementwise(floats, {{1.2, 4}});
-  t["conjugate"] = elementwise({complex64}, {all}, false);
-  t["real"] = t["imag"] = elementwise({complex64}, {all}, false);
+  for (auto name : {"conjugate", "real", "imag"}) t[name] = elementwise({complex64}, {all}, true);
   t["logical_not"] = elementwise({bool_}, {all}, false);
   t["bitwise_invert"] = elementwise(integers, {all}, false);
   t["copy"] = elementwise(numbers_, {all});
