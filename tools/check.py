@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+import op_reference
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ["base", "graph", "ops", "transforms", "runtime", "cpu", "cuda", "io", "nn", "lm"]
 
@@ -317,11 +320,31 @@ def check_links(path, text):
 
 def check_op_reference(tarn):
     path = ROOT / "docs/ops.md"
-    done = subprocess.run([tarn, "ops", "--markdown"], capture_output=True, text=True, timeout=60)
-    if done.returncode != 0:
-        report(path, 0, f"`tarn ops --markdown` failed: {done.stderr.strip()}")
-    elif not path.exists() or path.read_text() != done.stdout:
-        report(path, 0, "not what the program says: tarn ops --markdown > docs/ops.md")
+    if not path.exists() or path.read_text() != op_reference.reference(tarn):
+        report(path, 0, "not what is there: tools/op_reference.py build/release/tarn > docs/ops.md")
+
+
+# MLX 0.32.2's functions and how many overloads they have: each is in tests/api/mlx_api.txt, bound
+# or left out with a reason.
+MLX_OVERLOADS = 620
+
+
+def check_mlx_names():
+    path = ROOT / "tests/api/mlx_api.txt"
+    names, overloads, reasons = set(), 0, re.compile(r"- .+ \| .+")
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        overloads += 1
+        if line.startswith("- "):
+            if not reasons.fullmatch(line):
+                report(path, number, "left out without a reason: `- DECLARATION | REASON`")
+            continue
+        names.add(re.match(r"(?:<\w+> )?(operator[^\s(]+|\w+)\(", line)[1])
+    for name in sorted(names - op_reference.every_name()):
+        report(path, 0, f"no public function {name}()")
+    if overloads != MLX_OVERLOADS:
+        report(path, 0, f"{overloads} overloads; MLX has {MLX_OVERLOADS}")
 
 
 def main():
@@ -353,6 +376,7 @@ def main():
             report("tools/check.py", 0, f"LONGER names {name}, which is not there")
     check_catalogue()
     check_architecture()
+    check_mlx_names()
     if arguments.tarn:
         check_op_reference(arguments.tarn)
     print(*findings, sep="\n", end="\n" if findings else "", flush=True)

@@ -10,7 +10,8 @@ size_t get_peak_memory();
 void reset_peak_memory();
 // Freed memory that is kept for reuse.
 size_t get_cache_memory();
-// Set and return the former limit.
+// Set and return the former limit. Above the memory limit cached memory is given back first; then
+// an evaluation that needs more throws DeviceError, and what was there before stays usable.
 size_t set_memory_limit(size_t limit);
 size_t get_memory_limit();
 size_t set_cache_limit(size_t limit);

@@ -3,6 +3,7 @@
 
 #include "tarn/ops/contract.h"
 #include "tarn/ops/creation.h"
+#include "tarn/ops/dynamic.h"
 #include "tarn/ops/einsum.h"
 #include "tarn/ops/indexing.h"
 #include "tarn/ops/layout.h"

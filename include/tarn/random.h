@@ -49,7 +49,7 @@ array uniform(const Shape& shape, Dtype dtype, const std::optional<array>& key =
 array uniform(const Shape& shape, const std::optional<array>& key = std::nullopt,
               StreamOrDevice s = {});
 // loc + scale * n, n with mean 0 and variance 1: sqrt(2) erfinv of a uniform float32. A complex64
-// number is drawn as its two parts, each of variance 1.
+// number has variance 1 as well, 1/2 in each of its two parts.
 array normal(const Shape& shape, Dtype dtype, const std::optional<array>& loc,
              const std::optional<array>& scale, const std::optional<array>& key,
              StreamOrDevice s = {});

@@ -8,4 +8,5 @@
 #include "tarn/nn.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
+#include "tarn/sparse.h"
 #include "tarn/transforms.h"

@@ -5,7 +5,9 @@
 #include <array>
 #include <bit>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "base/require.h"
@@ -70,6 +72,18 @@ void* from_system(size_t bytes) {
   return p;
 }
 
+// Makes room under the limit by giving cached blocks back.
+void check_limit(size_t bytes) {
+  auto& c = memory_counters();
+  size_t limit = c.memory_limit;
+  if (c.active + c.cached + bytes <= limit) return;
+  clear_buffer_cache();
+  require<DeviceError>(c.active + bytes <= limit,
+                       "[memory] {} bytes asked for while {} are in use: the limit is {}. Raise it "
+                       "with set_memory_limit.",
+                       bytes, c.active.load(), limit);
+}
+
 void count_allocation(size_t bytes) {
   auto& c = memory_counters();
   size_t now = c.active.fetch_add(bytes, std::memory_order_relaxed) + bytes;
@@ -88,6 +102,7 @@ MemoryCounters& memory_counters() {
 Buffer* allocate_buffer(size_t bytes) {
   require<DeviceError>(bytes < (size_t{1} << 46), "[memory] {} bytes asked for at once.", bytes);
   auto [index, rounded] = class_of(bytes);
+  auto b = std::make_unique<Buffer>();  // first: after the block is ours nothing may fail
   void* data = nullptr;
   {
     auto& c = cache();
@@ -99,13 +114,15 @@ Buffer* allocate_buffer(size_t bytes) {
       memory_counters().cached -= rounded;
     }
   }
-  if (!data) data = from_system(rounded);
+  if (!data) {
+    check_limit(rounded);
+    data = from_system(rounded);
+  }
   may_use(data, bytes + slack, rounded);
   count_allocation(rounded);
-  auto* b = new Buffer;
   b->data = data;
   b->bytes = bytes;
-  return b;
+  return b.release();
 }
 
 Buffer* adopt_buffer(void* data, size_t bytes, std::function<void(void*)> release) {
@@ -125,9 +142,14 @@ void destroy_buffer(Buffer* b) noexcept {
     counters.active.fetch_sub(rounded, std::memory_order_relaxed);
     auto& c = cache();
     std::unique_lock lock(c.mutex);
-    if (counters.cached + rounded <= counters.cache_limit) {
+    bool kept = counters.cached + rounded <= counters.cache_limit;
+    try {
+      if (kept) c.free[static_cast<size_t>(index)].push_back(b->data);
+    } catch (const std::bad_alloc&) {
+      kept = false;  // no memory to remember it by
+    }
+    if (kept) {
       may_use(b->data, 0, rounded);
-      c.free[static_cast<size_t>(index)].push_back(b->data);
       counters.cached += rounded;
     } else {
       lock.unlock();

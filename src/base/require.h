@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tarn/error.h"
+#include "tarn/shape.h"
 
 namespace tarn {
 
@@ -23,4 +24,20 @@ template <class E = ValueError, class... Args>
     fail<E>(text, std::forward<Args>(args)...);
 }
 
+// A shape as `(2, 3)` or `(2,)`: written only when a message is, so it may stand among the
+// arguments of a check that holds.
+struct ShapeText {
+  const Shape& shape;
+};
+inline ShapeText text_of(const Shape& shape) { return {shape}; }
+
 }  // namespace tarn
+
+template <>
+struct fmt::formatter<tarn::ShapeText> : fmt::formatter<std::string_view> {
+  template <class Context>
+  auto format(const tarn::ShapeText& s, Context& context) const {
+    return fmt::format_to(context.out(), "({}{})", fmt::join(s.shape, ", "),
+                          s.shape.size() == 1 ? "," : "");
+  }
+};

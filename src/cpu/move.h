@@ -6,6 +6,7 @@
 namespace tarn::cpu {
 void add_movements(KernelTable& t);
 void add_scans_and_sorts(KernelTable& t);
+void add_sparse(KernelTable& t);
 void add_sources(KernelTable& t);
 void add_contractions(KernelTable& t);
 void add_rows(KernelTable& t);

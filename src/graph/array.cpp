@@ -88,7 +88,7 @@ int64_t array::shape(int i) const {
   const auto& s = node_->shape;
   int axis = i < 0 ? i + static_cast<int>(s.size()) : i;
   require<ShapeError>(axis >= 0 && axis < static_cast<int>(s.size()),
-                      "[shape] axis {} of an array of shape ({}).", i, fmt::join(s, ", "));
+                      "[shape] axis {} of an array of shape {}.", i, text_of(s));
   return s[static_cast<size_t>(axis)];
 }
 size_t array::size() const { return static_cast<size_t>(node_->size()); }
@@ -104,13 +104,13 @@ void array::check_count(size_t given, const Shape& shape) {
   int64_t wanted = 1;
   for (auto d : shape) wanted *= d;
   require<ShapeError>(wanted == static_cast<int64_t>(given),
-                      "[array] {} numbers for shape ({}), which holds {}.", given,
-                      fmt::join(shape, ", "), wanted);
+                      "[array] {} numbers for shape {}, which holds {}.", given, text_of(shape),
+                      wanted);
 }
 
 array array::uninitialised(Shape shape, Dtype dtype) {
   for (auto d : shape)
-    require<ShapeError>(d >= 0, "[array] shape ({}) has a negative size.", fmt::join(shape, ", "));
+    require<ShapeError>(d >= 0, "[array] shape {} has a negative size.", text_of(shape));
   return new_ready(std::move(shape), dtype);
 }
 void* array::raw() { return node_->data; }
@@ -152,9 +152,9 @@ array::Flags array::flags() const {
 
 void array::item_bytes(void* to, Dtype as) const {
   require<ValueError>(size() == 1,
-                      "[item] the array has shape ({}), which is not one element. Index or reduce "
+                      "[item] the array has shape {}, which is not one element. Index or reduce "
                       "it first.",
-                      fmt::join(shape(), ", "));
+                      text_of(shape()));
   eval();
   visit_dtype(dtype(), [&](auto from) {
     convert(static_cast<const decltype(from)*>(node_->data), to, 1, as);

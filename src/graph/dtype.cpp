@@ -135,9 +135,9 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
   for (size_t i = 0; i < shorter.size(); ++i) {
     int64_t m = out[skip + i], n = shorter[i];
     require<ShapeError>(m == n || m == 1 || n == 1,
-                        "[broadcast_shapes] shapes ({}) and ({}) do not broadcast: sizes {} and {} "
+                        "[broadcast_shapes] shapes {} and {} do not broadcast: sizes {} and {} "
                         "differ and neither is 1.",
-                        fmt::join(a, ", "), fmt::join(b, ", "), m, n);
+                        text_of(a), text_of(b), m, n);
     out[skip + i] = m == 1 ? n : m;
   }
   return out;

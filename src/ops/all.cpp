@@ -5,6 +5,7 @@
 #include "ops/compound.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
+#include "ops/sparse.h"
 
 namespace tarn::ops {
 
@@ -22,6 +23,7 @@ std::span<const Op* const> all() {
     ScanOps::each(add);
     MovementOps::each(add);
     ContractionOps::each(add);
+    SparseOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

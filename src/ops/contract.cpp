@@ -14,7 +14,7 @@ namespace ops {
 ArraySpec Matmul::infer(const Params&, std::span<const array> in) {
   Shape a(in[0].shape().begin(), in[0].shape().end() - 2);
   Shape b(in[1].shape().begin(), in[1].shape().end() - 2);
-  Shape shape = broadcast_shapes(a, b);
+  Shape shape = broadcast_for("matmul", a, b);
   shape.push_back(in[0].shape(-2));
   shape.push_back(in[1].shape(-1));
   return {shape, in[0].dtype()};

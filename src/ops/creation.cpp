@@ -186,8 +186,9 @@ array bartlett(int M, StreamOrDevice s) {
 array blackman(int M, StreamOrDevice s) {
   auto value = [&](const array& n, int last) {
     array once = cosine(n, last, 1, s), twice = cosine(n, last, 2, s);
-    array ends = subtract(constant(n, 0.42), multiply(constant(n, 0.5), once, s), s);
-    return add(ends, multiply(constant(n, 0.08), twice, s), s);
+    // In this order the ends are exactly 0.
+    array even = add(constant(n, 0.42), multiply(constant(n, 0.08), twice, s), s);
+    return subtract(even, multiply(constant(n, 0.5), once, s), s);
   };
   return window(M, value, s);
 }

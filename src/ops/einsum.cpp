@@ -108,6 +108,7 @@ Subscripts read(const std::string& given, const std::vector<array>& operands) {
     bool dotted = terms[i].find('.') != std::string::npos;
     auto letters = static_cast<int64_t>(terms[i].size()) - (dotted ? 3 : 0);
     auto axes = static_cast<int64_t>(operands[i].ndim());
+    read_term(terms[i], given, "");
     require<ShapeError>(dotted ? axes >= letters : axes == letters,
                         "[einsum] term \"{}\" of \"{}\" is for {} axes; operand {} has shape {}.",
                         terms[i], given, letters, i, text_of(operands[i].shape()));

@@ -265,7 +265,7 @@ array along_axis(const char* op, Update mode, const array& a, const array& indic
                       a.ndim(), indices.ndim());
   Shape shape = a.shape(), want = indices.shape();
   shape[static_cast<size_t>(at)] = 1;
-  want = broadcast_shapes(shape, want);
+  want = broadcast_for(op, shape, want);
   array index = broadcast_to(indices, want, s);
   array update = broadcast_to(astype(values, a.dtype(), s), want, s);
   return record(op_of<ScatterAxis>, ScatterAxis::P{mode, at}, {a, update, index}, s);
@@ -331,7 +331,7 @@ array take_along_axis(const array& a, const array& indices, int axis, StreamOrDe
   auto i = static_cast<size_t>(at);
   Shape one_a = a.shape(), one_index = indices.shape();
   one_a[i] = one_index[i] = 1;
-  Shape shape = broadcast_shapes(one_a, one_index), wide = shape;
+  Shape shape = broadcast_for("take_along_axis", one_a, one_index), wide = shape;
   shape[i] = indices.shape()[i];
   wide[i] = a.shape()[i];
   return record(op_of<GatherAxis>, GatherAxis::P{at},

@@ -35,12 +35,8 @@ array alias(const array& a, bool stop = false);
 int normalize_axis(const char* op, int axis, size_t ndim);
 // Sorted, unique, non-negative. Throws ShapeError.
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim);
-// A shape as `(2, 3)` or `(2,)`: written only when a message is, so it may stand among the
-// arguments of a check that holds.
-struct ShapeText {
-  const Shape& shape;
-};
-inline ShapeText text_of(const Shape& shape) { return {shape}; }
+// Broadcast for an operation: its name stands in the error. Throws ShapeError.
+Shape broadcast_for(const char* op, const Shape& a, const Shape& b);
 
 template <class T>
 concept NoGrad = requires {
@@ -138,7 +134,8 @@ struct Elementwise {
   template <class T>
   static ArraySpec infer(const Params&, std::span<const array> in) {
     Shape shape = in[0].shape();
-    for (size_t i = 1; i < in.size(); ++i) shape = broadcast_shapes(shape, in[i].shape());
+    for (size_t i = 1; i < in.size(); ++i)
+      shape = broadcast_for(T::spec.name, shape, in[i].shape());
     return {std::move(shape), T::arity == 3 ? in[1].dtype() : result<T>(in[0].dtype())};
   }
 
@@ -213,7 +210,8 @@ array apply(StreamOrDevice s, const array& a) {
 }
 template <class T>
 array apply(StreamOrDevice s, const array& a, const array& b) {
-  Shape shape = a.shape() == b.shape() ? a.shape() : broadcast_shapes(a.shape(), b.shape());
+  Shape shape =
+      a.shape() == b.shape() ? a.shape() : broadcast_for(T::spec.name, a.shape(), b.shape());
   return record(op_of<T>, {}, {a, b}, std::move(shape), Elementwise::result<T>(a.dtype()), s);
 }
 // The same after promotion.
@@ -377,12 +375,3 @@ struct Source {
 };
 
 }  // namespace tarn::ops
-
-template <>
-struct fmt::formatter<tarn::ops::ShapeText> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const tarn::ops::ShapeText& s, Context& context) const {
-    return fmt::format_to(context.out(), "({}{})", fmt::join(s.shape, ", "),
-                          s.shape.size() == 1 ? "," : "");
-  }
-};

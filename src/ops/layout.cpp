@@ -188,7 +188,7 @@ array broadcast_to(const array& a, const Shape& shape, StreamOrDevice s) {
 }
 std::vector<array> broadcast_arrays(const std::vector<array>& inputs, StreamOrDevice s) {
   Shape shape;
-  for (const auto& a : inputs) shape = broadcast_shapes(shape, a.shape());
+  for (const auto& a : inputs) shape = broadcast_for("broadcast_arrays", shape, a.shape());
   std::vector<array> out;
   for (const auto& a : inputs) out.push_back(broadcast_to(a, shape, s));
   return out;

@@ -178,7 +178,8 @@ std::vector<array> divmod(const array& a, const array& b, StreamOrDevice s) {
 
 array where(const array& condition, const array& x, const array& y, StreamOrDevice s) {
   Dtype t = result_type(x, y);
-  Shape shape = broadcast_shapes(broadcast_shapes(condition.shape(), x.shape()), y.shape());
+  Shape shape =
+      broadcast_for("where", broadcast_for("where", condition.shape(), x.shape()), y.shape());
   return record(op_of<Where>, {}, {astype(condition, bool_, s), astype(x, t, s), astype(y, t, s)},
                 std::move(shape), t, s);
 }

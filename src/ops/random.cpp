@@ -82,7 +82,8 @@ std::pair<array, array> split(const array& k, StreamOrDevice s) {
 
 namespace {
 void check_bounds(const char* op, const array& low, const array& high, const Shape& shape) {
-  require<ShapeError>(broadcast_shapes(shape, broadcast_shapes(low.shape(), high.shape())) == shape,
+  Shape both = broadcast_for(op, low.shape(), high.shape());
+  require<ShapeError>(broadcast_for(op, shape, both) == shape,
                       "[{}] low {} and high {} do not broadcast to {}.", op, text_of(low.shape()),
                       text_of(high.shape()), text_of(shape));
 }
@@ -134,7 +135,7 @@ array randint(const array& low, const array& high, const Shape& shape, Dtype dty
 
 array bernoulli(const array& p, const Shape& shape, const std::optional<array>& k,
                 StreamOrDevice s) {
-  require<ShapeError>(broadcast_shapes(shape, p.shape()) == shape,
+  require<ShapeError>(broadcast_for("bernoulli", shape, p.shape()) == shape,
                       "[bernoulli] p of shape {} does not broadcast to {}.", text_of(p.shape()),
                       text_of(shape));
   require(issubdtype(p.dtype(), floating), "[bernoulli] p is {}; it must be a float.",

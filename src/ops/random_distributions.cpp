@@ -29,7 +29,8 @@ array complex_normal(Shape shape, const std::optional<array>& loc,
                      const std::optional<array>& scale, const std::optional<array>& k,
                      StreamOrDevice s) {
   shape.push_back(2);
-  array z = squeeze(view(normal(shape, float32, k, s), complex64, s), -1, s);
+  array parts = erfinv(symmetric_uniform(shape, k, s), s);
+  array z = squeeze(view(parts, complex64, s), -1, s);
   if (scale) z = multiply(astype(*scale, complex64, s), z, s);
   return moved(z, loc, complex64, s);
 }
@@ -72,8 +73,8 @@ array truncated_normal(const array& lower, const array& upper, const Shape& shap
 }
 array truncated_normal(const array& lower, const array& upper, Dtype dtype,
                        const std::optional<array>& k, StreamOrDevice s) {
-  return truncated_normal(lower, upper, broadcast_shapes(lower.shape(), upper.shape()), dtype, k,
-                          s);
+  return truncated_normal(
+      lower, upper, broadcast_for("truncated_normal", lower.shape(), upper.shape()), dtype, k, s);
 }
 
 array gumbel(const Shape& shape, Dtype dtype, const std::optional<array>& k, StreamOrDevice s) {
@@ -146,7 +147,7 @@ array categorical(const array& logits, int axis, const Shape& shape, const std::
   int at = checked_axis(logits, axis);
   Shape rest = without(logits.shape(), at);
   require<ShapeError>(
-      broadcast_shapes(shape, rest) == shape,
+      broadcast_for("categorical", shape, rest) == shape,
       "[categorical] the shape {} does not take logits of shape {} without axis {}.",
       text_of(shape), text_of(logits.shape()), at);
   return drawn(logits, at, shape, k, s);

@@ -292,7 +292,7 @@ array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, Strea
 array trace(const array& a, StreamOrDevice s) { return trace(a, 0, 0, 1, s); }
 
 array count_nonzero(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
-  array hits = astype(not_equal(a, array(0, a.dtype()), s), uint32, s);
+  array hits = astype(not_equal(a, array(0, a.dtype()), s), int32, s);
   return axes.empty() ? hits : sum(hits, axes, keepdims, s);
 }
 array count_nonzero(const array& a, bool keepdims, StreamOrDevice s) {

@@ -65,4 +65,13 @@ Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim) {
   return out;
 }
 
+Shape broadcast_for(const char* op, const Shape& a, const Shape& b) {
+  try {
+    return broadcast_shapes(a, b);
+  } catch (const ShapeError& e) {
+    std::string text = e.what();
+    throw ShapeError(fmt::format("[{}]{}", op, text.substr(text.find(']') + 1)));
+  }
+}
+
 }  // namespace tarn::ops

@@ -14,7 +14,7 @@ void check_count(const char* name, const char* what, size_t given, size_t needed
 }
 void check_shape(const char* name, const array& a, const array& like) {
   require<ShapeError>(a.shape() == like.shape(), "[{}] shape {} does not match {}.", name,
-                      ops::text_of(a.shape()), ops::text_of(like.shape()));
+                      text_of(a.shape()), text_of(like.shape()));
 }
 Arrays or_zeros(const std::vector<Maybe>& found, const Arrays& like) {
   Arrays out;
@@ -92,7 +92,7 @@ ValueAndGradFn value_and_grad(const ArraysFunction& fun, const std::vector<int>&
     require(out[0].ndim() == 0,
             "[grad] the function returned shape {}; a derivative needs a 0-d value. Reduce it, for "
             "example with sum.",
-            ops::text_of(out[0].shape()));
+            text_of(out[0].shape()));
     std::vector<Maybe> g(out.size());
     g[0] = ones_like(out[0]);
     return std::pair(out, or_zeros(pull_back(out, in, g), picked));

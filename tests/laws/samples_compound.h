@@ -128,6 +128,23 @@ inline void add_compounds(Table& t) {
                                             {"first", ops::Sort::P{0}, {numbers({7, 3}, d)}, {0}},
                                             {"empty", ops::Sort::P{1}, {numbers({3, 0}, d)}, {0}}};
                }};
+  t["sparse_matmul"] = {
+      inexacts,
+      [](Dtype d) {
+        array starts = array({0, 2, 2, 5}, int64);
+        array columns = array({0, 3, 1, 1, 2}, int64);
+        auto sample = [&](const char* label, Shape x) {
+          return Sample{
+              label,
+              {},
+              {starts, columns, numbers({5}, d, -1, 1), numbers(std::move(x), d, -1, 1, 1)},
+              {2, 3},
+              {0, 1}};
+        };
+        return std::vector<Sample>{sample("matrix", {4, 3}), sample("column", {4, 1}),
+                                   sample("nothing", {4, 0})};
+      },
+      4e-6};
   t["rms_norm"] = {floats, rms_norms, 4e-6};
   t["layer_norm"] = {floats, layer_norms, 1e-5};
   t["rope"] = {floats, ropes, 2e-5};

@@ -378,6 +378,7 @@ def scans_and_sorts():
 
 def all_cases():
     from mlx_layout_cases import creation, draws, indexing, layout
+    from mlx_more_cases import more
     from mlx_product_cases import products, quantisation, transformers
 
     for cases in (
@@ -394,5 +395,6 @@ def all_cases():
         indexing,
         creation,
         draws,
+        more,
     ):
         yield from cases()

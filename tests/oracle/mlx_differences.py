@@ -79,4 +79,13 @@ DIFFERENCES = [
         "a complex number by zero is NaN in both parts",
         lambda c, p: c.op == "divide" and "complex64" in dtypes(c) and "nan" in p and "inf" in p,
     ),
+    (
+        "vecdot broadcasts the other axes, as NumPy does",
+        lambda c, p: c.op == "vecdot" and c.inputs[0].ndim != c.inputs[1].ndim,
+    ),
+    (
+        "the derivative of a complex power is the conjugate of b a^(b - 1), as MLX's other complex"
+        " derivatives are",
+        lambda c, p: c.op == "vjp" and c.args["of"] == "power" and "complex64" in dtypes(c),
+    ),
 ]

@@ -47,7 +47,7 @@ array argmax(const array& a, int axis, bool keepdims = false, StreamOrDevice s =
 array argmin(const array& a, bool keepdims, StreamOrDevice s = {});
 array argmin(const array& a, StreamOrDevice s = {});
 array argmin(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
-// uint32: how many elements are not zero.
+// int32: how many elements are not zero.
 array count_nonzero(const array& a, bool keepdims = false, StreamOrDevice s = {});
 array count_nonzero(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 array count_nonzero(const array& a, const std::vector<int>& axes, bool keepdims = false,

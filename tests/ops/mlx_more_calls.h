@@ -1,0 +1,91 @@
+// Windows, sums of products, searches, updates at array indices, distributions and derivatives, for
+// mlx_driver.
+#pragma once
+
+#include "ops/mlx_calls.h"
+
+namespace tarn::mlx_test {
+
+inline void add_updates(Calls& calls) {
+  calls["slice_at"] = [](const Case& c) {
+    return Arrays{slice(c[0], c[1], c.list("axes"), c.shape("size"))};
+  };
+  calls["slice_update_at"] = [](const Case& c) {
+    return Arrays{slice_update(c[0], c[1], c[2], c.list("axes"))};
+  };
+  calls["slice_update_with"] = [](const Case& c) {
+    using Update = array (*)(const array&, const array&, Shape, Shape, Shape, StreamOrDevice);
+    const std::map<std::string, Update> ways{{"add", slice_update_add},
+                                             {"multiply", slice_update_prod},
+                                             {"maximum", slice_update_max},
+                                             {"minimum", slice_update_min}};
+    Update update = ways.at(c.word("way"));
+    return Arrays{update(c[0], c[1], c.shape("start"), c.shape("stop"), c.shape("steps"), {})};
+  };
+  calls["masked_scatter"] = [](const Case& c) { return Arrays{masked_scatter(c[0], c[1], c[2])}; };
+  calls["roll_each"] = [](const Case& c) {
+    return Arrays{roll(c[0], c.shape("shift"), c.list("axes"))};
+  };
+}
+inline void add_windows_and_products(Calls& calls) {
+#define TARN_WINDOW(op) calls[#op] = [](const Case& c) { return Arrays{op(c.number("n"))}; };
+  TARN_WINDOW(hanning)
+  TARN_WINDOW(hamming)
+  TARN_WINDOW(bartlett)
+  TARN_WINDOW(blackman)
+#undef TARN_WINDOW
+  calls["einsum"] = [](const Case& c) { return Arrays{einsum(c.word("subscripts"), c.in)}; };
+  calls["kron"] = [](const Case& c) { return Arrays{kron(c[0], c[1])}; };
+  calls["vecdot"] = [](const Case& c) { return Arrays{vecdot(c[0], c[1], c.number("axis", -1))}; };
+  calls["diff"] = [](const Case& c) {
+    return Arrays{diff(c[0], c.number("n", 1), c.number("axis", -1))};
+  };
+  calls["searchsorted"] = [](const Case& c) {
+    return Arrays{searchsorted(c[0], c[1], c.word("side", "left"))};
+  };
+  calls["count_nonzero"] = [](const Case& c) {
+    if (!c.has("axis")) return Arrays{count_nonzero(c[0], c.flag("keepdims"))};
+    return Arrays{count_nonzero(c[0], c.number("axis"), c.flag("keepdims"))};
+  };
+  calls["trace_as"] = [](const Case& c) { return Arrays{trace(c[0], 0, 0, 1, c.dtype())}; };
+  calls["scan_flat"] = [](const Case& c) {
+    bool reverse = c.flag("reverse"), inclusive = c.flag("inclusive");
+    std::string op = c.word("scan");
+    if (op == "cumsum") return Arrays{cumsum(c[0], reverse, inclusive)};
+    if (op == "cumprod") return Arrays{cumprod(c[0], reverse, inclusive)};
+    if (op == "cummax") return Arrays{cummax(c[0], reverse, inclusive)};
+    if (op == "cummin") return Arrays{cummin(c[0], reverse, inclusive)};
+    return Arrays{logcumsumexp(c[0], reverse, inclusive)};
+  };
+}
+inline void add_distributions(Calls& calls) {
+  calls["random_complex_normal"] = [](const Case& c) {
+    return Arrays{random::normal(c.shape("shape"), complex64, c[0])};
+  };
+  calls["random_normal_around"] = [](const Case& c) {
+    return Arrays{random::normal(c.shape("shape"), c.dtype(), c[1], c[2], c[0])};
+  };
+  calls["random_truncated_normal"] = [](const Case& c) {
+    return Arrays{random::truncated_normal(c[1], c[2], c.shape("shape"), c.dtype(), c[0])};
+  };
+  calls["random_laplace"] = [](const Case& c) {
+    return Arrays{random::laplace(c.shape("shape"), c.dtype(), static_cast<float>(c.real("loc")),
+                                  static_cast<float>(c.real("scale", 1)), c[0])};
+  };
+  calls["random_categorical_many"] = [](const Case& c) {
+    if (c.has("count"))
+      return Arrays{random::categorical(c[1], c.number("axis"), c.number("count"), c[0])};
+    return Arrays{random::categorical(c[1], c.number("axis"), c.shape("shape"), c[0])};
+  };
+}
+// The cotangents of another call's inputs; the last input is the cotangent of its result.
+inline void add_derivatives(Calls& calls) {
+  calls["vjp"] = [known = calls](const Case& c) {
+    const auto& call = known.at(c.word("of"));
+    Arrays in(c.in.begin(), c.in.end() - 1);
+    ArraysFunction f = [&](const Arrays& x) { return call(Case{x, c.args}); };
+    return vjp(f, in, {c.in.back()}).second;
+  };
+}
+
+}  // namespace tarn::mlx_test
