@@ -11,6 +11,19 @@ namespace tarn::random {
 
 // uint32 {high, low} half of the seed.
 array key(uint64_t seed);
+// A source of keys: split at every draw. Copies draw the same keys.
+class KeySequence {
+ public:
+  explicit KeySequence(uint64_t seed);
+  void seed(uint64_t seed);
+  array next();
+  // The calling thread's own, which functions without a key draw from.
+  static KeySequence& default_();
+
+ private:
+  KeySequence() = default;
+  std::optional<array> state_{};
+};
 // Reseeds the calling thread. Unseeded threads draw different numbers.
 void seed(uint64_t seed);
 // Uniform bits of `width` bytes an element (1, 2 or 4). Without a key, the thread's next one.

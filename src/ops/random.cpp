@@ -29,28 +29,16 @@ Arrays RandomBits::vmap(const Params& p, std::span<const array> in, const Batch&
 namespace random {
 namespace {
 
-// The thread's key, split at every draw: state <- first half, the second is used.
-struct KeySequence {
-  std::optional<array> state{};
-  array next() {
-    if (!state) state = key(unseeded());
-    auto [keep, use] = random::split(*state);
-    keep.eval();
-    state = keep;
-    return use;
-  }
-  // The time, and a counter so that two threads starting together differ.
-  static uint64_t unseeded() {
-    static std::atomic<uint64_t> threads{0};
-    auto now = std::chrono::system_clock::now().time_since_epoch();
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-    return static_cast<uint64_t>(ms) + (threads++ << 32);
-  }
-};
-thread_local KeySequence sequence;
+// The time, and a counter so that two threads starting together differ.
+uint64_t unseeded() {
+  static std::atomic<uint64_t> threads{0};
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  return static_cast<uint64_t>(ms) + (threads++ << 32);
+}
 
 array checked_key(const std::optional<array>& k) {
-  if (!k) return sequence.next();
+  if (!k) return KeySequence::default_().next();
   require(k->dtype() == uint32, "[random] the key is {}; it must be uint32.", name_of(k->dtype()));
   require<ShapeError>(k->shape() == Shape{2}, "[random] the key has shape {}; it must be (2,).",
                       text_of(k->shape()));
@@ -65,7 +53,21 @@ double below_one(Dtype t) {
 array key(uint64_t seed) {
   return array({static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(seed)});
 }
-void seed(uint64_t s) { sequence.state = key(s); }
+KeySequence::KeySequence(uint64_t s) : state_(key(s)) {}
+void KeySequence::seed(uint64_t s) { state_ = key(s); }
+// The first half of the split is the state from then on, the second is used.
+array KeySequence::next() {
+  if (!state_) state_ = key(unseeded());
+  auto [keep, use] = random::split(*state_);
+  keep.eval();
+  state_ = keep;
+  return use;
+}
+KeySequence& KeySequence::default_() {
+  thread_local KeySequence sequence;
+  return sequence;
+}
+void seed(uint64_t s) { KeySequence::default_().seed(s); }
 
 array bits(const Shape& shape, int width, const std::optional<array>& k, StreamOrDevice s) {
   require(width == 1 || width == 2 || width == 4, "[bits] width is {}; it must be 1, 2 or 4.",
