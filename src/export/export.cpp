@@ -142,7 +142,7 @@ void FunctionExporter::operator()(const Args& args, const Kwargs& kwargs) {
       named.emplace(t.keywords[i], in[t.positional + i]);
     return state_->fun(Args(in.begin(), first), named);
   };
-  t.recording = portable(record_function(flat, specs));
+  t.recording = portable(record_function(flat, specs, t.shapeless));
   for (const auto& other : state_->content.traces)
     require(!same_arguments(other, t),
             "[export_function] the function was exported for such arguments before.");

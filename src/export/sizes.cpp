@@ -61,7 +61,7 @@ class Search {
     for (const auto& g : groups)
       for (auto [argument, axis] : g.axes) other[argument].shape[axis] = g.tried;
     try {
-      Recording there = portable(record_function(fun_, other));
+      Recording there = portable(record_function(fun_, other, true));
       auto resized_there = resized(base_, other);
       return resized_there && same(*resized_there, there);
     } catch (const std::exception&) {

@@ -188,7 +188,11 @@ void clear_streams() {
   Streams::get().clear();
 }
 
-Stream to_stream(StreamOrDevice s) { return to_stream(s, thread_device); }
+Stream to_stream(StreamOrDevice s) {
+  // Asked for at each recorded operation.
+  if (s.what == StreamOrDevice::What::nothing) return current_stream();
+  return to_stream(s, thread_device);
+}
 Stream to_stream(StreamOrDevice s, Device default_) {
   switch (s.what) {
     case StreamOrDevice::What::nothing:

@@ -48,7 +48,7 @@ class Recordings {
       if (auto it = by_ranks_.find(of_ranks); shapeless && it != by_ranks_.end()) from = it->second;
     }
     if (Shared r = from ? by_resizing(*from, arguments) : nullptr) return keep(key, r);
-    auto r = std::make_shared<const Recording>(record_function(fun, arguments));
+    auto r = std::make_shared<const Recording>(record_function(fun, arguments, shapeless));
     if (shapeless) learn(of_ranks, from, r);
     return keep(key, r);
   }

@@ -1,5 +1,8 @@
 #include "transforms/record.h"
 
+#include <algorithm>
+#include <mutex>
+
 #include "base/require.h"
 #include "ops/kinds.h"
 
@@ -28,29 +31,75 @@ std::vector<ArraySpec> specs_of(const Arrays& arrays) {
   return specs;
 }
 
-Recording record_function(const ArraysFunction& fun, const std::vector<ArraySpec>& specs) {
+namespace {
+
+struct Recorded {
+  const Op* op = nullptr;
+  Params params{};
+  Arrays in{};
+};
+// How an array that is not there yet is made; op is null for one that is.
+Recorded history_of(const array& a) {
+  std::lock_guard lock(graph_mutex());
+  const Node& n = *a.node();
+  if (!n.op || n.state != State::recorded) return {};
+  return {n.op, n.params, n.inputs};
+}
+
+class Recorder {
+ public:
+  Recorder(const Arrays& arguments, bool with_sizes) : with_sizes_(with_sizes) {
+    known_ = index_of(arguments);
+    r.arguments = specs_of(arguments);
+  }
+  Recording r{};
+
+  void add(const array& out, const Op& op, const Params& params, const Arrays& in) {
+    Recording::CallOf c{&op, params, {}, {out.shape(), out.dtype()}};
+    for (const auto& x : in) c.in.push_back(index(x));
+    known_[out.node()] = static_cast<int>(r.arguments.size() + r.calls.size());
+    r.calls.push_back(std::move(c));
+  }
+  int index(const array& a) {
+    if (auto it = known_.find(a.node()); it != known_.end()) return it->second;
+    if (with_sizes_ && made_of_sizes(a, 0)) {
+      Recorded made = history_of(a);
+      if (made.op) {
+        add(a, *made.op, made.params, made.in);
+        return known_[a.node()];
+      }
+    }
+    known_[a.node()] = ~static_cast<int>(r.constants.size());
+    r.constants.push_back(a);
+    return known_[a.node()];
+  }
+
+ private:
+  // Like zeros and arange: from single numbers, in a few steps. Its parameters may be sizes.
+  static bool made_of_sizes(const array& a, int depth) {
+    constexpr int deepest = 6;
+    Recorded made = history_of(a);
+    if (!made.op) return a.size() == 1 && a.is_available();
+    return depth < deepest && std::ranges::all_of(made.in, [&](const array& x) {
+             return made_of_sizes(x, depth + 1);
+           });
+  }
+
+  NodeSet known_{};
+  bool with_sizes_;
+};
+
+}  // namespace
+
+Recording record_function(const ArraysFunction& fun, const std::vector<ArraySpec>& specs,
+                          bool with_sizes) {
   Arrays arguments;
   for (const auto& spec : specs) arguments.push_back(new_placeholder(spec));
   Arrays outs = fun(arguments);
-  Recording r;
-  r.arguments = specs;
-  NodeSet known = index_of(arguments);
-  auto index = [&](const array& a) {
-    auto [it, added] = known.try_emplace(a.node(), 0);
-    if (added) {
-      it->second = ~static_cast<int>(r.constants.size());
-      r.constants.push_back(a);
-    }
-    return it->second;
-  };
-  for (auto& e : trace_between(outs, arguments)) {
-    Recording::CallOf c{e.op, e.params, {}, {e.out.shape(), e.out.dtype()}};
-    for (const auto& x : e.in) c.in.push_back(index(x));
-    known[e.out.node()] = static_cast<int>(specs.size() + r.calls.size());
-    r.calls.push_back(std::move(c));
-  }
-  for (const auto& out : outs) r.outputs.push_back(index(out));
-  return r;
+  Recorder recorder(arguments, with_sizes);
+  for (auto& e : trace_between(outs, arguments)) recorder.add(e.out, *e.op, e.params, e.in);
+  for (const auto& out : outs) recorder.r.outputs.push_back(recorder.index(out));
+  return std::move(recorder.r);
 }
 
 std::optional<Recording> resized(const Recording& r, const std::vector<ArraySpec>& arguments) {
@@ -68,7 +117,7 @@ std::optional<Recording> resized(const Recording& r, const std::vector<ArraySpec
     Arrays in;
     for (int i : c.in)
       in.push_back(i >= 0 ? values[static_cast<size_t>(i)] : r.constants[static_cast<size_t>(~i)]);
-    if (c.op->resize && c.in[0] >= 0) {
+    if (c.op->resize && !c.in.empty() && c.in[0] >= 0) {
       auto params =
           c.op->resize(was[static_cast<size_t>(c.in[0])], c.spec.shape, in[0].shape(), sizes);
       if (!params) return std::nullopt;

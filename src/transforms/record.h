@@ -25,7 +25,10 @@ struct Recording {
   Arrays run(const Arrays& inputs) const;
 };
 
-Recording record_function(const ArraysFunction& fun, const std::vector<ArraySpec>& arguments);
+// With `with_sizes` what fun makes of single numbers (zeros, arange) is recorded as well, since its
+// size may follow from those of the arguments; otherwise it is a constant.
+Recording record_function(const ArraysFunction& fun, const std::vector<ArraySpec>& arguments,
+                          bool with_sizes);
 
 // The recording for arguments of other sizes, by the rules of its ops; nothing where they cannot
 // tell. A guess: what the function does with sizes itself is not known.

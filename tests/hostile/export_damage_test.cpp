@@ -143,28 +143,28 @@ TEST(FunctionFile, ALieIsNamedWithItsPlace) {
   std::string flipped = file(recording(good, result));
   flipped.back() = static_cast<char>(flipped.back() ^ 1);
   EXPECT_EQ(says(flipped),
-            "[import_function] F: byte 136: the header does not have the checksum that was "
+            "[import_function] F: byte 132: the header does not have the checksum that was "
             "written with it. The file is damaged; fetch it again.");
   EXPECT_EQ(says(file(recording(one + call("no_such_op", "", {0}), result))),
-            "[import_function] F: byte 103: no operation that a file can hold is called "
+            "[import_function] F: byte 99: no operation that a file can hold is called "
             "\"no_such_op\".");
   EXPECT_EQ(says(file(recording(one + call("exp", "axis=1", {0}), result))),
-            "[import_function] F: byte 106: exp has no parameters \"axis=1\".");
+            "[import_function] F: byte 102: exp has no parameters \"axis=1\".");
   EXPECT_EQ(says(file(recording(one + call("sum", "axes=(4)", {0}), result))),
-            "[import_function] F: byte 116: sum cannot take 1 inputs with these shapes, dtypes "
+            "[import_function] F: byte 112: sum cannot take 1 inputs with these shapes, dtypes "
             "and parameters (axes=(4)).");
   // A cycle: the first operation reads its own result.
   EXPECT_EQ(says(file(recording(one + call("exp", "", {1}), result))),
-            "[import_function] F: byte 108: a reference to value 1, and there are 1 and 0 "
+            "[import_function] F: byte 104: a reference to value 1, and there are 1 and 0 "
             "constants before it.");
   EXPECT_EQ(says(file(recording(good, one + bytes_of(int32_t{-1})))),
-            "[import_function] F: byte 116: a reference to value -1, and there are 2 and 0 "
+            "[import_function] F: byte 112: a reference to value -1, and there are 2 and 0 "
             "constants before it.");
   EXPECT_EQ(says(file(recording(number(4000000000), result))),
-            "[import_function] F: byte 89: 4000000000 operations, and only 8 bytes are left for "
+            "[import_function] F: byte 85: 4000000000 operations, and only 8 bytes are left for "
             "them.");
   EXPECT_EQ(says(file(recording(good, result) + "x")),
-            "[import_function] F: byte 116: 1 bytes are left over.");
+            "[import_function] F: byte 112: 1 bytes are left over.");
 }
 
 TEST(FunctionFile, ConstantsLieInTheFile) {

@@ -17,7 +17,7 @@ TEST(IoStreams, AnArrayGoesThroughMemory) {
   auto in = std::make_shared<io::MemoryReader>(out->bytes());
   // A reader is read to its end: an .npy file is the whole rest.
   EXPECT_EQ(error_of([&] { load(in); }),
-            "[load] memory: byte 128: 288 bytes of numbers, float32 of shape (2, 2) needs 16. The "
+            "[load] memory: byte 128: 152 bytes of numbers, float32 of shape (2, 2) needs 16. The "
             "file is cut off or damaged; save it again.");
   in->seek(128 + 16);
   EXPECT_EQ(values<int>(load(in)), (std::vector<int>{7, 8}));

@@ -49,6 +49,7 @@ TEST(Streams, AContextLastsForItsScopeOnItsThread) {
   {
     StreamContext scope(inside);
     EXPECT_EQ(default_stream(cpu), inside);
+    EXPECT_EQ(exp(array(1.0f)).stream(), inside);
     Stream elsewhere{};
     std::thread([&] { elsewhere = default_stream(cpu); }).join();
     EXPECT_EQ(elsewhere.index, 0);
