@@ -78,6 +78,8 @@ class Recordings {
     Resizable& known = by_ranks_.try_emplace(of_ranks, Resizable{r, {}}).first->second;
     if (right && known.base == from->base && known.tried.size() < most_tried)
       known.tried.push_back(r->arguments);
+    // What fun captured may have been computed since, so the newer recording is the better base.
+    if (!right && known.tried.empty()) known.base = r;
   }
   Shared keep(const Hash& key, const Shared& r) {
     std::lock_guard lock(mutex_);

@@ -143,7 +143,7 @@ TEST(FunctionFile, ALieIsNamedWithItsPlace) {
   std::string flipped = file(recording(good, result));
   flipped.back() = static_cast<char>(flipped.back() ^ 1);
   EXPECT_EQ(says(flipped),
-            "[import_function] F: byte 132: the header does not have the checksum that was "
+            "[import_function] F: byte 112: the header does not have the checksum that was "
             "written with it. The file is damaged; fetch it again.");
   EXPECT_EQ(says(file(recording(one + call("no_such_op", "", {0}), result))),
             "[import_function] F: byte 99: no operation that a file can hold is called "
