@@ -227,8 +227,8 @@ bool valid(type<Sort>, const Params& p, In in) {
   return in.size() == 1 && is_axis(p.as<Sort::P>().axis, in[0]);
 }
 bool valid(type<RmsNorm>, const Params&, In in) {
-  return (in.size() == 1 || in.size() == 2) && has_last_axis(in[0]) &&
-         is_row_of(in.back(), in[0]) >= (in.size() == 2);
+  if (in.empty() || in.size() > 2 || !has_last_axis(in[0])) return false;
+  return in.size() == 1 || is_row_of(in[1], in[0]);
 }
 bool valid(type<LayerNorm>, const Params& params, In in) {
   const auto& p = params.as<LayerNorm::P>();

@@ -57,7 +57,7 @@ std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents) {
 // J t is what the transpose of the linear map g -> J^T g makes of t.
 Maybe transposed_vjp(const Call& call, std::span<const Maybe> tangents) {
   std::vector<Maybe> g{zeros_like(call.out[0])};
-  Arrays made, weights;
+  Arrays made;
   std::vector<Maybe> given;
   auto terms = vjp(call, g);
   for (size_t i = 0; i < terms.size(); ++i) {
@@ -83,19 +83,10 @@ std::vector<Maybe> jvp(const Call& call, std::span<const Maybe> tangents) {
 }
 
 array one_of_batch(const array& x, int64_t i) {
-  return squeeze(slice(
-                     x,
-                     [&] {
-                       Shape start(x.ndim(), 0);
-                       start[0] = i;
-                       return start;
-                     }(),
-                     [&] {
-                       Shape stop = x.shape();
-                       stop[0] = i + 1;
-                       return stop;
-                     }()),
-                 0);
+  Shape start(x.ndim(), 0), stop = x.shape();
+  start[0] = i;
+  stop[0] = i + 1;
+  return squeeze(slice(x, start, stop), 0);
 }
 
 Arrays one_by_one(const Params& params, std::span<const array> in, const Batch& batch) {
