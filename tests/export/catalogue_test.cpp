@@ -18,7 +18,9 @@ TEST(Catalogue, ParametersAreReadBackFromTheirPrint) {
     auto back = op.params->parse(s.params.print());
     ASSERT_TRUE(back) << op.name << " " << name_of(t) << ": " << s.params.print();
     EXPECT_EQ(back->print(), s.params.print());
-    if (!s.params.empty()) EXPECT_TRUE(*back == s.params) << op.name << ": " << s.params.print();
+    if (!s.params.empty()) {
+      EXPECT_TRUE(*back == s.params) << op.name << ": " << s.params.print();
+    }
     EXPECT_FALSE(op.params->parse(s.params.print() + " "));
     EXPECT_FALSE(op.params->parse("x" + s.params.print()));
   });
