@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "tarn/allocator.h"
 #include "tarn/device.h"
 #include "tarn/dtype.h"
 #include "tarn/error.h"
@@ -21,6 +22,13 @@
 namespace tarn {
 
 struct Node;  // what a lazy value is; private to the library
+
+// What is known of an array before it is computed.
+struct ArraySpec {
+  Shape shape{};
+  Dtype dtype{};
+  friend bool operator==(const ArraySpec&, const ArraySpec&) = default;
+};
 
 // A reference-counted handle to an N-dimensional array. Copying shares the value; a value never
 // changes once it has been computed. Handles may be used from any thread, one handle object by one
@@ -54,11 +62,17 @@ class array {
   // Takes over memory that the caller filled, row-contiguous; `release(data)` is called when the
   // last user is gone. The memory must not change meanwhile.
   array(void* data, Shape shape, Dtype dtype, std::function<void(void*)> release);
+  // The same for a buffer. Throws ShapeError when the shape needs more bytes than it has.
+  array(allocator::Buffer data, Shape shape, Dtype dtype,
+        std::function<void(allocator::Buffer)> deleter = allocator::free);
 
   array(const array& o) noexcept;
   array(array&& o) noexcept : node_(std::exchange(o.node_, nullptr)) {}
-  array& operator=(const array& o) noexcept;
-  array& operator=(array&& o) noexcept;
+  array& operator=(const array& o) & noexcept;
+  array& operator=(array&& o) & noexcept;
+  // Assigning to a temporary changes nothing.
+  array& operator=(const array& o) && = delete;
+  array& operator=(array&& o) && = delete;
   ~array();
 
   const Shape& shape() const;
@@ -79,6 +93,19 @@ class array {
   // Waits for an evaluation that async_eval started.
   void wait() const { eval(); }
   bool is_available() const;
+  enum class Status { unscheduled, evaluated, available };  // evaluated: somebody computes it
+  Status status() const;
+
+  // Whether an operation stands behind the array that has not been computed yet, and its inputs.
+  bool has_primitive() const;
+  std::vector<array> inputs() const;
+  // An operation has one result: itself and nobody beside it.
+  std::vector<array> outputs() const { return {*this}; }
+  std::vector<array> siblings() const { return {}; }
+  // Whether it stands for an argument of a function that is being transformed.
+  bool is_tracer() const;
+  // Computes the value and forgets how, also while a derivative is recorded.
+  void detach();
 
   // The value of an array with one element, which is evaluated first.
   template <class T>
@@ -90,6 +117,12 @@ class array {
     return static_cast<const T*>(evaluated_data());
   }
   const Strides& strides() const;  // evaluates first
+  int64_t strides(int i) const;
+  // Of the memory it lies in: the elements between the first and the last of the array, and the
+  // bytes of the whole block before its first one and in all. Evaluate first.
+  size_t data_size() const;
+  int64_t offset() const;
+  size_t buffer_size() const;
   struct Flags {
     bool contiguous = true;  // every element of the memory in between belongs to the array
     bool row_contiguous = true;

@@ -3,6 +3,10 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
 
 namespace tarn {
 
@@ -20,6 +24,9 @@ struct Device {
     return a.type == b.type && a.index == b.index;
   }
   friend constexpr bool operator==(Device d, DeviceType t) { return d.type == t; }
+  friend constexpr bool operator<(Device a, Device b) {
+    return a.type != b.type ? a.type < b.type : a.index < b.index;
+  }
 };
 
 // An order of evaluation on a device. On the CPU it is an order, not a thread.
@@ -29,14 +36,25 @@ struct Stream {
   friend constexpr bool operator==(Stream a, Stream b) {
     return a.index == b.index && a.device == b.device;
   }
+  friend constexpr bool operator<(Stream a, Stream b) {
+    return a.device == b.device ? a.index < b.index : a.device < b.device;
+  }
 };
 
-// Nothing (the calling thread's default stream), a stream, or a device (its default stream).
+// A name for a stream of each thread's own; see stream_from_thread_local_stream.
+struct ThreadLocalStream : Stream {
+  constexpr ThreadLocalStream() = default;
+  constexpr ThreadLocalStream(int i, Device d) : Stream{i, d} {}
+};
+
+// Nothing (the calling thread's default stream), a stream, a thread's own stream, or a device (its
+// default stream). Which stream that is, is decided where it is used.
 struct StreamOrDevice {
-  enum class What : uint8_t { nothing, device, stream } what = What::nothing;
+  enum class What : uint8_t { nothing, device, stream, thread_local_stream } what = What::nothing;
   Stream stream{};
   constexpr StreamOrDevice() = default;
   constexpr StreamOrDevice(Stream s) : what(What::stream), stream(s) {}
+  constexpr StreamOrDevice(ThreadLocalStream s) : what(What::thread_local_stream), stream(s) {}
   constexpr StreamOrDevice(Device d) : what(What::device), stream{0, d} {}
   constexpr StreamOrDevice(Device::DeviceType t) : StreamOrDevice(Device(t)) {}
 };
@@ -46,13 +64,45 @@ Device default_device();
 void set_default_device(Device d);
 bool is_available(Device d);
 int device_count(Device::DeviceType type);
+// device_name, architecture, isa, memory_size (bytes) and threads.
+// Throws ValueError when there is no such device.
+std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(
+    Device d = default_device());
+
+// Any thread may use any stream; all streams of a device share one queue.
 Stream default_stream(Device d);
 void set_default_stream(Stream s);
 Stream new_stream(Device d);
+Stream new_thread_unsafe_stream(Device d);
+ThreadLocalStream new_thread_local_stream(Device d);
+// The calling thread's stream of that name, made at its first use.
+Stream stream_from_thread_local_stream(ThreadLocalStream s);
+// The default stream, then those that were made since the last clear_streams(), in that order.
+std::vector<Stream> get_streams();
+// Waits for what async_eval started and forgets the streams, those of all threads included. Each
+// thread's default stream is the first again; who kept another may go on using it.
+void clear_streams();
 Stream to_stream(StreamOrDevice s);
+// `default_` says where, when s says nothing.
+Stream to_stream(StreamOrDevice s, Device default_);
 // Waits for everything that async_eval started. Throws the first error met.
 void synchronize();
 void synchronize(Stream s);
+void synchronize(ThreadLocalStream s);
+
+// While it lives, the calling thread's default device and stream are those of `s`; then what they
+// were. Throws ValueError when s says nothing.
+class StreamContext {
+ public:
+  explicit StreamContext(StreamOrDevice s);
+  ~StreamContext();
+  StreamContext(const StreamContext&) = delete;
+  StreamContext& operator=(const StreamContext&) = delete;
+
+ private:
+  Device device_;
+  Stream stream_;
+};
 
 std::ostream& operator<<(std::ostream& out, Device d);
 std::ostream& operator<<(std::ostream& out, Stream s);

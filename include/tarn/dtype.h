@@ -92,6 +92,10 @@ Dtype::Kind kindof(Dtype t);
 const char* name_of(Dtype t);
 std::ostream& operator<<(std::ostream& out, Dtype t);
 std::ostream& operator<<(std::ostream& out, Dtype::Kind k);
+// 1+2j; the standard library would print (1,2).
+std::ostream& operator<<(std::ostream& out, complex64_t v);
+std::ostream& operator<<(std::ostream& out, float16_t v);
+std::ostream& operator<<(std::ostream& out, bfloat16_t v);
 
 // The dtype of a C++ number; as in MLX a double literal makes a float32 array.
 template <class T>

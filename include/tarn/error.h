@@ -32,6 +32,10 @@ struct ShapeError : detail::ErrorOf<std::invalid_argument> {
 struct IndexError : detail::ErrorOf<std::out_of_range> {
   using ErrorOf::ErrorOf;
 };
+// A number does not fit the type that shall hold it.
+struct OverflowError : detail::ErrorOf<std::overflow_error> {
+  using ErrorOf::ErrorOf;
+};
 // A file is missing, unreadable or not what its format says.
 struct FileError : detail::ErrorOf<std::runtime_error> {
   using ErrorOf::ErrorOf;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,6 +19,7 @@
 #include "tarn/array.h"
 #include "tarn/device.h"
 #include "tarn/gguf.h"
+#include "tarn/streams.h"
 
 namespace tarn {
 
@@ -25,6 +27,9 @@ namespace tarn {
 // The stream is there for MLX programs: loading runs no computation.
 array load(const std::string& file, StreamOrDevice s = {});
 void save(const std::string& file, const array& a);
+// The same from the reader's position to its end, which is copied, and at the writer's position.
+array load(const std::shared_ptr<io::Reader>& in, StreamOrDevice s = {});
+void save(const std::shared_ptr<io::Writer>& out, const array& a);
 
 // Named arrays, as NumPy's .npz. Compressed entries are read; they are written on request.
 std::unordered_map<std::string, array> load_npz(const std::string& file);
@@ -40,6 +45,10 @@ SafetensorsLoad load_safetensors(const std::string& file, StreamOrDevice s = {})
 // model.safetensors, or with *.safetensors files that have no tensor name in common.
 SafetensorsLoad load_safetensors_dir(const std::string& dir);
 void save_safetensors(const std::string& file, const std::unordered_map<std::string, array>& arrays,
+                      const std::unordered_map<std::string, std::string>& metadata = {});
+SafetensorsLoad load_safetensors(const std::shared_ptr<io::Reader>& in, StreamOrDevice s = {});
+void save_safetensors(const std::shared_ptr<io::Writer>& out,
+                      const std::unordered_map<std::string, array>& arrays,
                       const std::unordered_map<std::string, std::string>& metadata = {});
 
 // The arrays and the metadata of a GGUF file in MLX's form. A quantised "x.weight" comes with

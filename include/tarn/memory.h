@@ -16,5 +16,7 @@ size_t set_memory_limit(size_t limit);
 size_t get_memory_limit();
 size_t set_cache_limit(size_t limit);
 void clear_cache();
+// There for MLX programs: nothing is wired here. Returns 0, the limit before.
+size_t set_wired_limit(size_t limit);
 
 }  // namespace tarn

@@ -7,8 +7,14 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
+#include <limits>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
+
+#include "tarn/error.h"
 
 namespace tarn {
 
@@ -20,6 +26,8 @@ class SmallVector {
   using value_type = T;
   using iterator = T*;
   using const_iterator = const T*;
+  using reverse_iterator = std::reverse_iterator<T*>;
+  using const_reverse_iterator = std::reverse_iterator<const T*>;
 
   SmallVector() = default;
   explicit SmallVector(size_t n, T value = T{}) { resize(n, value); }
@@ -28,6 +36,7 @@ class SmallVector {
   SmallVector(It first, It last) {
     assign(first, last);
   }
+  explicit SmallVector(const std::vector<T>& values) : SmallVector(values.begin(), values.end()) {}
   SmallVector(const SmallVector& o) { assign(o.begin(), o.end()); }
   SmallVector(SmallVector&& o) noexcept { steal(o); }
   SmallVector& operator=(const SmallVector& o) {
@@ -45,12 +54,22 @@ class SmallVector {
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  size_t capacity() const { return capacity_; }
   T* data() { return data_; }
   const T* data() const { return data_; }
   T* begin() { return data_; }
   T* end() { return data_ + size_; }
   const T* begin() const { return data_; }
   const T* end() const { return data_ + size_; }
+  const T* cbegin() const { return data_; }
+  const T* cend() const { return data_ + size_; }
+  reverse_iterator rbegin() { return reverse_iterator(end()); }
+  reverse_iterator rend() { return reverse_iterator(begin()); }
+  const_reverse_iterator rbegin() const { return const_reverse_iterator(end()); }
+  const_reverse_iterator rend() const { return const_reverse_iterator(begin()); }
+  // Throws IndexError outside the vector.
+  T& at(size_t i) { return data_[checked(i)]; }
+  const T& at(size_t i) const { return data_[checked(i)]; }
   T& operator[](size_t i) { return data_[i]; }
   const T& operator[](size_t i) const { return data_[i]; }
   T& front() { return data_[0]; }
@@ -65,6 +84,11 @@ class SmallVector {
   void push_back(T value) {
     if (size_ == capacity_) grow(size_ + 1);
     data_[size_++] = value;
+  }
+  template <class... Args>
+  T& emplace_back(Args&&... args) {
+    push_back(T(std::forward<Args>(args)...));
+    return back();
   }
   void pop_back() { --size_; }
   void resize(size_t n, T value = T{}) {
@@ -85,7 +109,7 @@ class SmallVector {
     std::rotate(data_ + i, data_ + size_ - 1, data_ + size_);
     return data_ + i;
   }
-  template <class It>
+  template <class It, class = typename std::iterator_traits<It>::iterator_category>
   iterator insert(const_iterator at, It first, It last) {
     auto i = at - data_;
     auto n = std::distance(first, last);
@@ -95,10 +119,15 @@ class SmallVector {
     std::copy(tail.begin(), tail.end(), data_ + i + n);
     return data_ + i;
   }
-  iterator erase(const_iterator at) {
-    auto i = at - data_;
-    std::copy(data_ + i + 1, end(), data_ + i);
-    --size_;
+  iterator insert(const_iterator at, size_t n, T value) {
+    SmallVector copies(n, value);
+    return insert(at, copies.begin(), copies.end());
+  }
+  iterator erase(const_iterator at) { return erase(at, at + 1); }
+  iterator erase(const_iterator first, const_iterator last) {
+    auto i = first - data_;
+    std::copy(last, cend(), data_ + i);
+    size_ -= static_cast<uint32_t>(last - first);
     return data_ + i;
   }
 
@@ -107,6 +136,12 @@ class SmallVector {
   }
 
  private:
+  size_t checked(size_t i) const {
+    if (i >= size_)
+      throw IndexError("[at] index " + std::to_string(i) + " of a vector with " +
+                       std::to_string(size_) + " elements.");
+    return i;
+  }
   void grow(size_t n) {
     auto capacity = static_cast<uint32_t>(std::max<size_t>(n, size_t{capacity_} * 2));
     T* bigger = new T[capacity];
@@ -149,5 +184,26 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape);
 // The shape that `a` and `b` broadcast to by NumPy's rule.
 // Throws ShapeError when two sizes differ and neither is 1.
 Shape broadcast_shapes(const Shape& a, const Shape& b);
+
+// `axis`, counted from the end when negative, as an index below ndim.
+// Throws ShapeError, whose text begins with msg_prefix, when there is no such axis.
+int normalize_axis_index(int axis, int ndim, const std::string& msg_prefix = "");
+inline bool is_power_of_2(int n) { return n > 0 && (n & (n - 1)) == 0; }
+// The smallest power of two that is not below n. Throws OverflowError above 2^30.
+int next_power_of_2(int n);
+namespace detail {
+[[noreturn]] void refuse_cast(std::string_view op, const std::string& number);
+}
+// `dim` as one size of a shape. Throws OverflowError when it does not fit.
+template <class T>
+requires std::is_arithmetic_v<T> ShapeElem safe_cast(T dim, std::string_view op = "") {
+  bool fits = true;
+  if constexpr (std::is_floating_point_v<T>)
+    fits = dim >= -0x1p63 && dim < 0x1p63;
+  else if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(ShapeElem))
+    fits = dim <= static_cast<T>(std::numeric_limits<ShapeElem>::max());
+  if (!fits) detail::refuse_cast(op, std::to_string(dim));
+  return static_cast<ShapeElem>(dim);
+}
 
 }  // namespace tarn

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -50,10 +52,53 @@ std::function<array(const array&, const array&)> vmap(
 ArraysFunction vmap(const ArraysFunction& fun, const std::vector<int>& in_axes = {},
                     const std::vector<int>& out_axes = {});
 
-// Records fun once for each set of argument shapes and dtypes, and replays the recording.
+// A function with derivatives and batches of its own. Whatever is not given is fun's own.
+//   vjp(primals, cotangents, outputs)  the primals' cotangents
+//   jvp(primals, tangents, argnums)    the outputs' tangents; tangents[i] is that of primal
+//                                      argnums[i], other primals have none
+//   vmap(inputs, axes)                 the outputs, and the axis of each that has the batch; an
+//   axis
+//                                      of -1 means that there is none
+// A rule is called once for all outputs and may be differentiated itself. Without vmap, the given
+// derivatives are those of each example. What fun captures has no derivative through vjp and jvp.
+using CustomVjp = std::function<std::vector<array>(
+    const std::vector<array>&, const std::vector<array>&, const std::vector<array>&)>;
+using CustomJvp = std::function<std::vector<array>(
+    const std::vector<array>&, const std::vector<array>&, const std::vector<int>&)>;
+using CustomVmap = std::function<std::pair<std::vector<array>, std::vector<int>>(
+    const std::vector<array>&, const std::vector<int>&)>;
+ArraysFunction custom_function(ArraysFunction fun, std::optional<CustomVjp> fun_vjp = std::nullopt,
+                               std::optional<CustomJvp> fun_jvp = std::nullopt,
+                               std::optional<CustomVmap> fun_vmap = std::nullopt);
+ArraysFunction custom_vjp(ArraysFunction fun, CustomVjp fun_vjp);
+
+// Records fun once for each set of argument dtypes and shapes, and replays the recording. What fun
+// does besides recording operations happens at recording only.
+//
+// With `shapeless` a recording serves other sizes as well, where that can be told: fun is recorded
+// for two sets of sizes, and if the calls of one follow from those of the other, sizes that vary in
+// the same way are no longer recorded. A fun that puts sizes into numbers (mean does) or decides by
+// them is recorded for each set of sizes, so the result is always fun's. Ranks and dtypes are
+// always recorded apart, and so are the sizes 0 and 1.
 ArraysFunction compile(const ArraysFunction& fun, bool shapeless = false);
+// The recordings of a plain function are shared by all who compile it.
+using ArraysPointer = std::vector<array> (*)(const std::vector<array>&);
+ArraysFunction compile(ArraysPointer fun, bool shapeless = false);
+template <class F>
+requires(!std::is_same_v<std::remove_cvref_t<F>, ArraysFunction> &&
+         !std::is_same_v<std::decay_t<F>, ArraysPointer> &&
+         std::is_convertible_v<F, ArraysFunction>) ArraysFunction
+    compile(F&& fun, bool shapeless = false) {
+  return compile(ArraysFunction(std::forward<F>(fun)), shapeless);
+}
+
+// Fusing and merging belong to evaluation, which does them with and without compile; so no_simplify
+// and no_fuse are the same as enabled. Disabled, compiled functions call what they were made of.
+enum class CompileMode { disabled, no_simplify, no_fuse, enabled };
+void set_compile_mode(CompileMode mode);
 void disable_compile();
 void enable_compile();
+
 // In derivatives, computes fun's intermediate values again instead of keeping them.
 ArraysFunction checkpoint(const ArraysFunction& fun);
 

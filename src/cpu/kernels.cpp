@@ -1,5 +1,6 @@
 // Everything the CPU can do. The first row of an op whose predicate holds wins; an op without a
 // row is computed by its expansion.
+#include "cpu/custom.h"
 #include "cpu/elementwise.h"
 #include "cpu/move.h"
 #include "cpu/reduce.h"
@@ -17,6 +18,7 @@ const Backend& cpu_backend() {
     cpu::add_contractions(b.table);
     cpu::add_rows(b.table);
     cpu::add_sparse(b.table);
+    cpu::add_custom(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;
     return b;

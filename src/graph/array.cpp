@@ -71,13 +71,25 @@ array::array(void* data, Shape shape, Dtype dtype, std::function<void(void*)> re
   node_->state = State::ready;
 }
 
+array::array(allocator::Buffer data, Shape shape, Dtype dtype,
+             std::function<void(allocator::Buffer)> deleter)
+    : array(data.raw_ptr(), std::move(shape), dtype, nullptr) {
+  size_t has = allocator::allocator().size(data);
+  require<ShapeError>(nbytes() <= has,
+                      "[array] {} of shape ({}) needs {} bytes, the buffer has {}.", name_of(dtype),
+                      fmt::join(node_->shape, ", "), nbytes(), has);
+  node_->buffer->release = [data, deleter = std::move(deleter)](void*) {
+    if (deleter) deleter(data);
+  };
+}
+
 array::array(const array& o) noexcept : node_(o.node_) { retain(node_); }
-array& array::operator=(const array& o) noexcept {
+array& array::operator=(const array& o) & noexcept {
   retain(o.node_);
   release(std::exchange(node_, o.node_));
   return *this;
 }
-array& array::operator=(array&& o) noexcept {
+array& array::operator=(array&& o) & noexcept {
   if (this != &o) release(std::exchange(node_, std::exchange(o.node_, nullptr)));
   return *this;
 }
@@ -95,6 +107,28 @@ size_t array::size() const { return static_cast<size_t>(node_->size()); }
 Dtype array::dtype() const { return node_->dtype; }
 Stream array::stream() const { return node_->stream; }
 bool array::is_available() const { return node_->state == State::ready; }
+array::Status array::status() const {
+  switch (node_->state.load(std::memory_order_acquire)) {
+    case State::ready:
+      return Status::available;
+    case State::claimed:
+      return Status::evaluated;
+    default:
+      return Status::unscheduled;
+  }
+}
+bool array::has_primitive() const { return node_->op && node_->state != State::ready; }
+std::vector<array> array::inputs() const {
+  std::lock_guard lock(graph_mutex());
+  return node_->inputs;
+}
+bool array::is_tracer() const { return node_->state == State::placeholder; }
+void array::detach() {
+  eval();
+  std::vector<array> dropped;  // destroyed after the lock is gone
+  std::lock_guard lock(graph_mutex());
+  dropped.swap(node_->inputs);
+}
 
 array array::number(double value, Dtype dtype) { return inline_number(value, dtype); }
 array array::number(int64_t value, Dtype dtype) { return inline_number(value, dtype); }
@@ -133,6 +167,34 @@ const Strides& array::strides() const {
   std::lock_guard lock(graph_mutex());
   if (node_->strides.size() != node_->shape.size()) node_->strides = row_strides(node_->shape);
   return node_->strides;
+}
+
+int64_t array::strides(int i) const {
+  const auto& st = strides();
+  int axis = i < 0 ? i + static_cast<int>(st.size()) : i;
+  require<ShapeError>(axis >= 0 && axis < static_cast<int>(st.size()),
+                      "[strides] axis {} of an array of shape ({}).", i,
+                      fmt::join(node_->shape, ", "));
+  return st[static_cast<size_t>(axis)];
+}
+size_t array::data_size() const {
+  const auto& st = strides();
+  int64_t span = 1;
+  for (size_t i = 0; i < st.size(); ++i)
+    if (node_->shape[i] == 0)
+      return 0;
+    else
+      span += (node_->shape[i] - 1) * std::abs(st[i]);
+  return static_cast<size_t>(span);
+}
+int64_t array::offset() const {
+  eval();
+  if (!node_->buffer) return 0;
+  return static_cast<std::byte*>(node_->data) - static_cast<std::byte*>(node_->buffer->data);
+}
+size_t array::buffer_size() const {
+  eval();
+  return node_->buffer ? node_->buffer->bytes : itemsize();
 }
 
 array::Flags array::flags() const {

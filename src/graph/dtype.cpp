@@ -120,10 +120,33 @@ const char* name_of(Dtype t) {
 std::ostream& operator<<(std::ostream& out, Dtype t) { return out << name_of(t); }
 std::ostream& operator<<(std::ostream& out, Dtype::Kind k) { return out << static_cast<char>(k); }
 
+std::ostream& operator<<(std::ostream& out, complex64_t v) {
+  return out << fmt::format("{:.6g}{:+.6g}j", v.real(), v.imag());
+}
+std::ostream& operator<<(std::ostream& out, float16_t v) { return out << static_cast<float>(v); }
+std::ostream& operator<<(std::ostream& out, bfloat16_t v) { return out << static_cast<float>(v); }
+
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '(';
   for (size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];
   return out << (shape.size() == 1 ? ",)" : ")");
+}
+
+int normalize_axis_index(int axis, int ndim, const std::string& msg_prefix) {
+  int a = axis < 0 ? axis + ndim : axis;
+  require<ShapeError>(a >= 0 && a < ndim, "{}axis {} for an array with {} axes.", msg_prefix, axis,
+                      ndim);
+  return a;
+}
+int next_power_of_2(int n) {
+  require<OverflowError>(n <= 1 << 30, "[next_power_of_2] {} is above 2^30.", n);
+  int power = 1;
+  while (power < n) power *= 2;
+  return power;
+}
+void detail::refuse_cast(std::string_view op, const std::string& number) {
+  fail<OverflowError>("[{}] {} is no size that a shape can hold: at most 2^63 - 1.",
+                      op.empty() ? "safe_cast" : op, number);
 }
 
 Shape broadcast_shapes(const Shape& a, const Shape& b) {

@@ -131,7 +131,7 @@ array record(const Op& op, Params params, std::vector<array> in, Shape shape, Dt
   n->inputs = std::move(in);
   n->shape = std::move(shape);
   n->dtype = dtype;
-  if (s.what != StreamOrDevice::What::nothing) n->stream = to_stream(s);
+  n->stream = to_stream(s);
   return owner;
 }
 

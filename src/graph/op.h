@@ -15,12 +15,6 @@ namespace tarn {
 enum class Kind : uint8_t { elementwise, reduction, movement, contraction, fused, source };
 const char* name_of(Kind k);
 
-struct ArraySpec {
-  Shape shape{};
-  Dtype dtype{};
-  friend bool operator==(const ArraySpec&, const ArraySpec&) = default;
-};
-
 // Where a view's elements lie in its source: strides and offset count elements.
 struct Layout {
   Shape shape{};
@@ -57,6 +51,18 @@ using ExpandRule = Arrays (*)(const Params&, std::span<const array> in);
 // The result as a view of the first input, or nothing when the elements must move.
 using ViewRule = std::optional<Layout> (*)(const Params&, const Layout& of);
 
+// A call with several results is a node a result: all have the same inputs but for the first, which
+// is the result itself, and the results follow it. Rules see such a call once, with all its
+// results.
+struct ResultOf {
+  int which = 0, count = 0;
+};
+
+// The parameters when the shapes of input and output were `was_in` and `was_out` and the input is
+// now `in`; nothing when that does not follow.
+using ResizeRule = std::optional<Params> (*)(const Shape& was_in, const Shape& was_out,
+                                             const Shape& in, const SizeChange&);
+
 struct Op {
   std::string_view name;
   Kind kind = Kind::source;
@@ -69,6 +75,12 @@ struct Op {
   ViewRule view = nullptr;
   bool cheap = false;     // elementwise: recomputing costs less than storing
   bool in_place = false;  // may write over its first input when nobody else needs that
+  // The value is the first input's; only transforms see more in it.
+  bool transparent = false;
+  ResultOf (*result)(const Params&) = nullptr;  // null: one result
+  const Op* kernels_of = nullptr;               // tables list its kernels under this op
+  ResizeRule resize = nullptr;                  // null: Params::resized
+  const ParamsType* params = nullptr;           // of its parameters; null when it has none
 };
 
 }  // namespace tarn

@@ -1,4 +1,5 @@
-// What an op was told besides its inputs: a small value that can be compared, hashed and printed.
+// What an op was told besides its inputs: a small value that can be compared, hashed, printed and
+// read back from its print.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,12 +10,16 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "base/hash.h"
+#include "graph/parse_fields.h"
+#include "graph/resize.h"
 #include "tarn/dtype.h"
 #include "tarn/fields.h"
 #include "tarn/shape.h"
@@ -49,7 +54,9 @@ std::string print_field(const T& v) {
     return name_of(v);
   else if constexpr (std::is_enum_v<T>)
     return fmt::format("{}", static_cast<int>(v));
-  else if constexpr (requires { v.begin(); } && !std::is_same_v<T, std::string>) {
+  else if constexpr (std::is_same_v<T, std::string>)
+    return in_quotes(v);
+  else if constexpr (requires { v.begin(); }) {
     std::string text = "(";
     for (auto x : v) text += (text.size() > 1 ? ", " : "") + print_field(x);
     return text + ")";
@@ -60,6 +67,15 @@ std::string print_field(const T& v) {
   }
 }
 
+// Numbers that may be sizes: those in a shape and single 64-bit ones.
+template <class T>
+void resize_field(T& v, const SizeChange& sizes) {
+  if constexpr (std::is_same_v<T, Shape>)
+    for (auto& d : v) d = sizes.of(d);
+  else if constexpr (std::is_same_v<T, int64_t>)
+    v = sizes.of(v);
+}
+
 template <class P>
 concept HasRuntimeFields = requires(P& p) {
   P::runtime_fields(p, [](std::string_view, auto&) {});
@@ -67,12 +83,18 @@ concept HasRuntimeFields = requires(P& p) {
 
 }  // namespace detail
 
+class Params;
+
 // The functions of one parameter type. `hash` covers the static fields, `hash_runtime` the others.
 struct ParamsType {
   bool small;
   void (*hash)(const void*, Hash&);
   void (*hash_runtime)(const void*, Hash&);  // null when every field is static
   std::string (*print)(const void*);
+  // Nothing unless `text` is what print gives. Says nothing about what the values mean.
+  std::optional<Params> (*parse)(std::string_view text);
+  // With each number that may be a size turned into what it is now.
+  Params (*resized)(const void*, const SizeChange&);
 };
 
 class Params {
@@ -110,6 +132,17 @@ class Params {
     if (has_runtime()) type_->hash_runtime(value(), h);
   }
   std::string print() const { return type_ ? type_->print(value()) : ""; }
+  Params resized(const SizeChange& sizes) const {
+    return type_ ? type_->resized(value(), sizes) : Params();
+  }
+  friend bool operator==(const Params& a, const Params& b) {
+    Hash ha, hb;
+    a.hash(ha), a.hash_runtime(ha);
+    b.hash(hb), b.hash_runtime(hb);
+    return a.type_ == b.type_ && ha == hb;
+  }
+  template <class P>
+  static const ParamsType type;
 
  private:
   struct Block {
@@ -126,8 +159,6 @@ class Params {
   static constexpr size_t inside_bytes = 40;
   template <class P>
   static constexpr bool fits = std::is_trivially_copyable_v<P> && sizeof(P) <= inside_bytes;
-  template <class P>
-  static const ParamsType* type_of();
 
   const void* value() const { return type_->small ? inside_ : block_->value(); }
   void share(const Params& o) {
@@ -143,38 +174,49 @@ class Params {
 };
 
 template <class P>
-const ParamsType* Params::type_of() {
-  static constexpr ParamsType type{
-      fits<P>,
-      [](const void* p, Hash& h) {
-        P::fields(*static_cast<const P*>(p),
-                  [&](std::string_view, const auto& v) { detail::hash_field(h, v); });
-      },
-      [] {
-        void (*runtime)(const void*, Hash&) = nullptr;
-        if constexpr (detail::HasRuntimeFields<const P>)
-          runtime = [](const void* p, Hash& h) {
-            P::runtime_fields(*static_cast<const P*>(p),
-                              [&](std::string_view, const auto& v) { detail::hash_field(h, v); });
-          };
-        return runtime;
-      }(),
-      [](const void* p) {
-        std::string text;
-        auto add = [&](std::string_view name, const auto& v) {
-          text += fmt::format("{}{}={}", text.empty() ? "" : ", ", name, detail::print_field(v));
+constexpr ParamsType Params::type{
+    fits<P>,
+    [](const void* p, Hash& h) {
+      P::fields(*static_cast<const P*>(p),
+                [&](std::string_view, const auto& v) { detail::hash_field(h, v); });
+    },
+    [] {
+      void (*runtime)(const void*, Hash&) = nullptr;
+      if constexpr (detail::HasRuntimeFields<const P>)
+        runtime = [](const void* p, Hash& h) {
+          P::runtime_fields(*static_cast<const P*>(p),
+                            [&](std::string_view, const auto& v) { detail::hash_field(h, v); });
         };
-        P::fields(*static_cast<const P*>(p), add);
-        if constexpr (detail::HasRuntimeFields<const P>)
-          P::runtime_fields(*static_cast<const P*>(p), add);
-        return text;
-      }};
-  return &type;
-}
+      return runtime;
+    }(),
+    [](const void* p) {
+      std::string text;
+      auto add = [&](std::string_view name, const auto& v) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : ", ", name, detail::print_field(v));
+      };
+      P::fields(*static_cast<const P*>(p), add);
+      if constexpr (detail::HasRuntimeFields<const P>)
+        P::runtime_fields(*static_cast<const P*>(p), add);
+      return text;
+    },
+    [](std::string_view text) {
+      P p{};
+      detail::FieldParser parser(text);
+      P::fields(p, parser);
+      if constexpr (detail::HasRuntimeFields<const P>) P::runtime_fields(p, parser);
+      return parser.done() ? std::optional<Params>(std::in_place, std::move(p)) : std::nullopt;
+    },
+    [](const void* from, const SizeChange& sizes) {
+      P p = *static_cast<const P*>(from);
+      auto resize = [&](std::string_view, auto& v) { detail::resize_field(v, sizes); };
+      P::fields(p, resize);
+      if constexpr (detail::HasRuntimeFields<const P>) P::runtime_fields(p, resize);
+      return Params(std::move(p));
+    }};
 
 template <class P>
 requires(!std::is_same_v<std::remove_cvref_t<P>, Params>) Params::Params(P value)
-    : type_(type_of<P>()) {
+    : type_(&type<P>) {
   if constexpr (fits<P>)
     new (inside_) P(value);
   else

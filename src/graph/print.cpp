@@ -5,6 +5,7 @@
 
 #include "base/require.h"
 #include "graph/node.h"
+#include "tarn/print.h"
 
 namespace tarn {
 namespace {
@@ -12,20 +13,10 @@ namespace {
 constexpr int64_t edge = 3;         // elements shown at each end of a cut axis
 constexpr int64_t cut_from = 1000;  // arrays larger than this are cut
 
-template <class T>
-std::string text_of(T v) {
-  if constexpr (std::is_same_v<T, bool>)
-    return v ? "True" : "False";
-  else if constexpr (std::is_integral_v<T>)
-    return fmt::format("{}", v);
-  else if constexpr (std::is_same_v<T, complex64_t>) {
-    return fmt::format("{:.6g}{:+.6g}j", v.real(), v.imag());
-  } else {
-    auto x = static_cast<double>(v);
-    if (std::isnan(x)) return "nan";
-    if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
-    return fmt::format("{:.6g}", x);
-  }
+std::string text_of(double x, int precision) {
+  if (std::isnan(x)) return "nan";
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  return precision < 0 ? fmt::format("{:.6g}", x) : fmt::format("{:.{}f}", x, precision);
 }
 
 template <class T>
@@ -35,10 +26,11 @@ struct Printer {
   const Shape& shape;
   const Strides& strides;
   bool cut;
+  const PrintFormatter& numbers;
 
   void row(size_t axis, int64_t offset, int indent) {
     if (axis == shape.size()) {
-      out << text_of(data[offset]);
+      numbers.print(out, data[offset]);
       return;
     }
     out << '[';
@@ -64,13 +56,48 @@ struct Printer {
 
 }  // namespace
 
+void PrintFormatter::print(std::ostream& out, bool v) const {
+  out << (capitalize_bool ? (v ? "True" : "False") : (v ? "true" : "false"));
+}
+void PrintFormatter::print(std::ostream& out, int16_t v) const { print(out, int64_t{v}); }
+void PrintFormatter::print(std::ostream& out, uint16_t v) const { print(out, uint64_t{v}); }
+void PrintFormatter::print(std::ostream& out, int32_t v) const { print(out, int64_t{v}); }
+void PrintFormatter::print(std::ostream& out, uint32_t v) const { print(out, uint64_t{v}); }
+void PrintFormatter::print(std::ostream& out, int64_t v) const { out << fmt::format("{}", v); }
+void PrintFormatter::print(std::ostream& out, uint64_t v) const { out << fmt::format("{}", v); }
+void PrintFormatter::print(std::ostream& out, float16_t v) const {
+  print(out, static_cast<double>(static_cast<float>(v)));
+}
+void PrintFormatter::print(std::ostream& out, bfloat16_t v) const {
+  print(out, static_cast<double>(static_cast<float>(v)));
+}
+void PrintFormatter::print(std::ostream& out, float v) const { print(out, double{v}); }
+void PrintFormatter::print(std::ostream& out, double v) const {
+  out << text_of(v, format_options.precision);
+}
+void PrintFormatter::print(std::ostream& out, complex64_t v) const {
+  std::string imaginary = text_of(double{v.imag()}, format_options.precision);
+  print(out, v.real());
+  out << (imaginary[0] == '-' ? "" : "+") << imaginary << 'j';
+}
+
+PrintFormatter& get_global_formatter() {
+  thread_local PrintFormatter formatter;
+  return formatter;
+}
+void set_printoptions(PrintOptions options) {
+  require(options.precision >= -1 && options.precision <= 100,
+          "[set_printoptions] precision is {}; it must lie between -1 and 100.", options.precision);
+  get_global_formatter().format_options = options;
+}
+
 std::ostream& operator<<(std::ostream& out, const array& a) {
   a.eval();
   bool cut = a.size() > cut_from;
   out << "array(";
   visit_dtype(a.dtype(), [&](auto t) {
     using T = decltype(t);
-    Printer<T> p{out, a.data<T>(), a.shape(), a.strides(), cut};
+    Printer<T> p{out, a.data<T>(), a.shape(), a.strides(), cut, get_global_formatter()};
     p.row(0, 0, 7);
   });
   return out << ", dtype=" << name_of(a.dtype()) << ")";

@@ -66,6 +66,27 @@ std::shared_ptr<const FileBytes> FileBytes::open(const std::string& path) {
   return std::shared_ptr<const FileBytes>(new FileBytes(path));
 }
 
+std::shared_ptr<const FileBytes> FileBytes::take(Reader* in) {
+  require<FileError>(in && in->is_open() && in->good(), "[load] the reader is not open.");
+  size_t from = in->tell();
+  in->seek(0, std::ios_base::end);
+  size_t end = in->tell();
+  in->seek(static_cast<int64_t>(from));
+  return std::shared_ptr<const FileBytes>(new FileBytes(*in, end - std::min(from, end)));
+}
+
+FileBytes::FileBytes(Reader& in, size_t bytes) : path_(in.label()), size_(bytes) {
+  auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  reserved_ = (size_ + slack + page - 1) / page * page;
+  data_ = reserve(reserved_, PROT_READ | PROT_WRITE, path_);
+  try {
+    in.read(reinterpret_cast<char*>(data_), size_);
+  } catch (...) {
+    ::munmap(data_, reserved_);
+    throw;
+  }
+}
+
 FileBytes::FileBytes(const std::string& path) : path_(path) {
   InputFile file(path);
   require<FileError>(file.size() < (uint64_t{1} << 46), "[load] {}: the file has {} bytes.",

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tarn/array.h"
+#include "tarn/streams.h"
 
 namespace tarn::io {
 
@@ -16,6 +17,8 @@ namespace tarn::io {
 class FileBytes {
  public:
   static std::shared_ptr<const FileBytes> open(const std::string& path);
+  // What is left of a reader, copied. Throws FileError when there is no open reader.
+  static std::shared_ptr<const FileBytes> take(Reader* in);
   FileBytes(const FileBytes&) = delete;
   FileBytes& operator=(const FileBytes&) = delete;
   ~FileBytes();
@@ -26,6 +29,7 @@ class FileBytes {
 
  private:
   explicit FileBytes(const std::string& path);
+  FileBytes(Reader& in, size_t bytes);
 
   std::string path_;
   std::byte* data_ = nullptr;

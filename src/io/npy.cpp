@@ -43,8 +43,10 @@ void normalise(const NpyHeader& h, std::span<const std::byte> data, std::byte* t
 
 }  // namespace io
 
-array load(const std::string& file, StreamOrDevice) {
-  auto bytes = io::FileBytes::open(file);
+namespace {
+
+array load(const std::shared_ptr<const io::FileBytes>& bytes) {
+  const std::string& file = bytes->path();
   auto header = io::parse_npy(bytes->bytes(), file);
   auto data = bytes->bytes().subspan(header.header_bytes);
   require<FileError>(data.size() == header.data_bytes,
@@ -58,6 +60,18 @@ array load(const std::string& file, StreamOrDevice) {
   return numbers.take();
 }
 
+}  // namespace
+
+array load(const std::string& file, StreamOrDevice) { return load(io::FileBytes::open(file)); }
+array load(const std::shared_ptr<io::Reader>& in, StreamOrDevice) {
+  return load(io::FileBytes::take(in.get()));
+}
+
+void save(const std::shared_ptr<io::Writer>& out, const array& a) {
+  io::RowMajor numbers(a);
+  io::put(out.get(), io::npy_header(a.shape(), a.dtype()));
+  io::put(out.get(), numbers.bytes());
+}
 void save(const std::string& file, const array& a) {
   io::RowMajor numbers(a);
   io::AtomicFile out(file);

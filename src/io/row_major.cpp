@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/require.h"
+
 namespace tarn::io {
 
 RowMajor::RowMajor(const array& a) : kept_(a) {
@@ -32,6 +34,14 @@ void gather(const std::byte* from, const Shape& shape, const Strides& strides, s
       index[axis] = 0;
     }
   }
+}
+
+void put(Writer* out, std::span<const std::byte> bytes) {
+  require<FileError>(out && out->is_open() && out->good(), "[save] the writer is not open.");
+  out->write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+void put(Writer* out, std::string_view text) {
+  put(out, std::as_bytes(std::span(text.data(), text.size())));
 }
 
 }  // namespace tarn::io

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "tarn/array.h"
+#include "tarn/streams.h"
 
 namespace tarn::io {
 
@@ -22,6 +24,10 @@ class RowMajor {
   std::vector<std::byte> copy_{};
   std::span<const std::byte> bytes_{};
 };
+
+// Writes the bytes. Throws FileError when there is no open writer.
+void put(Writer* out, std::span<const std::byte> bytes);
+void put(Writer* out, std::string_view text);
 
 // Copies elements of `item` bytes that lie at `strides` (in elements) to row-major order.
 void gather(const std::byte* from, const Shape& shape, const Strides& strides, size_t item,

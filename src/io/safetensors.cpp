@@ -26,8 +26,8 @@ const char* safetensors_name(Dtype t) {
 }
 
 // Adds the tensors of one file to `all`; a name that is there already is refused.
-void load_into(SafetensorsLoad& all, const std::string& path) {
-  auto file = io::FileBytes::open(path);
+void load_into(SafetensorsLoad& all, const std::shared_ptr<const io::FileBytes>& file) {
+  const std::string& path = file->path();
   auto header = io::parse_safetensors(file->bytes(), path);
   for (const auto& t : header.tensors) {
     bool fresh = all.first.emplace(t.name, io::alias(file, t.bytes, t.shape, t.dtype)).second;
@@ -35,6 +35,10 @@ void load_into(SafetensorsLoad& all, const std::string& path) {
                        printable(path, 4096), printable(t.name));
   }
   all.second.merge(header.metadata);
+}
+
+void load_into(SafetensorsLoad& all, const std::string& path) {
+  load_into(all, io::FileBytes::open(path));
 }
 
 // Shard names and the tensors each must have. A shard lies in the folder of the index itself.
@@ -83,6 +87,12 @@ SafetensorsLoad load_safetensors(const std::string& file, StreamOrDevice) {
   return all;
 }
 
+SafetensorsLoad load_safetensors(const std::shared_ptr<io::Reader>& in, StreamOrDevice) {
+  SafetensorsLoad all;
+  load_into(all, io::FileBytes::take(in.get()));
+  return all;
+}
+
 SafetensorsLoad load_safetensors_dir(const std::string& dir) {
   SafetensorsLoad all;
   auto index = (fs::path(dir) / "model.safetensors.index.json").string();
@@ -106,8 +116,16 @@ SafetensorsLoad load_safetensors_dir(const std::string& dir) {
   return all;
 }
 
-void save_safetensors(const std::string& file, const std::unordered_map<std::string, array>& arrays,
-                      const std::unordered_map<std::string, std::string>& metadata) {
+namespace {
+
+// The text in front of the numbers, and the arrays in the order in which they follow.
+struct SafetensorsOrder {
+  std::string header{};
+  std::vector<array> values{};
+};
+
+SafetensorsOrder order_of(const std::unordered_map<std::string, array>& arrays,
+                          const std::unordered_map<std::string, std::string>& metadata) {
   // Larger elements first, as the format's own library does, so that all are aligned.
   std::vector<std::pair<std::string, array>> ordered(arrays.begin(), arrays.end());
   std::sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
@@ -135,12 +153,27 @@ void save_safetensors(const std::string& file, const std::unordered_map<std::str
     fail("[save_safetensors] a name or a metadata text is not UTF-8.");
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  io::AtomicFile out(file);
   uint64_t length = text.size();
-  out.write(std::as_bytes(std::span(&length, 1)));
-  out.write(text);
+  std::string front(reinterpret_cast<const char*>(&length), sizeof length);
+  return {front + text, std::move(values)};
+}
+
+}  // namespace
+
+void save_safetensors(const std::string& file, const std::unordered_map<std::string, array>& arrays,
+                      const std::unordered_map<std::string, std::string>& metadata) {
+  auto [header, values] = order_of(arrays, metadata);
+  io::AtomicFile out(file);
+  out.write(header);
   for (const auto& a : values) out.write(io::RowMajor(a).bytes());
   out.commit();
+}
+void save_safetensors(const std::shared_ptr<io::Writer>& out,
+                      const std::unordered_map<std::string, array>& arrays,
+                      const std::unordered_map<std::string, std::string>& metadata) {
+  auto [header, values] = order_of(arrays, metadata);
+  io::put(out.get(), header);
+  for (const auto& a : values) io::put(out.get(), io::RowMajor(a).bytes());
 }
 
 }  // namespace tarn

@@ -277,6 +277,8 @@ constexpr Op named(Kind kind) {
   if constexpr (HasView<T>) op.view = &T::view;
   if constexpr (HasVjp<T>) op.vjp = &T::vjp;
   if constexpr (HasJvp<T>) op.jvp = &T::jvp;
+  if constexpr (requires { &T::resize; }) op.resize = &T::resize;
+  if constexpr (requires { typename T::P; }) op.params = &Params::type<typename T::P>;
   return op;
 }
 

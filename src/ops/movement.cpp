@@ -18,6 +18,28 @@ array batched(const array& x, bool mapped, int64_t batch) {
   return mapped ? x : broadcast_to(x, with_batch(x.shape(), batch));
 }
 
+// Lets the axes [from, to) hold `room` elements: in the sizes that are known, or by the first one.
+bool resize_group(Shape& shape, size_t from, size_t to, int64_t room, const SizeChange& sizes) {
+  int64_t known = 1, others = 1;
+  size_t first = to;
+  for (size_t k = from; k < to; ++k) {
+    known *= sizes.of(shape[k]);
+    if (shape[k] == 1) continue;
+    if (first == to)
+      first = k;
+    else
+      others *= shape[k];
+  }
+  if (first == to) return false;
+  if (others != 1 && known == room) {
+    for (size_t k = from; k < to; ++k) shape[k] = sizes.of(shape[k]);
+    return true;
+  }
+  if (others == 0 || room % others != 0) return false;
+  shape[first] = room / others;
+  return true;
+}
+
 }  // namespace
 
 ArraySpec Alias::infer(const Params&, std::span<const array> in) {
@@ -81,6 +103,34 @@ std::optional<Layout> Reshape::view(const Params& p, const Layout& of) {
     room /= to[i];
   }
   return out;
+}
+
+// Axes go in groups: the shortest runs of old and new axes that hold equally many elements.
+std::optional<Params> Reshape::resize(const Shape& was_in, const Shape& was_out, const Shape& in,
+                                      const SizeChange& sizes) {
+  P now{was_out};
+  size_t i = 0, j = 0;
+  while (i < was_in.size() || j < was_out.size()) {
+    size_t from_i = i, from_j = j;
+    int64_t old_in = i < was_in.size() ? was_in[i++] : 1;
+    int64_t old_out = j < was_out.size() ? was_out[j++] : 1;
+    while (old_in != old_out) {
+      if (old_in < old_out && i < was_in.size())
+        old_in *= was_in[i++];
+      else if (j < was_out.size())
+        old_out *= was_out[j++];
+      else
+        return std::nullopt;  // a size of 0
+    }
+    int64_t room = 1;
+    bool changed = false;
+    for (size_t k = from_i; k < i; ++k) {
+      room *= in[k];
+      changed |= in[k] != was_in[k];
+    }
+    if (changed && !resize_group(now.shape, from_j, j, room, sizes)) return std::nullopt;
+  }
+  return now;
 }
 
 ArraySpec Transpose::infer(const Params& p, std::span<const array> in) {

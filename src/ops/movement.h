@@ -34,7 +34,10 @@ struct Reshape {
     TARN_FIELDS(shape)
   };
   static constexpr int linear = 1;
-  TARN_RULES TARN_TRANSPOSE TARN_VIEW
+  TARN_RULES TARN_TRANSPOSE TARN_VIEW static std::optional<Params> resize(const Shape& was_in,
+                                                                          const Shape& was_out,
+                                                                          const Shape& in,
+                                                                          const SizeChange& sizes);
 };
 struct Transpose {
   static constexpr Spec spec{"transpose", Types::number, "The axes in another order."};

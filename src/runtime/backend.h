@@ -90,7 +90,7 @@ class KernelTable {
   // The first row of an op whose predicate holds wins.
   void add(const Op& op, Kernel k) { rows_[&op].push_back(k); }
   const Kernel* find(const Step& s) const {
-    auto it = rows_.find(s.op);
+    auto it = rows_.find(s.op->kernels_of ? s.op->kernels_of : s.op);
     if (it == rows_.end()) return nullptr;
     for (const auto& k : it->second)
       if (!k.fits || k.fits(s)) return &k;

@@ -12,5 +12,6 @@ size_t set_memory_limit(size_t limit) { return memory_counters().memory_limit.ex
 size_t get_memory_limit() { return memory_counters().memory_limit; }
 size_t set_cache_limit(size_t limit) { return memory_counters().cache_limit.exchange(limit); }
 void clear_cache() { clear_buffer_cache(); }
+size_t set_wired_limit(size_t) { return 0; }
 
 }  // namespace tarn

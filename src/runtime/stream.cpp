@@ -6,19 +6,81 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 
 #include "base/require.h"
 #include "graph/node.h"
 #include "runtime/eval.h"
 #include "tarn/array.h"
 #include "tarn/device.h"
+#include "tarn/info.h"
+
+#if defined(__x86_64__)
+#define TARN_ARCHITECTURE "x86_64"
+#elif defined(__aarch64__)
+#define TARN_ARCHITECTURE "aarch64"
+#else
+#define TARN_ARCHITECTURE "unknown"
+#endif
 
 namespace tarn {
 namespace {
 
 thread_local Device thread_device{};
 thread_local Stream thread_stream{};
-std::atomic<int> streams{1};
+
+// The streams that were made. A clearing makes the numbers begin again, and all that threads
+// remember of the time before is stale.
+class Streams {
+ public:
+  static Streams& get() {
+    static auto* const all = new Streams;
+    return *all;
+  }
+  Stream make(Device d) {
+    std::lock_guard lock(mutex_);
+    made_.push_back({static_cast<int>(made_.size()), d});
+    return made_.back();
+  }
+  int make_name() {
+    std::lock_guard lock(mutex_);
+    return names_++;
+  }
+  std::vector<Stream> list() {
+    std::lock_guard lock(mutex_);
+    return made_;
+  }
+  void clear() {
+    std::lock_guard lock(mutex_);
+    made_.resize(1);
+    ++clearings_;
+  }
+  uint64_t clearings() const { return clearings_; }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Stream> made_{Stream{}};
+  int names_ = 0;
+  std::atomic<uint64_t> clearings_{0};
+};
+
+thread_local uint64_t thread_clearings = 0;
+thread_local std::unordered_map<int, Stream> streams_by_name;
+
+// The thread's default stream; what it remembers of streams is forgotten after a clearing.
+Stream& current_stream() {
+  if (uint64_t now = Streams::get().clearings(); now != thread_clearings) {
+    thread_clearings = now;
+    thread_stream = Stream{0, thread_stream.device};
+    streams_by_name.clear();
+  }
+  return thread_stream;
+}
+
+void check_device(const char* who, Device d) {
+  require<ValueError>(is_available(d), "[{}] there is no device {} {} here.", who,
+                      d.type == Device::cpu ? "cpu" : "gpu", d.index);
+}
 
 struct Job {
   std::vector<array> outputs{};
@@ -80,31 +142,82 @@ class AsyncQueue {
 
 Device default_device() { return thread_device; }
 void set_default_device(Device d) {
-  require<ValueError>(is_available(d), "[set_default_device] there is no such device here.");
+  check_device("set_default_device", d);
   thread_device = d;
 }
 bool is_available(Device d) { return d.type == Device::cpu && d.index == 0; }
 int device_count(Device::DeviceType type) { return type == Device::cpu ? 1 : 0; }
+std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(Device d) {
+  check_device("device_info", d);
+  MachineInfo m = machine_info();
+  return {{"device_name", m.processor},
+          {"architecture", std::string(TARN_ARCHITECTURE)},
+          {"isa", m.isa},
+          {"memory_size", static_cast<size_t>(m.memory_bytes)},
+          {"threads", static_cast<size_t>(m.threads)}};
+}
+
 Stream default_stream(Device d) {
-  require<ValueError>(is_available(d), "[default_stream] there is no such device here.");
-  return thread_stream;
+  check_device("default_stream", d);
+  return current_stream();
 }
-void set_default_stream(Stream s) { thread_stream = s; }
+void set_default_stream(Stream s) {
+  check_device("set_default_stream", s.device);
+  current_stream() = s;
+}
 Stream new_stream(Device d) {
-  require<ValueError>(is_available(d), "[new_stream] there is no such device here.");
-  return {streams++, d};
+  check_device("new_stream", d);
+  return Streams::get().make(d);
 }
+Stream new_thread_unsafe_stream(Device d) { return new_stream(d); }
+ThreadLocalStream new_thread_local_stream(Device d) {
+  check_device("new_thread_local_stream", d);
+  return {Streams::get().make_name(), d};
+}
+Stream stream_from_thread_local_stream(ThreadLocalStream s) {
+  check_device("stream_from_thread_local_stream", s.device);
+  current_stream();
+  auto it = streams_by_name.find(s.index);
+  if (it == streams_by_name.end())
+    it = streams_by_name.emplace(s.index, new_stream(s.device)).first;
+  return it->second;
+}
+std::vector<Stream> get_streams() { return Streams::get().list(); }
+void clear_streams() {
+  synchronize();
+  Streams::get().clear();
+}
+
 Stream to_stream(StreamOrDevice s) {
+  // Asked for at each recorded operation.
+  if (s.what == StreamOrDevice::What::nothing) return current_stream();
+  return to_stream(s, thread_device);
+}
+Stream to_stream(StreamOrDevice s, Device default_) {
   switch (s.what) {
     case StreamOrDevice::What::nothing:
-      return thread_stream;
+      return default_stream(default_);
     case StreamOrDevice::What::device:
       return default_stream(s.stream.device);
+    case StreamOrDevice::What::thread_local_stream:
+      return stream_from_thread_local_stream({s.stream.index, s.stream.device});
     case StreamOrDevice::What::stream:
       break;
   }
-  require<ValueError>(is_available(s.stream.device), "[stream] its device is not available here.");
+  check_device("to_stream", s.stream.device);
   return s.stream;
+}
+
+StreamContext::StreamContext(StreamOrDevice s) : device_(thread_device), stream_(current_stream()) {
+  require<ValueError>(s.what != StreamOrDevice::What::nothing,
+                      "[StreamContext] a stream or a device is needed.");
+  Stream now = to_stream(s);
+  set_default_device(now.device);
+  set_default_stream(now);
+}
+StreamContext::~StreamContext() {
+  thread_device = device_;
+  current_stream() = stream_;
 }
 
 void async_eval(std::vector<array> outputs) {
@@ -112,5 +225,6 @@ void async_eval(std::vector<array> outputs) {
 }
 void synchronize() { AsyncQueue::get().drain(); }
 void synchronize(Stream) { AsyncQueue::get().drain(); }
+void synchronize(ThreadLocalStream) { AsyncQueue::get().drain(); }
 
 }  // namespace tarn

@@ -1,5 +1,6 @@
 // compile and checkpoint.
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -7,105 +8,117 @@
 #include "ops/kinds.h"
 #include "tarn/transforms.h"
 #include "transforms/derive.h"
+#include "transforms/record.h"
 
 namespace tarn {
 namespace {
 
-std::atomic<bool> compile_enabled{true};
+std::atomic<CompileMode> mode{CompileMode::enabled};
 
-// A recording: calls whose inputs are earlier results (>= 0), or ~i for constant i.
-struct Recording {
-  struct CallOf {
-    const Op* op;
-    Params params;
-    std::vector<int> in;
-    ArraySpec spec;
-  };
-  size_t arguments = 0;
-  std::vector<CallOf> calls{};
-  Arrays constants{};
-  std::vector<int> outputs{};
+// Loops over growing arrays make recordings that nobody asks for again.
+constexpr size_t most_recordings = 256;
+constexpr size_t most_tried = 16;
 
-  Arrays run(const Arrays& inputs) const {
-    Arrays values(inputs);
-    values.reserve(arguments + calls.size());
-    auto value = [&](int i) -> const array& {
-      return i >= 0 ? values[static_cast<size_t>(i)] : constants[static_cast<size_t>(~i)];
-    };
-    for (const auto& c : calls) {
-      std::vector<array> in;
-      in.reserve(c.in.size());
-      for (int i : c.in) in.push_back(value(i));
-      values.push_back(record(*c.op, c.params, std::move(in), c.spec.shape, c.spec.dtype, {}));
-    }
-    Arrays out;
-    for (int i : outputs) out.push_back(value(i));
-    return out;
-  }
-};
-
-Recording record_function(const ArraysFunction& fun, const Arrays& inputs) {
-  Arrays arguments;
-  for (const auto& x : inputs) arguments.push_back(new_placeholder({x.shape(), x.dtype()}));
-  Arrays outs = fun(arguments);
-  Recording r;
-  r.arguments = arguments.size();
-  NodeSet known = index_of(arguments);
-  auto index = [&](const array& a) {
-    auto [it, added] = known.try_emplace(a.node(), 0);
-    if (added) {
-      it->second = ~static_cast<int>(r.constants.size());
-      r.constants.push_back(a);
-    }
-    return it->second;
-  };
-  for (auto& e : trace_between(outs, arguments)) {
-    Recording::CallOf c{e.op, e.params, {}, {e.out.shape(), e.out.dtype()}};
-    for (const auto& x : e.in) c.in.push_back(index(x));
-    known[e.out.node()] = static_cast<int>(r.arguments + r.calls.size());
-    r.calls.push_back(std::move(c));
-  }
-  for (const auto& out : outs) r.outputs.push_back(index(out));
-  return r;
-}
-
-Hash signature(const Arrays& inputs) {
+Hash signature(const std::vector<ArraySpec>& arguments, bool with_sizes) {
   Hash h;
-  for (const auto& x : inputs) {
-    h.add(static_cast<uint64_t>(x.dtype().val) * 64 + x.ndim());
-    for (auto d : x.shape()) h.add(static_cast<uint64_t>(d));
+  for (const auto& x : arguments) {
+    h.add(static_cast<uint64_t>(x.dtype.val) * 64 + x.shape.size());
+    if (!with_sizes) continue;
+    for (auto d : x.shape) h.add(static_cast<uint64_t>(d));
   }
   return h;
 }
 
-struct Recordings {
-  std::mutex mutex{};
-  std::unordered_map<Hash, std::shared_ptr<const Recording>, HashOfHash> by_signature{};
+using Shared = std::shared_ptr<const Recording>;
+
+// A recording and the sizes at which the function was recorded again, with the same calls.
+struct Resizable {
+  Shared base{};
+  std::vector<std::vector<ArraySpec>> tried{};
 };
+
+class Recordings {
+ public:
+  Shared get(const ArraysFunction& fun, const std::vector<ArraySpec>& arguments, bool shapeless) {
+    Hash key = signature(arguments, true), of_ranks = signature(arguments, false);
+    std::optional<Resizable> from;
+    {
+      std::lock_guard lock(mutex_);
+      if (auto it = by_sizes_.find(key); it != by_sizes_.end()) return it->second;
+      if (auto it = by_ranks_.find(of_ranks); shapeless && it != by_ranks_.end()) from = it->second;
+    }
+    if (Shared r = from ? by_resizing(*from, arguments) : nullptr) return keep(key, r);
+    auto r = std::make_shared<const Recording>(record_function(fun, arguments, shapeless));
+    if (shapeless) learn(of_ranks, from, r);
+    return keep(key, r);
+  }
+
+ private:
+  static std::optional<Recording> try_to_resize(const Recording& r,
+                                                const std::vector<ArraySpec>& arguments) {
+    try {
+      return resized(r, arguments);
+    } catch (const ShapeError&) {
+      return std::nullopt;  // sizes that do not go together: the function itself shall say so
+    }
+  }
+  static Shared by_resizing(const Resizable& from, const std::vector<ArraySpec>& arguments) {
+    for (const auto& tried : from.tried) {
+      if (!covers(from.base->arguments, tried, arguments)) continue;
+      if (auto r = try_to_resize(*from.base, arguments))
+        return std::make_shared<const Recording>(std::move(*r));
+    }
+    return nullptr;
+  }
+  void learn(const Hash& of_ranks, const std::optional<Resizable>& from, const Shared& r) {
+    std::optional<Recording> guess;
+    if (from) guess = try_to_resize(*from->base, r->arguments);
+    bool right = guess && same(*guess, *r);
+    std::lock_guard lock(mutex_);
+    Resizable& known = by_ranks_.try_emplace(of_ranks, Resizable{r, {}}).first->second;
+    if (right && known.base == from->base && known.tried.size() < most_tried)
+      known.tried.push_back(r->arguments);
+    // What fun captured may have been computed since, so the newer recording is the better base.
+    if (!right && known.tried.empty()) known.base = r;
+  }
+  Shared keep(const Hash& key, const Shared& r) {
+    std::lock_guard lock(mutex_);
+    if (by_sizes_.size() >= most_recordings) by_sizes_.clear();
+    return by_sizes_.emplace(key, r).first->second;
+  }
+
+  std::mutex mutex_{};
+  std::unordered_map<Hash, Shared, HashOfHash> by_sizes_{};
+  std::unordered_map<Hash, Resizable, HashOfHash> by_ranks_{};
+};
+
+ArraysFunction compiled(const ArraysFunction& fun, bool shapeless,
+                        const std::shared_ptr<Recordings>& recordings) {
+  return [fun, shapeless, recordings](const Arrays& inputs) {
+    if (mode == CompileMode::disabled) return fun(inputs);
+    return recordings->get(fun, specs_of(inputs), shapeless)->run(inputs);
+  };
+}
 
 }  // namespace
 
-void disable_compile() { compile_enabled = false; }
-void enable_compile() { compile_enabled = true; }
+void set_compile_mode(CompileMode m) { mode = m; }
+void disable_compile() { mode = CompileMode::disabled; }
+void enable_compile() { mode = CompileMode::enabled; }
 
-ArraysFunction compile(const ArraysFunction& fun, bool) {
-  auto cache = std::make_shared<Recordings>();
-  return [fun, cache](const Arrays& inputs) {
-    if (!compile_enabled) return fun(inputs);
-    Hash key = signature(inputs);
-    std::shared_ptr<const Recording> recording;
-    {
-      std::lock_guard lock(cache->mutex);
-      auto it = cache->by_signature.find(key);
-      if (it != cache->by_signature.end()) recording = it->second;
-    }
-    if (!recording) {
-      recording = std::make_shared<const Recording>(record_function(fun, inputs));
-      std::lock_guard lock(cache->mutex);
-      cache->by_signature.emplace(key, recording);
-    }
-    return recording->run(inputs);
-  };
+ArraysFunction compile(const ArraysFunction& fun, bool shapeless) {
+  return compiled(fun, shapeless, std::make_shared<Recordings>());
+}
+
+ArraysFunction compile(ArraysPointer fun, bool shapeless) {
+  // A function of the program is compiled once, however often compile is called with it.
+  static auto* const mutex = new std::mutex;
+  static auto* const known =
+      new std::map<std::pair<ArraysPointer, bool>, std::shared_ptr<Recordings>>;
+  std::lock_guard lock(*mutex);
+  auto& recordings = (*known)[{fun, shapeless}];
+  if (!recordings) recordings = std::make_shared<Recordings>();
+  return compiled(fun, shapeless, recordings);
 }
 
 namespace {
@@ -133,7 +146,8 @@ const Op depends_op{
         },
     .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
     .vmap = [](const Params&, std::span<const array> in, const Batch&) { return Arrays{in[0]}; },
-    .view = [](const Params&, const Layout& l) { return std::optional(l); }};
+    .view = [](const Params&, const Layout& l) { return std::optional(l); },
+    .transparent = true};
 
 // in: output `output` of fun, then fun's arguments. The derivative runs fun again, after the
 // cotangent is there, so that the intermediate values of the first run can be dropped.
@@ -163,7 +177,8 @@ const Op checkpoint_op{
     .vjp = vjp_of_checkpoint,
     .jvp = [](const Call&, std::span<const Maybe> t) { return std::vector{t[0]}; },
     .vmap = [](const Params&, std::span<const array> in, const Batch&) { return Arrays{in[0]}; },
-    .view = [](const Params&, const Layout& l) { return std::optional(l); }};
+    .view = [](const Params&, const Layout& l) { return std::optional(l); },
+    .transparent = true};
 
 }  // namespace
 

@@ -17,22 +17,26 @@ void accumulate(Found& found, const array& a, const array& term) {
   if (!added) it->second = it->second + term;
 }
 
+// The results of a call, as its rules see them.
+Arrays outputs_of(const std::vector<TraceEntry>& entries, const std::vector<size_t>& results,
+                  const TraceEntry& e) {
+  Arrays out;
+  for (size_t k = 0; k < results.size(); ++k)
+    out.push_back(results[k] < entries.size() ? entries[results[k]].out : e.in[k + 1]);
+  return out;
+}
+
 // The cotangents of one call: by its rule, or through its expansion.
-std::vector<Maybe> vjp_of(const TraceEntry& e, const Maybe& g) {
-  std::vector<Maybe> cotangents{g};
-  if (e.op->vjp) {
-    std::vector<array> out{e.out};
-    return e.op->vjp({e.params, e.in, out}, cotangents);
-  }
+std::vector<Maybe> vjp_of(const TraceEntry& e, const Arrays& out,
+                          const std::vector<Maybe>& cotangents) {
+  if (e.op->vjp) return e.op->vjp({e.params, e.in, out}, cotangents);
   if (!e.op->expand) return std::vector<Maybe>(e.in.size());
   Arrays in = fresh_arguments(e.in);
   return pull_back(e.op->expand(e.params, in), in, cotangents);
 }
-std::vector<Maybe> jvp_of(const TraceEntry& e, const std::vector<Maybe>& tangents) {
-  if (e.op->jvp) {
-    std::vector<array> out{e.out};
-    return e.op->jvp({e.params, e.in, out}, tangents);
-  }
+std::vector<Maybe> jvp_of(const TraceEntry& e, const Arrays& out,
+                          const std::vector<Maybe>& tangents) {
+  if (e.op->jvp) return e.op->jvp({e.params, e.in, out}, tangents);
   if (!e.op->expand) return {Maybe{}};
   Arrays in = fresh_arguments(e.in);
   return push_forward(e.op->expand(e.params, in), in, tangents);
@@ -55,12 +59,21 @@ std::vector<Maybe> pull_back(const Arrays& outputs, const Arrays& arguments,
   NodeSet ends = index_of(arguments);
   NodeSet inside;
   for (const auto& e : entries) inside.emplace(e.out.node(), 0);
+  auto firsts = first_of_call(entries);
   for (size_t i = entries.size(); i-- > 0;) {
+    if (firsts[i] != i) continue;
     const auto& e = entries[i];
-    Maybe g = find(found, e.out);
-    if (!g) continue;
-    found.erase(e.out.node());
-    auto terms = vjp_of(e, g);
+    auto results = results_of_call(entries, firsts, i);
+    std::vector<Maybe> given(results.size());
+    bool any = false;
+    for (size_t k = 0; k < results.size(); ++k) {
+      if (results[k] >= entries.size()) continue;
+      given[k] = find(found, entries[results[k]].out);
+      any |= given[k].has_value();
+      found.erase(entries[results[k]].out.node());
+    }
+    if (!any) continue;
+    auto terms = vjp_of(e, outputs_of(entries, results, e), given);
     for (size_t k = 0; k < e.in.size(); ++k)
       if (terms[k] && (inside.count(e.in[k].node()) || ends.count(e.in[k].node())))
         accumulate(found, e.in[k], *terms[k]);
@@ -76,7 +89,10 @@ std::vector<Maybe> push_forward(const Arrays& outputs, const Arrays& arguments,
   Found found;
   for (size_t i = 0; i < arguments.size(); ++i)
     if (tangents[i]) found.try_emplace(arguments[i].node(), *tangents[i]);
-  for (const auto& e : entries) {
+  auto firsts = first_of_call(entries);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (firsts[i] != i) continue;
+    const auto& e = entries[i];
     std::vector<Maybe> in;
     bool any = false;
     for (const auto& x : e.in) {
@@ -84,8 +100,11 @@ std::vector<Maybe> push_forward(const Arrays& outputs, const Arrays& arguments,
       any |= in.back().has_value();
     }
     if (!any) continue;
-    Maybe t = jvp_of(e, in)[0];
-    if (t) found.try_emplace(e.out.node(), *t);
+    auto results = results_of_call(entries, firsts, i);
+    auto made = jvp_of(e, outputs_of(entries, results, e), in);
+    for (size_t k = 0; k < results.size(); ++k)
+      if (made[k] && results[k] < entries.size())
+        found.try_emplace(entries[results[k]].out.node(), *made[k]);
   }
   std::vector<Maybe> result;
   for (const auto& out : outputs) result.push_back(find(found, out));

@@ -16,36 +16,50 @@ using Values = std::unordered_map<Node*, Mapped>;
 Arrays replay(const Arrays& outputs, const Arrays& arguments, const std::vector<Mapped>& given,
               int64_t batch);
 
-Mapped vmap_call(const TraceEntry& e, const std::vector<Mapped>& in, int64_t batch) {
+// The results of a call that a mapped input reaches, each with the batch as axis 0.
+Arrays vmap_call(const TraceEntry& e, const std::vector<Mapped>& in, int64_t batch) {
   std::vector<array> values;
   auto mapped = std::make_unique<bool[]>(in.size());
-  bool any = false;
   for (size_t i = 0; i < in.size(); ++i) {
     values.push_back(in[i].value);
     mapped[i] = in[i].mapped;
-    any |= in[i].mapped;
   }
-  if (!any) return {record(*e.op, e.params, values, {}), false};
-  if (e.op->vmap)
-    return {e.op->vmap(e.params, values, {{mapped.get(), in.size()}, batch})[0], true};
+  if (e.op->vmap) return e.op->vmap(e.params, values, {{mapped.get(), in.size()}, batch});
   require(e.op->expand != nullptr, "[vmap] {} has no rule for a batch axis.", e.op->name);
   Arrays examples;
   for (size_t i = 0; i < in.size(); ++i)
     examples.push_back(new_placeholder({e.in[i].shape(), e.in[i].dtype()}));
-  return {replay(e.op->expand(e.params, examples), examples, in, batch)[0], true};
+  return replay(e.op->expand(e.params, examples), examples, in, batch);
+}
+
+Mapped unmapped_call(const TraceEntry& e, const std::vector<Mapped>& in) {
+  std::vector<array> values;
+  for (const auto& x : in) values.push_back(x.value);
+  return {record(*e.op, e.params, std::move(values), {}), false};
 }
 
 Arrays replay(const Arrays& outputs, const Arrays& arguments, const std::vector<Mapped>& given,
               int64_t batch) {
   Values known;
   for (size_t i = 0; i < arguments.size(); ++i) known.try_emplace(arguments[i].node(), given[i]);
-  for (const auto& e : trace_between(outputs, arguments)) {
+  auto entries = trace_between(outputs, arguments);
+  auto firsts = first_of_call(entries);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto& e = entries[i];
     std::vector<Mapped> in;
+    bool any = false;
     for (const auto& x : e.in) {
       auto it = known.find(x.node());
       in.push_back(it == known.end() ? Mapped{x, false} : it->second);
+      any |= in.back().mapped;
     }
-    known.try_emplace(e.out.node(), vmap_call(e, in, batch));
+    if (!any) known.try_emplace(e.out.node(), unmapped_call(e, in));
+    if (!any || firsts[i] != i) continue;
+    auto results = results_of_call(entries, firsts, i);
+    Arrays made = vmap_call(e, in, batch);
+    for (size_t k = 0; k < results.size(); ++k)
+      if (results[k] < entries.size())
+        known.try_emplace(entries[results[k]].out.node(), Mapped{made[k], true});
   }
   Arrays result;
   for (const auto& out : outputs) {

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "runtime/backend.h"
+
+namespace tarn::cpu {
+
+void add_custom(KernelTable& table);
+
+}  // namespace tarn::cpu
