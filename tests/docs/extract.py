@@ -5,7 +5,9 @@
     extract.py run PROGRAM SOURCE.cpp      compares with SOURCE's expected output
 
 A program is a ```cpp block below a line `<!-- run -->`; the ```text block that follows is its
-output. A block without main() gets one around it. A source that says its output itself has lines
+output. A block without main() gets one around it. Where blocks above it are marked
+`<!-- part: NAME -->`, the program begins with them; a part that is printed again replaces the earlier
+one. A source that says its output itself has lines
 `// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
 """
 
@@ -15,8 +17,10 @@ import re
 import subprocess
 import sys
 
-BLOCK = re.compile(r"<!-- run -->\n+```cpp\n(.*?)```\n\n*```text\n(.*?)```", re.S)
-MARK = "<!-- run -->"
+BLOCK = re.compile(
+    r"<!-- (?:(run)|part: (\w+)) -->\n+```cpp\n(.*?)```(?(1)\n\n*```text\n(.*?)```)", re.S
+)
+MARK = re.compile(r"<!-- (?:run|part: \w+) -->")
 
 
 def whole_program(block):
@@ -28,20 +32,29 @@ def whole_program(block):
     return "\n".join(head + ["int main() {"] + body + ["}", ""])
 
 
+def programs(document):
+    """(program, output) of each, in order."""
+    text = document.read_text()
+    found = BLOCK.findall(text)
+    marks = len(MARK.findall(text))
+    if len(found) != marks:
+        sys.exit(f"{document}: {marks} marks, but {len(found)} parts and programs with their output")
+    parts = {}
+    for is_program, name, block, output in found:
+        if is_program:
+            yield "\n".join([*parts.values(), whole_program(block)]), output
+        else:
+            parts.pop(name, None)
+            parts[name] = block
+
+
 def write(folder, documents):
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        text = document.read_text()
-        found = BLOCK.findall(text)
-        if len(found) != text.count(MARK):
-            sys.exit(
-                f"{document}: {text.count(MARK)} marks {MARK}, but {len(found)} programs with "
-                "their output"
-            )
-        for number, (block, output) in enumerate(found, 1):
+        for number, (program, output) in enumerate(programs(document), 1):
             path = folder / f"{document.stem.lower()}_{number}.cpp"
             expected = "".join(f"//   {line}\n" for line in output.splitlines())
-            content = f"{whole_program(block)}\n// Output:\n{expected}"
+            content = f"{program}\n// Output:\n{expected}"
             if not path.exists() or path.read_text() != content:
                 path.write_text(content)
             print(path)
