@@ -138,6 +138,9 @@ def check_include(path, number, header, quoted, room):
                 f"{room} may not include {header}: it may include "
                 f"{', '.join(MAY_INCLUDE[room]) or 'no other room'}",
             )
+    elif quoted and first == "mlx" and room == "bindings":
+        if not (ROOT / "bindings/mlx/include" / header).exists():
+            report(path, number, f"no such header in bindings/mlx/include: {header}")
     elif quoted:
         if not (path.parent / header).exists() and not (ROOT / "apps" / header).exists():
             report(path, number, f"no such header beside this file: {header}")
@@ -187,7 +190,7 @@ def check_folders(folders):
         parts = folder.relative_to(ROOT).parts
         if folder.name in FORBIDDEN_FOLDERS:
             report(folder, 0, "a folder's name says what is in it; this one could hold anything")
-        if len(parts) > 3:
+        if len(parts) > 3 and parts[:4] != ("bindings", "mlx", "include", "mlx"):  # MLX's paths
             report(folder, 0, "folders go at most 3 deep")
 
 

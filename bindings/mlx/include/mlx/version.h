@@ -1,0 +1,16 @@
+// The version of MLX whose C++ API these headers answer.
+#pragma once
+
+#include "mlx/api.h"
+
+#define MLX_VERSION_MAJOR 0
+#define MLX_VERSION_MINOR 32
+#define MLX_VERSION_PATCH 4
+#define MLX_VERSION_NUMERIC \
+  (100000 * MLX_VERSION_MAJOR + 1000 * MLX_VERSION_MINOR + MLX_VERSION_PATCH)
+
+namespace mlx::core {
+
+inline const char* version() { return "0.32.4"; }
+
+}  // namespace mlx::core
