@@ -318,6 +318,14 @@ def check_links(path, text):
                 report(path, number, f"a link to {target}, which is not there")
 
 
+def check_quotes(path, text):
+    """A block below `<!-- from FILE -->` stands in FILE as it stands here."""
+    for name, block in re.findall(r"<!-- from (\S+) -->\n```\w*\n(.*?)```", text, re.S):
+        source = ROOT / name
+        if not source.exists() or block not in source.read_text():
+            report(path, text[: text.index(block)].count("\n"), f"not what stands in {name}")
+
+
 def check_op_reference(tarn):
     path = ROOT / "docs/ops.md"
     done = subprocess.run([tarn, "ops", "--markdown"], capture_output=True, text=True, timeout=60)
@@ -348,6 +356,7 @@ def main():
             check_members(path, text)
         if path.suffix == ".md":
             check_links(path, text)
+            check_quotes(path, text)
         for number, line in enumerate(lines, 1):
             if FOREIGN.search(line):
                 report(path, number, "speaks of a machine or a registry, not of this library")

@@ -85,7 +85,7 @@ class array {
   Status status() const;
   // True while the value is recorded as a call; `inputs` are what it is called with. A computed
   // value has let go of them.
-  bool has_primitive() const { return status() != available; }
+  bool has_primitive() const;
   std::vector<array> inputs() const;
 
   // The value of an array with one element, which is evaluated first.

@@ -7,11 +7,8 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
-#include <string>
 #include <type_traits>
 #include <utility>
-
-#include "tarn/error.h"
 
 namespace tarn {
 
@@ -47,7 +44,6 @@ class SmallVector {
   ~SmallVector() { release(); }
 
   size_t size() const { return size_; }
-  size_t capacity() const { return capacity_; }
   bool empty() const { return size_ == 0; }
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -55,17 +51,8 @@ class SmallVector {
   T* end() { return data_ + size_; }
   const T* begin() const { return data_; }
   const T* end() const { return data_ + size_; }
-  const T* cbegin() const { return data_; }
-  const T* cend() const { return data_ + size_; }
-  auto rbegin() { return std::reverse_iterator(end()); }
-  auto rend() { return std::reverse_iterator(begin()); }
-  auto rbegin() const { return std::reverse_iterator(end()); }
-  auto rend() const { return std::reverse_iterator(begin()); }
   T& operator[](size_t i) { return data_[i]; }
   const T& operator[](size_t i) const { return data_[i]; }
-  // Throws IndexError when there is no element i.
-  T& at(size_t i) { return data_[checked(i)]; }
-  const T& at(size_t i) const { return data_[checked(i)]; }
   T& front() { return data_[0]; }
   const T& front() const { return data_[0]; }
   T& back() { return data_[size_ - 1]; }
@@ -79,11 +66,7 @@ class SmallVector {
     if (size_ == capacity_) grow(size_ + 1);
     data_[size_++] = value;
   }
-  template <class... Args>
-  void emplace_back(Args&&... args) {
-    push_back(T(std::forward<Args>(args)...));
-  }
-  void pop_back(size_t count = 1) { size_ -= static_cast<uint32_t>(count); }
+  void pop_back() { --size_; }
   void resize(size_t n, T value = T{}) {
     reserve(n);
     std::fill(data_ + std::min<size_t>(size_, n), data_ + n, value);
@@ -102,7 +85,7 @@ class SmallVector {
     std::rotate(data_ + i, data_ + size_ - 1, data_ + size_);
     return data_ + i;
   }
-  template <class It, class = typename std::iterator_traits<It>::iterator_category>
+  template <class It>
   iterator insert(const_iterator at, It first, It last) {
     auto i = at - data_;
     auto n = std::distance(first, last);
@@ -112,18 +95,10 @@ class SmallVector {
     std::copy(tail.begin(), tail.end(), data_ + i + n);
     return data_ + i;
   }
-  iterator insert(const_iterator at, size_t count, T value) {
-    SmallVector copies(count, value);
-    return insert(at, copies.begin(), copies.end());
-  }
-  iterator insert(const_iterator at, std::initializer_list<T> values) {
-    return insert(at, values.begin(), values.end());
-  }
-  iterator erase(const_iterator at) { return erase(at, at + 1); }
-  iterator erase(const_iterator first, const_iterator last) {
-    auto i = first - data_;
-    std::copy(data_ + (last - data_), end(), data_ + i);
-    size_ -= static_cast<uint32_t>(last - first);
+  iterator erase(const_iterator at) {
+    auto i = at - data_;
+    std::copy(data_ + i + 1, end(), data_ + i);
+    --size_;
     return data_ + i;
   }
 
@@ -132,11 +107,6 @@ class SmallVector {
   }
 
  private:
-  size_t checked(size_t i) const {
-    if (i < size_) return i;
-    throw IndexError("[at] element " + std::to_string(i) + " of a vector of " +
-                     std::to_string(size_) + ".");
-  }
   void grow(size_t n) {
     auto capacity = static_cast<uint32_t>(std::max<size_t>(n, size_t{capacity_} * 2));
     T* bigger = new T[capacity];

@@ -104,6 +104,7 @@ array::Status array::status() const {
   State state = node_->state.load(std::memory_order_acquire);
   return state == State::ready ? available : state == State::claimed ? evaluated : unscheduled;
 }
+bool array::has_primitive() const { return node_->op && status() != available; }
 std::vector<array> array::inputs() const {
   std::lock_guard lock(graph_mutex());
   return node_->inputs;
@@ -157,8 +158,9 @@ array::Flags array::flags() const {
   if (size() == 0) return {};
   const auto& st = strides();
   const auto& sh = node_->shape;
-  Shape reversed(sh.rbegin(), sh.rend());
-  Strides reversed_strides(st.rbegin(), st.rend());
+  Shape reversed(std::make_reverse_iterator(sh.end()), std::make_reverse_iterator(sh.begin()));
+  Strides reversed_strides(std::make_reverse_iterator(st.end()),
+                           std::make_reverse_iterator(st.begin()));
   // An axis of stride 0 is one element of memory, however often it is seen. An axis that runs
   // backwards is not contiguous, as in MLX: no kernel could take the memory as it lies.
   size_t distinct = 1;

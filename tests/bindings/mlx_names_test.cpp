@@ -1,12 +1,7 @@
 // MLX's names through MLX's headers, in the ways in which programs say them.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
-
-#include "mlx/graph_utils.h"
 #include "mlx/mlx.h"
-#include "mlx/small_vector.h"
 
 namespace mx = mlx::core;
 
@@ -79,19 +74,6 @@ TEST(MlxNames, AnArraySaysWhereItIs) {
   EXPECT_EQ(mx::sum(x).item<float>(), 75);
 }
 
-TEST(MlxNames, ASmallVectorIsAVector) {
-  mx::Shape s = {2, 3};
-  s.emplace_back(4);
-  s.insert(s.begin() + 1, 2, 7);
-  s.insert(s.end(), {8, 9});
-  EXPECT_THAT(s, testing::ElementsAre(2, 7, 7, 3, 4, 8, 9));
-  s.erase(s.begin() + 1, s.begin() + 3);
-  s.pop_back(2);
-  EXPECT_THAT(std::vector<int64_t>(s.rbegin(), s.rend()), testing::ElementsAre(4, 3, 2));
-  EXPECT_EQ(s.at(2), 4);
-  EXPECT_GE(s.capacity(), s.size());
-}
-
 std::string message_of(auto f) {
   try {
     f();
@@ -106,8 +88,6 @@ TEST(MlxNames, WhatIsNotThereIsAnError) {
   EXPECT_EQ(message_of([&] { (void)x.strides(2); }),
             "[strides] axis 2 of an array of shape (2, 3).");
   EXPECT_EQ(message_of([&] { (void)x.shape(-3); }), "[shape] axis -3 of an array of shape (2, 3).");
-  EXPECT_EQ(message_of([&] { (void)x.shape().at(2); }), "[at] element 2 of a vector of 2.");
-  EXPECT_THROW(x.shape().at(2), std::out_of_range);
 }
 
 }  // namespace

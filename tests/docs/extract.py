@@ -6,8 +6,9 @@
 
 A program is a ```cpp block below a line `<!-- run -->`; the ```text block that follows is its
 output. A block without main() gets one around it. Where blocks above it are marked
-`<!-- part: NAME -->`, the program begins with them; a part that is printed again replaces the earlier
-one. A source that says its output itself has lines
+`<!-- part: NAME -->`, the program begins with them; a part that is printed again replaces the
+earlier one. `<!-- run with tarn/NAME.h -->` leaves a program out while there is no such header.
+A source that says its output itself has lines
 `// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
 """
 
@@ -17,10 +18,13 @@ import re
 import subprocess
 import sys
 
+INCLUDE = pathlib.Path(__file__).resolve().parent.parent.parent / "include"
 BLOCK = re.compile(
-    r"<!-- (?:(run)|part: (\w+)) -->\n+```cpp\n(.*?)```(?(1)\n\n*```text\n(.*?)```)", re.S
+    r"<!-- (?:(run)(?: with (\S+))?|part: (\w+)) -->\n+"
+    r"```cpp\n(.*?)```(?(1)\n\n*```text\n(.*?)```)",
+    re.S,
 )
-MARK = re.compile(r"<!-- (?:run|part: \w+) -->")
+MARK = re.compile(r"<!-- (?:run(?: with \S+)?|part: \w+) -->")
 
 
 def whole_program(block):
@@ -33,16 +37,17 @@ def whole_program(block):
 
 
 def programs(document):
-    """(program, output) of each, in order."""
-    text = document.read_text()
-    found = BLOCK.findall(text)
-    marks = len(MARK.findall(text))
+    """(number, program, output) of each that can be built."""
+    found = BLOCK.findall(document.read_text())
+    marks = len(MARK.findall(document.read_text()))
     if len(found) != marks:
-        sys.exit(f"{document}: {marks} marks, but {len(found)} parts and programs with their output")
-    parts = {}
-    for is_program, name, block, output in found:
+        sys.exit(f"{document}: {marks} marks, {len(found)} parts and programs with their output")
+    parts, number = {}, 0
+    for is_program, header, name, block, output in found:
         if is_program:
-            yield "\n".join([*parts.values(), whole_program(block)]), output
+            number += 1
+            if not header or (INCLUDE / header).exists():
+                yield number, "\n".join([*parts.values(), whole_program(block)]), output
         else:
             parts.pop(name, None)
             parts[name] = block
@@ -51,7 +56,7 @@ def programs(document):
 def write(folder, documents):
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        for number, (program, output) in enumerate(programs(document), 1):
+        for number, program, output in programs(document):
             path = folder / f"{document.stem.lower()}_{number}.cpp"
             expected = "".join(f"//   {line}\n" for line in output.splitlines())
             content = f"{program}\n// Output:\n{expected}"
