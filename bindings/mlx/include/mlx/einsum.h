@@ -3,6 +3,3 @@
 
 #include "mlx/api.h"
 #include "tarn/ops.h"
-#if __has_include("tarn/einsum.h")
-#include "tarn/einsum.h"
-#endif

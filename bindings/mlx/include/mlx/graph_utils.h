@@ -3,6 +3,6 @@
 
 #include "mlx/api.h"
 #include "tarn/array.h"
-#if __has_include("tarn/graph_utils.h")
-#include "tarn/graph_utils.h"
+#if __has_include("tarn/graph.h")
+#include "tarn/graph.h"
 #endif
