@@ -4,7 +4,9 @@ include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tarn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
-install(TARGETS tarn EXPORT tarn-targets
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/bindings/mlx/include/mlx
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tarn-mlx FILES_MATCHING PATTERN "*.h")
+install(TARGETS tarn tarn_mlx EXPORT tarn-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -27,7 +29,8 @@ else()
   set(TARN_PC_LIBS "-L\${libdir} -ltarn")
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/tarn.pc.in ${PROJECT_BINARY_DIR}/tarn.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/tarn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/tarn-mlx.pc.in ${PROJECT_BINARY_DIR}/tarn-mlx.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/tarn.pc ${PROJECT_BINARY_DIR}/tarn-mlx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(TARGET tarn_cli)
   install(TARGETS tarn_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

@@ -155,6 +155,9 @@ def check_include(path, number, header, quoted, room):
                 f"{room} may not include {header}: it may include "
                 f"{', '.join(MAY_INCLUDE[room]) or 'no other room'}",
             )
+    elif quoted and first == "mlx" and room == "bindings":
+        if not (ROOT / "bindings/mlx/include" / header).exists():
+            report(path, number, f"no such header in bindings/mlx/include: {header}")
     elif quoted:
         if not (path.parent / header).exists() and not (ROOT / "apps" / header).exists():
             report(path, number, f"no such header beside this file: {header}")
@@ -204,7 +207,7 @@ def check_folders(folders):
         parts = folder.relative_to(ROOT).parts
         if folder.name in FORBIDDEN_FOLDERS:
             report(folder, 0, "a folder's name says what is in it; this one could hold anything")
-        if len(parts) > 3:
+        if len(parts) > 3 and parts[:4] != ("bindings", "mlx", "include", "mlx"):  # MLX's paths
             report(folder, 0, "folders go at most 3 deep")
 
 
@@ -332,6 +335,14 @@ def check_links(path, text):
                 report(path, number, f"a link to {target}, which is not there")
 
 
+def check_quotes(path, text):
+    """A block below `<!-- from FILE -->` stands in FILE as it stands here."""
+    for name, block in re.findall(r"<!-- from (\S+) -->\n```\w*\n(.*?)```", text, re.S):
+        source = ROOT / name
+        if not source.exists() or block not in source.read_text():
+            report(path, text[: text.index(block)].count("\n"), f"not what stands in {name}")
+
+
 def check_op_reference(tarn):
     path = ROOT / "docs/ops.md"
     if not path.exists() or path.read_text() != op_reference.reference(tarn):
@@ -382,6 +393,7 @@ def main():
             check_members(path, text)
         if path.suffix == ".md":
             check_links(path, text)
+            check_quotes(path, text)
         for number, line in enumerate(lines, 1):
             if FOREIGN.search(line):
                 report(path, number, "speaks of a machine or a registry, not of this library")

@@ -93,7 +93,7 @@ class array {
   // Waits for an evaluation that async_eval started.
   void wait() const { eval(); }
   bool is_available() const;
-  enum class Status { unscheduled, evaluated, available };  // evaluated: somebody computes it
+  enum Status { unscheduled, evaluated, available };  // evaluated: somebody computes it
   Status status() const;
 
   // Whether an operation stands behind the array that has not been computed yet, and its inputs.
@@ -110,25 +110,35 @@ class array {
   // The value of an array with one element, which is evaluated first.
   template <class T>
   T item() const;
-  // The first element; evaluates first. Elements lie at strides(), which is row-contiguous unless
-  // the array is a view (see flags()).
+  // The first element; evaluates first. Elements lie at strides(): row-contiguous in what was
+  // computed, in the memory of its source in a view (transpose, slice, broadcast_to, reshape …).
+  // A value does not change: write only to memory that no other array shares.
   template <class T>
   const T* data() const {
     return static_cast<const T*>(evaluated_data());
   }
-  const Strides& strides() const;  // evaluates first
+  template <class T>
+  T* data() {
+    return const_cast<T*>(std::as_const(*this).data<T>());
+  }
+
+  // Where the elements lie; all of these evaluate first. Strides count elements, and are those of
+  // MLX's views.
+  const Strides& strides() const;
+  // The stride of axis i, which may be negative. Throws ShapeError when there is no such axis.
   int64_t strides(int i) const;
-  // Of the memory it lies in: the elements between the first and the last of the array, and the
-  // bytes of the whole block before its first one and in all. Evaluate first.
-  size_t data_size() const;
-  int64_t offset() const;
-  size_t buffer_size() const;
   struct Flags {
     bool contiguous = true;  // every element of the memory in between belongs to the array
     bool row_contiguous = true;
     bool col_contiguous = true;
   };
-  Flags flags() const;  // evaluates first
+  Flags flags() const;
+  // The elements of memory from the first to the last of the array: less than size() where an
+  // axis is broadcast, more where elements are skipped.
+  size_t data_size() const;
+  // The bytes of the memory block, and where in it the first element lies.
+  size_t buffer_size() const;
+  int64_t offset() const;
 
   // Iterates over the first axis.
   struct ArrayIterator;
@@ -165,6 +175,7 @@ class array {
     return values.begin();
   }
   static void check_count(size_t given, const Shape& shape);
+  size_t checked_axis(const char* what, int i) const;
   static array uninitialised(Shape shape, Dtype dtype);
   void* raw();
   array cast_now(Dtype dtype) const;

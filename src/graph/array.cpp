@@ -96,28 +96,27 @@ array& array::operator=(array&& o) & noexcept {
 array::~array() { release(node_); }
 
 const Shape& array::shape() const { return node_->shape; }
-int64_t array::shape(int i) const {
+size_t array::checked_axis(const char* what, int i) const {
   const auto& s = node_->shape;
   int axis = i < 0 ? i + static_cast<int>(s.size()) : i;
   require<ShapeError>(axis >= 0 && axis < static_cast<int>(s.size()),
-                      "[shape] axis {} of an array of shape {}.", i, text_of(s));
-  return s[static_cast<size_t>(axis)];
+                      "[{}] axis {} of an array of shape {}.", what, i, text_of(s));
+  return static_cast<size_t>(axis);
+}
+int64_t array::shape(int i) const { return node_->shape[checked_axis("shape", i)]; }
+int64_t array::strides(int i) const {
+  size_t axis = checked_axis("strides", i);
+  return strides()[axis];
 }
 size_t array::size() const { return static_cast<size_t>(node_->size()); }
 Dtype array::dtype() const { return node_->dtype; }
 Stream array::stream() const { return node_->stream; }
 bool array::is_available() const { return node_->state == State::ready; }
 array::Status array::status() const {
-  switch (node_->state.load(std::memory_order_acquire)) {
-    case State::ready:
-      return Status::available;
-    case State::claimed:
-      return Status::evaluated;
-    default:
-      return Status::unscheduled;
-  }
+  State state = node_->state.load(std::memory_order_acquire);
+  return state == State::ready ? available : state == State::claimed ? evaluated : unscheduled;
 }
-bool array::has_primitive() const { return node_->op && node_->state != State::ready; }
+bool array::has_primitive() const { return node_->op && status() != available; }
 std::vector<array> array::inputs() const {
   std::lock_guard lock(graph_mutex());
   return node_->inputs;
@@ -165,51 +164,47 @@ const void* array::evaluated_data() const {
 const Strides& array::strides() const {
   eval();
   std::lock_guard lock(graph_mutex());
-  if (node_->strides.size() != node_->shape.size()) node_->strides = row_strides(node_->shape);
+  if (node_->strides.size() != node_->shape.size()) {
+    node_->strides = row_strides(node_->shape);
+    // Nothing is reached through the strides of an empty array; MLX's are 0 before the empty axis.
+    for (size_t i = node_->shape.size(), empty = 0; i-- > 0; empty |= node_->shape[i] == 0)
+      if (empty) node_->strides[i] = 0;
+  }
   return node_->strides;
 }
 
-int64_t array::strides(int i) const {
+array::Flags array::flags() const {
+  if (size() == 0) return {};
   const auto& st = strides();
-  int axis = i < 0 ? i + static_cast<int>(st.size()) : i;
-  require<ShapeError>(axis >= 0 && axis < static_cast<int>(st.size()),
-                      "[strides] axis {} of an array of shape ({}).", i,
-                      fmt::join(node_->shape, ", "));
-  return st[static_cast<size_t>(axis)];
+  const auto& sh = node_->shape;
+  Shape reversed(std::make_reverse_iterator(sh.end()), std::make_reverse_iterator(sh.begin()));
+  Strides reversed_strides(std::make_reverse_iterator(st.end()),
+                           std::make_reverse_iterator(st.begin()));
+  // An axis of stride 0 is one element of memory, however often it is seen. An axis that runs
+  // backwards is not contiguous, as in MLX: no kernel could take the memory as it lies.
+  size_t distinct = 1;
+  for (size_t i = 0; i < sh.size(); ++i)
+    if (st[i] > 0) distinct *= static_cast<size_t>(sh[i]);
+  return {distinct == data_size(), is_row_contiguous(sh, st),
+          is_row_contiguous(reversed, reversed_strides)};
 }
+
 size_t array::data_size() const {
+  if (size() == 0) return 0;
   const auto& st = strides();
-  int64_t span = 1;
-  for (size_t i = 0; i < st.size(); ++i)
-    if (node_->shape[i] == 0)
-      return 0;
-    else
-      span += (node_->shape[i] - 1) * std::abs(st[i]);
-  return static_cast<size_t>(span);
+  int64_t last = 0;
+  for (size_t i = 0; i < st.size(); ++i) last += (node_->shape[i] - 1) * std::abs(st[i]);
+  return static_cast<size_t>(last) + 1;
+}
+
+size_t array::buffer_size() const {
+  eval();
+  return node_->buffer ? node_->buffer->bytes : sizeof node_->number;
 }
 int64_t array::offset() const {
   eval();
-  if (!node_->buffer) return 0;
-  return static_cast<std::byte*>(node_->data) - static_cast<std::byte*>(node_->buffer->data);
-}
-size_t array::buffer_size() const {
-  eval();
-  return node_->buffer ? node_->buffer->bytes : itemsize();
-}
-
-array::Flags array::flags() const {
-  const auto& st = strides();
-  const auto& sh = node_->shape;
-  Shape reversed(sh.size());
-  Strides reversed_strides(sh.size());
-  int64_t span = 1;
-  for (size_t i = 0; i < sh.size(); ++i) {
-    reversed[i] = sh[sh.size() - 1 - i];
-    reversed_strides[i] = st[sh.size() - 1 - i];
-    if (sh[i] > 0) span += (sh[i] - 1) * std::abs(st[i]);
-  }
-  return {span == node_->size() || node_->size() == 0, is_row_contiguous(sh, st),
-          is_row_contiguous(reversed, reversed_strides)};
+  const void* begin = node_->buffer ? node_->buffer->data : node_->number;
+  return static_cast<const std::byte*>(node_->data) - static_cast<const std::byte*>(begin);
 }
 
 void array::item_bytes(void* to, Dtype as) const {

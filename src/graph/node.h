@@ -41,7 +41,7 @@ struct Node {
   // Ready:
   void* data = nullptr;  // the first element
   BufferRef buffer{};    // null for a number kept inside the node
-  Strides strides{};     // in elements; empty while `contiguous`
+  Strides strides{};     // in elements; empty stands for those of a row-contiguous array
   alignas(8) std::byte number[8]{};
 
   // Used by walks that hold graph_mutex(); -1 outside them.

@@ -238,7 +238,7 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view) {
     if (!base) base = static_cast<std::byte*>(n.buffer->data);
     n.data = base + out.bytes_in;
     n.strides = out.strides;
-    n.contiguous = out.strides.empty();
+    n.contiguous = out.strides.empty() || is_row_contiguous(n.shape, out.strides);
     n.state.store(State::ready, std::memory_order_release);
     n.evaluation = nullptr;
     if (!keeps_history()) {

@@ -357,7 +357,8 @@ class Planner {
       const Value& v = value(builder_.value_of_item[i]);
       PlanOperand at = located(builder_.value_of_item[i]);
       PlanOutput out{static_cast<int>(i), at.place, at.bytes_in, {}};
-      if (!is_row_contiguous(v.layout.shape, v.layout.strides)) out.strides = v.layout.strides;
+      const Node& n = *graph_.items[i].node;
+      if (n.size() != 0 && v.layout.strides != row_strides(n.shape)) out.strides = v.layout.strides;
       plan_->outputs.push_back(std::move(out));
     }
   }

@@ -31,6 +31,9 @@ case "$way" in
     # shellcheck disable=SC2046 # the words are flags
     "$compiler" -std=c++20 program/main.cpp -o out/program \
       $(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs tarn)
+    # shellcheck disable=SC2046
+    "$compiler" -std=c++20 "$source/tests/consumer/find_package/mlx.cpp" -o out/mlx_program \
+      $(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs tarn-mlx)
     ;;
   add_subdirectory)
     configure -DTARN_SOURCE="$source" -DTARN_WERROR="$(cached TARN_WERROR)"
@@ -39,6 +42,8 @@ case "$way" in
     ;;
 esac
 
-answer=$(LD_LIBRARY_PATH="$work/prefix/lib" out/program)
-echo "$answer"
-[ "$answer" = "array([2, 4, 6], dtype=float32)" ]
+for program in out/*program; do
+  answer=$(LD_LIBRARY_PATH="$work/prefix/lib" "$program")
+  echo "$program: $answer"
+  [ "$answer" = "array([2, 4, 6], dtype=float32)" ]
+done

@@ -5,7 +5,10 @@
     extract.py run PROGRAM SOURCE.cpp      compares with SOURCE's expected output
 
 A program is a ```cpp block below a line `<!-- run -->`; the ```text block that follows is its
-output. A block without main() gets one around it. A source that says its output itself has lines
+output. A block without main() gets one around it. Where blocks above it are marked
+`<!-- part: NAME -->`, the program begins with them; a part that is printed again replaces the
+earlier one. `<!-- run with tarn/NAME.h -->` leaves a program out while there is no such header.
+A source that says its output itself has lines
 `// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
 """
 
@@ -15,8 +18,13 @@ import re
 import subprocess
 import sys
 
-BLOCK = re.compile(r"<!-- run -->\n+```cpp\n(.*?)```\n\n*```text\n(.*?)```", re.S)
-MARK = "<!-- run -->"
+INCLUDE = pathlib.Path(__file__).resolve().parent.parent.parent / "include"
+BLOCK = re.compile(
+    r"<!-- (?:(run)(?: with (\S+))?|part: (\w+)) -->\n+"
+    r"```cpp\n(.*?)```(?(1)\n\n*```text\n(.*?)```)",
+    re.S,
+)
+MARK = re.compile(r"<!-- (?:run(?: with \S+)?|part: \w+) -->")
 
 
 def whole_program(block):
@@ -28,20 +36,30 @@ def whole_program(block):
     return "\n".join(head + ["int main() {"] + body + ["}", ""])
 
 
+def programs(document):
+    """(number, program, output) of each that can be built."""
+    found = BLOCK.findall(document.read_text())
+    marks = len(MARK.findall(document.read_text()))
+    if len(found) != marks:
+        sys.exit(f"{document}: {marks} marks, {len(found)} parts and programs with their output")
+    parts, number = {}, 0
+    for is_program, header, name, block, output in found:
+        if is_program:
+            number += 1
+            if not header or (INCLUDE / header).exists():
+                yield number, "\n".join([*parts.values(), whole_program(block)]), output
+        else:
+            parts.pop(name, None)
+            parts[name] = block
+
+
 def write(folder, documents):
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        text = document.read_text()
-        found = BLOCK.findall(text)
-        if len(found) != text.count(MARK):
-            sys.exit(
-                f"{document}: {text.count(MARK)} marks {MARK}, but {len(found)} programs with "
-                "their output"
-            )
-        for number, (block, output) in enumerate(found, 1):
+        for number, program, output in programs(document):
             path = folder / f"{document.stem.lower()}_{number}.cpp"
             expected = "".join(f"//   {line}\n" for line in output.splitlines())
-            content = f"{whole_program(block)}\n// Output:\n{expected}"
+            content = f"{program}\n// Output:\n{expected}"
             if not path.exists() or path.read_text() != content:
                 path.write_text(content)
             print(path)

@@ -1,0 +1,5 @@
+// Element types, by MLX's path.
+#pragma once
+
+#include "mlx/api.h"
+#include "tarn/dtype.h"

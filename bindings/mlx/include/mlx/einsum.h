@@ -1,0 +1,5 @@
+// Einstein sums, by MLX's path.
+#pragma once
+
+#include "mlx/api.h"
+#include "tarn/ops.h"

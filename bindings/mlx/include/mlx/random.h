@@ -1,0 +1,5 @@
+// Random numbers, by MLX's path.
+#pragma once
+
+#include "mlx/api.h"
+#include "tarn/random.h"

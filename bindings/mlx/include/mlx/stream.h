@@ -1,0 +1,5 @@
+// Streams, by MLX's path.
+#pragma once
+
+#include "mlx/api.h"
+#include "tarn/device.h"
