@@ -4,6 +4,7 @@
 
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/products.h"
 #include "ops/reductions.h"
 
 namespace tarn::ops {
@@ -22,6 +23,7 @@ std::span<const Op* const> all() {
     ScanOps::each(add);
     MovementOps::each(add);
     ContractionOps::each(add);
+    ProductOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;
