@@ -57,8 +57,7 @@ Weights weights_of(const Step& s, size_t at, const P& p) {
   all.count = w.size() / std::max<int64_t>(q.rows * size_at(w, 1), 1);
   return all;
 }
-static_assert(static_cast<int>(Coding::nvfp4) == static_cast<int>(CodeKind::nvfp4) &&
-              static_cast<int>(Coding::mxfp8) == static_cast<int>(CodeKind::mxfp8));
+static_assert(int(Coding::mxfp8) == int(CodeKind::mxfp8) && int(Coding::nvfp4) == 3);
 
 // --- quantized_matmul
 
@@ -100,14 +99,15 @@ bool affine_store(const Step& s, size_t at) {
   return is_store(s.in[at].dtype) && s.in[at].dtype == s.in[at + 1].dtype;
 }
 bool has_numbers(const Step& s) { return s.out.size() > 0 && s.in[0].size() > 0; }
-bool takes_qmm(const Step& s) {
-  bool affine = s.params->as<ops::QuantizedMatmul::P>().coding == Coding::affine;
+template <class T>
+bool takes(const Step& s) {
+  bool affine = s.params->as<typename T::P>().coding == Coding::affine;
   return s.in[0].dtype == float32 && has_numbers(s) && (!affine || affine_store(s, 2));
 }
 // One matrix of weights, and what is rounded to meet integer codes.
 bool takes_balanced(const Step& s) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  return takes_qmm(s) && p.transpose && p.precision == Precision::balanced &&
+  return takes<ops::QuantizedMatmul>(s) && p.transpose && p.precision == Precision::balanced &&
          p.coding == Coding::affine && s.in[1].shape.size() == 2;
 }
 bool takes_qmm64(const Step& s) { return s.in[0].dtype == float64 && has_numbers(s); }
@@ -247,12 +247,8 @@ void run_pairs64(const Step& s, int worker, int workers) {
              multiply64(one, part, parts);
            });
 }
-bool takes_pairs(const Step& s) {
-  bool affine = s.params->as<ops::GatherQuantizedMatmul::P>().coding == Coding::affine;
-  return s.in[0].dtype == float32 && has_numbers(s) && (!affine || affine_store(s, 2));
-}
 double pairs_cost(const Step& s) {
-  return 0.03 * pair_work(pair_of(s)) * static_cast<double>(s.out.shape[0]) + 100;
+  return 100 + 0.03 * pair_work(pair_of(s)) * double(s.out.shape[0]);
 }
 double pairs64_cost(const Step& s) { return 40 * pairs_cost(s); }
 
@@ -284,7 +280,7 @@ void add_quantized(KernelTable& t) {
   balanced.name = "rounded activations";
   t.add(op_of<QuantizedMatmul>, balanced);
   t.add(op_of<QuantizedMatmul>, {.run = run_exact,
-                                 .fits = takes_qmm,
+                                 .fits = takes<QuantizedMatmul>,
                                  .scratch = exact_scratch,
                                  .cost = qmm_cost,
                                  .name = "float activations"});
@@ -292,7 +288,7 @@ void add_quantized(KernelTable& t) {
   t.add(op_of<QuantizedMatmul>,
         {.run = run_qmm64, .fits = takes_qmm64, .cost = qmm64_cost, .name = "float64 activations"});
   t.add(op_of<GatherQuantizedMatmul>, {.run = run_pairs,
-                                       .fits = takes_pairs,
+                                       .fits = takes<GatherQuantizedMatmul>,
                                        .scratch = pairs_scratch,
                                        .cost = pairs_cost,
                                        .name = "float activations"});
