@@ -126,10 +126,7 @@ void run_exact(const Step& s, int worker, int workers) {
   });
 }
 size_t exact_scratch(const Step& s, int workers) {
-  Qmm q = qmm_of(s);
-  size_t most = 0;
-  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_exact_scratch(q, w));
-  return most;
+  return heavy().qmm_exact_scratch(qmm_of(s), workers);
 }
 void run_qmm64(const Step& s, int worker, int workers) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();

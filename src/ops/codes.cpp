@@ -211,10 +211,10 @@ Arrays quantize_affine(const array& w, const Format& f, StreamOrDevice s) {
           astype(squeeze(bias, -1, s), w.dtype(), s)};
 }
 
-// E8M0 of the power of two nearest to `scale` on a logarithmic axis.
+// E8M0 of the smallest power of two that is not below `scale`, its logarithm rounded as MLX does.
 array e8m0_code(const array& scale, Dtype rounding) {
   array finite = isfinite(scale), some = logical_and(finite, scale > array(0.0f));
-  array exponent = round(rounded_to(log2(where(some, scale, array(1.0f))), rounding));
+  array exponent = ceil(rounded_to(log2(where(some, scale, array(1.0f))), rounding));
   exponent = clip(exponent, array(-127.0f), array(127.0f)) + array(127.0f);
   return astype(where(finite, exponent, array(255.0f)), uint8);
 }

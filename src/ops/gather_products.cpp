@@ -62,6 +62,7 @@ array all_pairs(const array& index) { return arange(0.0, double(index.size()), i
 // Products (P, M, K) of pairs added up where `index` says, as (n, M, K).
 array added_up(const array& products, const array& index, int64_t n) {
   Shape shape{n, products.shape(1), products.shape(2)};
+  if (products.size() == 0) return zeros(shape, products.dtype());
   return scatter_add(zeros(shape, products.dtype()), index, expand_dims(products, 1), 0);
 }
 // For each of n: the sum over the pairs p with rhs[p] there of left[lhs[p]] transposed times

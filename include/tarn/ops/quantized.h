@@ -20,8 +20,9 @@
 namespace tarn {
 
 // {w_q uint32 (..., K * bits / 32), scales (..., K / group)[, biases]} of floats w (..., K), at
-// least 2-d. Scales of floats are those of OCP Microscaling Formats (MX) 1.0 with the exponent
-// rounded; ties of codes go to the smaller number, as in MLX on the CPU. A group that holds NaN or
+// least 2-d. Float codes and scales are those of OCP Microscaling Formats (MX) 1.0, but a power of
+// two is rounded up, so that nothing saturates; ties of 4-bit codes go to the smaller number, as in
+// MLX on the CPU. A group that holds NaN or
 // infinity gets the scale 255 ("mx...") or 126. With a `global_scale` g ("nvfp4" only: a float32
 // scalar, the largest magnitude of w) block scales are stored times 448 * 6 / g.
 std::vector<array> quantize(const array& w, std::optional<int> group_size = std::nullopt,
