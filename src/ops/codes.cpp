@@ -187,11 +187,6 @@ array to_fp8(array x, StreamOrDevice s) {
 
 namespace {
 
-// x rounded to a dtype as MLX rounds between ops, and back in float32.
-array rounded_to(const array& x, Dtype t) {
-  return t == float16 || t == bfloat16 ? astype(astype(x, t), float32) : x;
-}
-
 // MLX's encoder: the scale's sign makes the larger end of the range exact.
 Arrays quantize_affine(const array& w, const Format& f, StreamOrDevice s) {
   array x = grouped(astype(w, float32, s), f.group);
@@ -211,10 +206,10 @@ Arrays quantize_affine(const array& w, const Format& f, StreamOrDevice s) {
           astype(squeeze(bias, -1, s), w.dtype(), s)};
 }
 
-// E8M0 of the smallest power of two that is not below `scale`, its logarithm rounded as MLX does.
-array e8m0_code(const array& scale, Dtype rounding) {
+// E8M0 of the smallest power of two that is not below `scale`.
+array e8m0_code(const array& scale) {
   array finite = isfinite(scale), some = logical_and(finite, scale > array(0.0f));
-  array exponent = ceil(rounded_to(log2(where(some, scale, array(1.0f))), rounding));
+  array exponent = ceil(log2(where(some, scale, array(1.0f))));
   exponent = clip(exponent, array(-127.0f), array(127.0f)) + array(127.0f);
   return astype(where(finite, exponent, array(255.0f)), uint8);
 }
@@ -226,21 +221,20 @@ array e2m1_code(const array& x) {
   array negative = logical_and(x<array(0.0f), code> array(0, uint32));
   return code + where(negative, array(8, uint32), array(0, uint32));
 }
+// In float32 whatever w's dtype is, as MLX does.
 Arrays quantize_floats(const array& w, const Format& f, const std::optional<array>& global) {
-  Dtype t = global ? float32 : w.dtype();
   array x = grouped(astype(w, float32), f.group);
-  array scale = rounded_to(max(abs(x), -1, true) / array(f.bits == 4 ? 6.0f : 448.0f), t);
-  array codes = x;
-  array bytes = scale;
+  array scale = max(abs(x), -1, true) / array(f.bits == 4 ? 6.0f : 448.0f);
+  array bytes = scale, codes = x;
   if (f.coding == Coding::nvfp4) {
     bytes = to_fp8(global ? scale / global_factor(*global) : scale);
     array step = from_fp8(bytes, float32);
     if (global) step = step * global_factor(*global);
     array none = step == array(0.0f);
-    codes = where(none, array(0.0f), rounded_to(x / where(none, array(1.0f), step), t));
+    codes = where(none, array(0.0f), x / where(none, array(1.0f), step));
   } else {
-    bytes = e8m0_code(scale, t);
-    codes = rounded_to(x / scale_numbers(bytes, f.coding, float32), t);
+    bytes = e8m0_code(scale);
+    codes = x / scale_numbers(bytes, f.coding, float32);
   }
   codes = f.bits == 4 ? e2m1_code(codes) : astype(to_fp8(codes), uint32);
   return {packed(flatten(codes, -2, -1), f.bits), squeeze(bytes, -1)};

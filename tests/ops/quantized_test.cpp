@@ -119,7 +119,7 @@ TEST(Quantize, KeepsWhatAModeCanSay) {
     array w = normal({6, 128}, 5) * array(3.0f);
     auto q = quantize(w, {}, {}, mode);
     array back = dequantize(q[0], q[1], biases_of(q), {}, {}, mode, {}, float32);
-    EXPECT_LT(distance(back, w), mode == "mxfp8" ? 0.065 : mode == "affine" ? 0.07 : 0.35) << mode;
+    EXPECT_LT(distance(back, w), mode == "mxfp8" ? 0.065 : mode == "affine" ? 0.12 : 0.35) << mode;
   }
 }
 TEST(Quantize, WhatIsNotFiniteGetsTheLargestScale) {

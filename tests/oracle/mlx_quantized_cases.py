@@ -34,6 +34,15 @@ def weights_of_sizes(dtype):
     return filled(x, dtype)
 
 
+def near_powers(dtype):
+    """Groups whose largest number is near a power of two times that of a code."""
+    steps = 1 + np.arange(-3, 4) / 512
+    sizes = np.concatenate([top * 2.0**e * steps for top in (6, 448) for e in (-9, 0, 5)])
+    x = np.array(draw((len(sizes), 32), "float32", -1, 1)) * sizes[:, None]
+    x[:, 5] = sizes
+    return filled(x, dtype)
+
+
 def float8():
     codes = mx.arange(256).astype(mx.uint8)
     for dtype in HALVES:
@@ -59,7 +68,12 @@ def float8():
 
 def float_codes():
     for mode, dtype in itertools.product(("mxfp4", "mxfp8", "nvfp4"), HALVES):
-        for w in (draw((8, 128), dtype), weights_of_sizes(dtype), draw((2, 3, 64), dtype, -9, 9)):
+        for w in (
+            draw((8, 128), dtype),
+            weights_of_sizes(dtype),
+            near_powers(dtype),
+            draw((2, 3, 64), dtype, -9, 9),
+        ):
             yield Case(
                 "quantize", [w], lambda w=w, m=mode: mx.quantize(w, mode=m), "exact", mode=mode
             )
