@@ -117,8 +117,12 @@ array unpacked(const array& words, int bits) {
   array whole = 32 % bits == 0 ? low : bitwise_or(low, high);
   return bitwise_and(whole, array((1 << bits) - 1, uint32));
 }
-// Every bit of the stream in its place, then 32 of them to a word.
+// Where codes straddle words: every bit of the stream in its place, then 32 of them to a word.
 array packed(const array& codes, int bits) {
+  if (32 % bits == 0) {
+    array parts = grouped(codes, 32 / bits), shift = arange(0.0, 32.0, double(bits), uint32);
+    return sum(left_shift(parts, shift), -1);
+  }
   Shape spread = codes.shape();
   spread.push_back(bits);
   array bit = bitwise_and(right_shift(expand_dims(codes, -1), arange(0.0, double(bits), uint32)),
