@@ -104,6 +104,7 @@ REACHED_BY = {
     "alias": "stop_gradient",
     "attention": "scaled_dot_product_attention",
     "random_bits": "bits",
+    "segmented_rows": "segmented_mm",
 }
 # The tree speaks of itself only. (The brackets keep this file from finding itself.)
 FOREIGN = re.compile(

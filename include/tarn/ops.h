@@ -8,4 +8,6 @@
 #include "tarn/ops/indexing.h"
 #include "tarn/ops/layout.h"
 #include "tarn/ops/maths.h"
+#include "tarn/ops/products.h"
+#include "tarn/ops/quantized.h"
 #include "tarn/ops/reduce.h"

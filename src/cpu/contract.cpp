@@ -1,4 +1,4 @@
-// Matrix products: steps turned into calls of the heavy kernels.
+// Dense matrix products: steps turned into calls of the heavy kernels.
 #include "cpu/heavy.h"
 #include "cpu/move.h"
 #include "cpu/reduce.h"
@@ -140,110 +140,6 @@ double matmul_cost(const Step& s) {
   return 0.02 * static_cast<double>(s.out.size()) * static_cast<double>(size_at(s.in[0], 1));
 }
 
-// --- quantised
-
-// Codes, scales and biases are three inputs, from the one at `first` on.
-QuantMatrix weights_of(const Step& s, size_t first, int bits, int group) {
-  const Operand &w = s.in[first], &scales = s.in[first + 1];
-  QuantMatrix q;
-  q.codes = w.data;
-  q.scales = scales.data;
-  q.biases = s.in[first + 2].data;
-  q.rows = w.size() / std::max<int64_t>(size_at(w, 1), 1);
-  q.cols = size_at(w, 1) * 32 / bits;
-  q.bits = bits;
-  q.group = group;
-  q.scale_type = store_of(scales.dtype);
-  return q;
-}
-Qmm qmm_of(const Step& s) {
-  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  Qmm q;
-  q.w = weights_of(s, 1, p.bits, p.group);
-  q.transpose = p.transpose;
-  q.x = s.in[0].as<const float>();
-  q.x_stride = size_at(s.in[0], 1);
-  q.m = s.in[0].size() / std::max<int64_t>(q.x_stride, 1);
-  q.y = s.out.as<float>();
-  q.y_stride = size_at(s.out, 1);
-  return q;
-}
-// float32 rows, one matrix of weights with scales and biases of one stored type.
-bool takes_qmm(const Step& s) {
-  return s.in[0].dtype == float32 && s.in[1].shape.size() == 2 && is_store(s.in[2].dtype) &&
-         s.in[2].dtype == s.in[3].dtype && s.out.size() > 0 && s.in[0].size() > 0;
-}
-bool takes_balanced(const Step& s) {
-  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  return takes_qmm(s) && p.transpose && p.precision == Precision::balanced;
-}
-
-void run_exact(const Step& s, int worker, int workers) {
-  Qmm q = qmm_of(s);
-  q.scratch = s.scratch;
-  heavy().qmm_exact(q, worker, workers);
-}
-size_t exact_scratch(const Step& s, int workers) {
-  Qmm q = qmm_of(s);
-  size_t most = 0;
-  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_exact_scratch(q, w));
-  return most;
-}
-
-void pack_rows(const Step& s, int worker, int workers) {
-  Qmm q = qmm_of(s);
-  PackActivations pack;
-  pack.x = q.x, pack.x_stride = q.x_stride, pack.m = q.m, pack.cols = q.w.cols;
-  pack.bits = q.w.bits, pack.group = q.w.group;
-  pack.packed = s.out.data;
-  heavy().pack_activations(pack, worker, workers);
-}
-size_t packed_bytes(const Step& s) {
-  Qmm q = qmm_of(s);
-  return heavy().packed_bytes(q.m, q.w.cols, q.w.group);
-}
-uint64_t packing_key(const Step& s) {
-  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  return static_cast<uint64_t>(p.bits) << 32 | static_cast<uint64_t>(p.group);
-}
-double packing_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
-constexpr Packing packed_activations{
-    {.run = pack_rows, .cost = packing_cost, .name = "rounding of activations"},
-    packed_bytes,
-    packing_key};
-
-void run_balanced(const Step& s, int worker, int workers) {
-  Qmm q = qmm_of(s);
-  q.packed = s.in.back().data;
-  q.scratch = s.scratch;
-  q.x = nullptr;
-  heavy().qmm_balanced(q, worker, workers);
-}
-size_t balanced_scratch(const Step& s, int workers) {
-  Qmm q = qmm_of(s);
-  size_t most = 0;
-  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().qmm_balanced_scratch(q, w));
-  return most;
-}
-double qmm_cost(const Step& s) {
-  Qmm q = qmm_of(s);
-  return 0.03 * static_cast<double>(q.w.rows) * static_cast<double>(q.w.cols) *
-         std::max(1.0, static_cast<double>(q.m) * 0.5);
-}
-
-void run_dequantize(const Step& s, int worker, int workers) {
-  const auto& p = s.params->as<ops::Dequantize::P>();
-  Dequantize d;
-  d.w = weights_of(s, 0, p.bits, p.group);
-  d.out = s.out.data;
-  d.out_type = store_of(s.out.dtype);
-  d.out_stride = d.w.cols;
-  heavy().dequantize(d, worker, workers);
-}
-bool takes_dequantize(const Step& s) {
-  return is_store(s.out.dtype) && is_store(s.in[1].dtype) && s.in[1].dtype == s.in[2].dtype;
-}
-
 }  // namespace
 
 void add_contractions(KernelTable& t) {
@@ -265,17 +161,6 @@ void add_contractions(KernelTable& t) {
                         .accepts = Accepts::any,
                         .cost = matmul_cost,
                         .name = "loop"});
-  Kernel balanced{.run = run_balanced, .fits = takes_balanced, .scratch = balanced_scratch};
-  balanced.packing = &packed_activations;
-  balanced.cost = qmm_cost;
-  balanced.name = "rounded activations";
-  t.add(op_of<QuantizedMatmul>, balanced);
-  t.add(op_of<QuantizedMatmul>, {.run = run_exact,
-                                 .fits = takes_qmm,
-                                 .scratch = exact_scratch,
-                                 .cost = qmm_cost,
-                                 .name = "float activations"});
-  t.add(op_of<ops::Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "rows"});
 }
 
 }  // namespace tarn::cpu

@@ -16,9 +16,14 @@ enum class Isa;  // isa.h
 // How numbers lie in memory. Every kernel computes in float32 at least.
 enum class Store : uint8_t { f32, f16, bf16 };
 
-// A quantised matrix in MLX's affine layout, packed along its columns: a row is cols * bits / 8
-// bytes of codes and cols / group scales and biases; a value is scale * code + bias.
-// bits: 2 3 4 5 6 8. group: 32 64 128 and divides cols. Any alignment of `codes` will do.
+// What the codes of a quantised matrix are: unsigned integers under a scale and a bias, E2M1 (4
+// bits) or E4M3 (8 bits) under a power of two, or E2M1 under a scale in E4M3.
+enum class CodeKind : uint8_t { affine, mxfp4, mxfp8, nvfp4 };
+
+// A quantised matrix in MLX's layout, packed along its columns: a row is cols * bits / 8 bytes of
+// codes and cols / group scales and, when affine, biases; an affine value is scale * code + bias.
+// bits: 2 3 4 5 6 8. group: 32 64 128, or 16 of nvfp4; it divides cols. Any alignment of `codes`
+// will do.
 struct QuantMatrix {
   const void* codes = nullptr;
   const void* scales = nullptr;
@@ -27,7 +32,8 @@ struct QuantMatrix {
   int64_t cols = 0;
   int bits = 4;
   int group = 64;
-  Store scale_type = Store::f16;
+  Store scale_type = Store::f16;  // affine; else scales are bytes
+  CodeKind kind = CodeKind::affine;
 };
 
 // y[m][N] = x[m][K] · Wᵀ with W (N, K); or, with transpose false, x · W with W (K, N).

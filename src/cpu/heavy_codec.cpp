@@ -1,10 +1,10 @@
-// MLX's affine quantiser and its inverse, a row at a time.
+// MLX's affine quantiser, and every quantiser's inverse, a row at a time.
 //
 // A group's scale is its range over the largest code, signed so that the edge of larger magnitude
 // is met exactly: that edge becomes the bias. All arithmetic is float32, whatever the input's
 // type, and the divisions are true divisions, so the codes equal MLX's.
 
-#include "cpu/heavy_codes.h"
+#include "cpu/heavy_floats.h"
 #include "cpu/heavy_levels.h"
 
 namespace tarn::cpu::TARN_LEVEL {
@@ -68,12 +68,12 @@ void quantize_row(const Quantize& q, int64_t row) {
   }
 }
 
-template <Store S, Store Out>
+template <class Codes, Store Out>
 void dequantize_row(const Dequantize& d, int64_t row) {
   float x[kDecodeRun];
   for (int64_t c = 0; c < d.w.cols; c += kDecodeRun) {
     const int64_t n = smaller(kDecodeRun, d.w.cols - c), at = row * d.out_stride + c;
-    decode_run<S>(d.w, row, c, n, x);
+    decode_run<Codes>(d.w, row, c, n, x);
     for (int64_t i = 0; i < n; i += kLanes) put_vector<Out>(d.out, at + i, load(x + i));
   }
 }
@@ -89,9 +89,9 @@ void quantize(const Quantize& q, int worker, int workers) {
 
 void dequantize(const Dequantize& d, int worker, int workers) {
   const Range rows = share(d.w.rows, 1, worker, workers);
-  with_store(d.w.scale_type, [&]<Store S>() {
+  with_codes(d.w, [&]<class Codes>() {
     with_store(d.out_type, [&]<Store Out>() {
-      for (int64_t r = rows.begin; r < rows.end; ++r) dequantize_row<S, Out>(d, r);
+      for (int64_t r = rows.begin; r < rows.end; ++r) dequantize_row<Codes, Out>(d, r);
     });
   });
 }

@@ -127,17 +127,6 @@ TARN_INLINE void each_decoded(const QuantMatrix& w, int64_t row, int64_t col, in
   }
 }
 
-template <Store S>
-TARN_INLINE void decode_run(const QuantMatrix& w, int64_t row, int64_t col, int64_t n, float* to) {
-  each_decoded<S>(w, row, col, n, [&](int64_t i, Vf v) { store(to + i, v); });
-}
-
-template <Store S>
-TARN_INLINE void decode_row(const QuantMatrix& w, int64_t row, Range cols, float* to) {
-  for (int64_t c = cols.begin; c < cols.end; c += kDecodeRun)
-    decode_run<S>(w, row, c, smaller(kDecodeRun, cols.end - c), to + (c - cols.begin));
-}
-
 // --- packed activations ------------------------------------------------------------------------
 //
 // A number is d * (256 * high + low) with two digits of 8 bits and a scale d for each group: 16

@@ -16,6 +16,8 @@ const Backend& cpu_backend() {
     cpu::add_scans_and_sorts(b.table);
     cpu::add_sources(b.table);
     cpu::add_contractions(b.table);
+    cpu::add_products(b.table);
+    cpu::add_quantized(b.table);
     cpu::add_rows(b.table);
     cpu::add_sparse(b.table);
     cpu::add_custom(b.table);

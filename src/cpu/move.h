@@ -9,5 +9,7 @@ void add_scans_and_sorts(KernelTable& t);
 void add_sparse(KernelTable& t);
 void add_sources(KernelTable& t);
 void add_contractions(KernelTable& t);
+void add_products(KernelTable& t);
+void add_quantized(KernelTable& t);
 void add_rows(KernelTable& t);
 }  // namespace tarn::cpu

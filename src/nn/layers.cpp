@@ -13,12 +13,12 @@ array Matrix::times(const array& x) const {
 array Matrix::take_rows(const array& ids) const {
   if (!quantised()) return take(weight, ids, 0);
   return dequantize(take(weight, ids, 0), take(*scales, ids, 0), take(*biases, ids, 0), group_size,
-                    bits, "affine", float32);
+                    bits, "affine", std::nullopt, float32);
 }
 
 array Matrix::dense() const {
   if (!quantised()) return astype(weight, float32);
-  return dequantize(weight, *scales, *biases, group_size, bits, "affine", float32);
+  return dequantize(weight, *scales, *biases, group_size, bits, "affine", std::nullopt, float32);
 }
 
 Linear Linear::of(int64_t inputs, int64_t outputs, bool bias) {

@@ -4,6 +4,7 @@
 
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/products.h"
 #include "ops/reductions.h"
 #include "ops/sparse.h"
 
@@ -24,6 +25,7 @@ std::span<const Op* const> all() {
     MovementOps::each(add);
     ContractionOps::each(add);
     SparseOps::each(add);
+    ProductOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

@@ -3,6 +3,7 @@
 
 #include "ops/kinds.h"
 #include "tarn/fast.h"
+#include "tarn/ops/quantized.h"
 
 namespace tarn::ops {
 
@@ -18,7 +19,10 @@ struct Matmul {
   static constexpr Spec spec{"matmul", Types::inexact, "The product of matrices."};
   TARN_INFER TARN_VMAP TARN_TRANSPOSE
 };
-// in: x (..., K), w, scales, biases. See quantized_matmul.
+// What the codes of quantised weights are: see quantize.
+enum class Coding : uint8_t { affine, mxfp4, mxfp8, nvfp4 };
+
+// in: x (..., K), w, scales and, when affine, biases. See quantized_matmul.
 struct QuantizedMatmul {
   using Kind = Contraction;
   static constexpr Spec spec{"quantized_matmul", Types::floating, "x times quantised weights."};
@@ -26,21 +30,23 @@ struct QuantizedMatmul {
     int group = 64, bits = 4;
     bool transpose = true;
     Precision precision = Precision::exact;
-    TARN_FIELDS(group, bits, transpose, precision)
+    Coding coding = Coding::affine;
+    TARN_FIELDS(group, bits, transpose, precision, coding)
   };
   TARN_INFER TARN_VMAP TARN_TRANSPOSE TARN_EXPANSION static std::vector<Maybe> jvp(
       const Call& call, std::span<const Maybe> tangents);
 };
 
-// in: w, scales, biases.
+// in: w, scales and, when affine, biases.
 struct Dequantize {
   using Kind = Fused;
   static constexpr Spec spec{"dequantize", Types::floating,
-                             "scale * code + bias, a group at a time."};
+                             "The numbers of quantised codes, a group at a time."};
   struct P {
     int group = 64, bits = 4;
     Dtype dtype{};
-    TARN_FIELDS(group, bits, dtype)
+    Coding coding = Coding::affine;
+    TARN_FIELDS(group, bits, dtype, coding)
   };
   TARN_INFER TARN_EXPANSION TARN_VMAP
 };

@@ -12,6 +12,7 @@
 #include "ops/all.h"
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/products.h"
 #include "ops/reductions.h"
 #include "tarn/tarn.h"
 
@@ -121,12 +122,14 @@ inline void add_binary(Table& t);
 inline void add_folds(Table& t);
 inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
+inline void add_products(Table& t);
 
 }  // namespace tarn::laws
 
 #include "laws/samples_compound.h"
 #include "laws/samples_elementwise.h"
 #include "laws/samples_movement.h"
+#include "laws/samples_products.h"
 
 namespace tarn::laws {
 
@@ -138,6 +141,7 @@ inline const Table& table() {
     add_folds(t);
     add_moves(t);
     add_compounds(t);
+    add_products(t);
     return t;
   }();
   return all;

@@ -19,6 +19,9 @@ inline std::vector<Sample> matmuls(Dtype t) {
   return out;
 }
 
+inline void add_float_codings(Dtype t, bool product, std::vector<Sample>& out);
+inline void add_affine_batches(Dtype t, std::vector<Sample>& out);
+
 // Words whose codes are all over the range.
 inline array words(Shape shape) { return random::bits(shape, 4, random::key(3)); }
 inline std::vector<Sample> quantized(Dtype t, bool product) {
@@ -46,6 +49,8 @@ inline std::vector<Sample> quantized(Dtype t, bool product) {
                      {numbers({2, n}, t, -1, 1), words({n, packed}), scales, biases},
                      {0, 2, 3}});
     }
+  add_float_codings(t, product, out);
+  if (product) add_affine_batches(t, out);
   return out;
 }
 

@@ -176,16 +176,6 @@ inline void add_products(Calls& calls) {
     if (c.has("axis")) return Arrays{tensordot(c[0], c[1], c.number("axis"))};
     return Arrays{tensordot(c[0], c[1], c.list("axes_a"), c.list("axes_b"))};
   };
-  calls["quantize"] = [](const Case& c) {
-    return quantize(c[0], c.number("group", 64), c.number("bits", 4));
-  };
-  calls["dequantize"] = [](const Case& c) {
-    return Arrays{dequantize(c[0], c[1], c[2], c.number("group", 64), c.number("bits", 4))};
-  };
-  calls["quantized_matmul"] = [](const Case& c) {
-    return Arrays{quantized_matmul(c[0], c[1], c[2], c[3], c.flag("transpose"),
-                                   c.number("group", 64), c.number("bits", 4))};
-  };
   calls["rms_norm"] = [](const Case& c) {
     return Arrays{fast::rms_norm(c[0], c.maybe(1), static_cast<float>(c.real("eps")))};
   };
@@ -215,6 +205,7 @@ inline void add_products(Calls& calls) {
 
 inline void add_random(Calls& calls);
 inline void add_layout(Calls& calls);
+inline void add_quantized(Calls& calls);
 inline void add_creation(Calls& calls);
 inline void add_windows_and_products(Calls& calls);
 inline void add_updates(Calls& calls);
@@ -225,6 +216,7 @@ inline void add_derivatives(Calls& calls);
 
 #include "ops/mlx_layout_calls.h"
 #include "ops/mlx_more_calls.h"
+#include "ops/mlx_quantized_calls.h"
 
 namespace tarn::mlx_test {
 
@@ -235,6 +227,7 @@ inline Calls every_call() {
   add_products(calls);
   add_random(calls);
   add_layout(calls);
+  add_quantized(calls);
   add_creation(calls);
   add_windows_and_products(calls);
   add_updates(calls);

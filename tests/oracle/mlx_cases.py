@@ -380,6 +380,7 @@ def all_cases():
     from mlx_layout_cases import creation, draws, indexing, layout
     from mlx_more_cases import more
     from mlx_product_cases import products, quantisation, transformers
+    from mlx_quantized_cases import quantised
 
     for cases in (
         unary,
@@ -390,6 +391,7 @@ def all_cases():
         scans_and_sorts,
         products,
         quantisation,
+        quantised,
         transformers,
         layout,
         indexing,

@@ -11,7 +11,7 @@
 
 #include "tarn/lm/load.h"
 #include "tarn/lm/sample.h"
-#include "tarn/ops/contract.h"
+#include "tarn/ops/quantized.h"
 
 namespace tarn::lm {
 
