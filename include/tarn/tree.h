@@ -82,6 +82,20 @@ T tree_map(F&& f, const T& tree, const Rest&... rest) {
                             tree, rest...);
 }
 
+// Computes all leaves together; async_eval only starts it.
+template <Tree... T>
+requires(!(std::is_convertible_v<T, array> && ...)) void eval(const T&... trees) {
+  std::vector<array> all;
+  (each_leaf(trees, [&](const std::string&, const array& a) { all.push_back(a); }), ...);
+  eval(std::move(all));
+}
+template <Tree... T>
+requires(!(std::is_convertible_v<T, array> && ...)) void async_eval(const T&... trees) {
+  std::vector<array> all;
+  (each_leaf(trees, [&](const std::string&, const array& a) { all.push_back(a); }), ...);
+  async_eval(std::move(all));
+}
+
 // f(... f(f(initial, leaf 0), leaf 1) ..., last leaf).
 template <class F, Tree T, class A>
 A tree_reduce(F&& f, const T& tree, A initial) {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tarn/fields.h"
@@ -44,6 +46,37 @@ void each_trainable(M& m, F&& f, const Where& where = {}) {
     if (tarn::detail::is_differentiable(path, a, trains) && (!where || where(path, a))) f(path, a);
   };
   tarn::detail::walk<array>(m, "", true, visit);
+}
+
+namespace detail {
+// What is wrong with weights for parameters of these shapes (of any, when absent), all of it; ""
+// when nothing is. Not strict, only shapes can be wrong.
+std::string misfits(const std::vector<std::pair<std::string, Shape>>& parameters,
+                    const std::unordered_map<std::string, array>& weights, bool strict);
+[[noreturn]] void fail_misfits(const std::string& misfits);
+
+template <Tree M>
+std::string put_weights(M& m, const std::unordered_map<std::string, array>& weights, bool strict) {
+  std::vector<std::pair<std::string, Shape>> shapes;
+  each_parameter(
+      m, [&](const std::string& path, const array& a) { shapes.emplace_back(path, a.shape()); });
+  std::string wrong = misfits(shapes, weights, strict);
+  if (wrong.empty())
+    each_parameter(m, [&](const std::string& path, array& a) {
+      if (auto it = weights.find(path); it != weights.end()) a = it->second;
+    });
+  return wrong;
+}
+}  // namespace detail
+
+// Gives parameters the arrays of their paths. Throws one ValueError that lists every parameter
+// without an array, every array without a parameter (neither, when not strict) and every shape that
+// does not fit, and then changes nothing.
+template <Tree M>
+void load_parameters(M& m, const std::unordered_map<std::string, array>& weights,
+                     bool strict = true) {
+  if (auto wrong = detail::put_weights(m, weights, strict); !wrong.empty())
+    detail::fail_misfits(wrong);
 }
 
 // How many numbers a module has.
