@@ -129,7 +129,7 @@ void merge(T& into, const T& from, const std::string& path, F& f) {
   } else {
     // Both are of one type, so their children are, in order.
     std::vector<const void*> children;
-    each_child(from, path, true, [&](auto&, auto& child, bool) { children.push_back(&child); });
+    each_child(from, path, true, [&](auto&&, auto& child, bool) { children.push_back(&child); });
     size_t i = 0;
     each_child(into, path, true, [&](const std::string& at, auto& child, bool) {
       using Child = std::remove_reference_t<decltype(child)>;

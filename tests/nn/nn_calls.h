@@ -11,7 +11,7 @@
 namespace tarn::mlx_test {
 
 // A layer with the parameters args["params"], which are the last inputs: its results, and with
-// args["grad"] the gradients of sum(y (y + 1)) with respect to parameters, by path, and inputs.
+// args["grad"] the gradients of sum(sin(y + 1/2)) with respect to parameters, by path, and inputs.
 template <class M, class F>
 Arrays layer(const Case& c, M m, F call) {
   auto paths = c.args.at("params").get<std::vector<std::string>>();
@@ -25,7 +25,7 @@ Arrays layer(const Case& c, M m, F call) {
   auto loss = [&](const std::pair<M, Arrays>& given) {
     Arrays out = call(given.first, given.second);
     array sum(0.0f);
-    for (const array& y : out) sum = sum + tarn::sum(y * (y + array(1, y.dtype())));
+    for (const array& y : out) sum = sum + tarn::sum(sin(y + array(0.5, y.dtype())));
     return std::pair(sum, out);
   };
   auto [value, gradient] = nn::value_and_grad(loss, all);
@@ -154,17 +154,17 @@ inline void add_positions(Calls& calls) {
   using namespace nn;
 #define TARN_POOL(Name) TARN_LAYER(#Name, pool_of<Name>(c), m(x[0]))
   TARN_POOL(MaxPool1d)
-  TARN_POOL(MaxPool2d) TARN_POOL(MaxPool3d) TARN_POOL(AvgPool1d) TARN_POOL(AvgPool2d)
-      TARN_POOL(AvgPool3d)
+  TARN_POOL(MaxPool2d)
+  TARN_POOL(MaxPool3d) TARN_POOL(AvgPool1d) TARN_POOL(AvgPool2d) TARN_POOL(AvgPool3d)
 #undef TARN_POOL
-          calls["Upsample"] = [](const Case& c) {
-            auto mode = c.word("mode") == "nearest"  ? Upsample::Mode::nearest
-                        : c.word("mode") == "linear" ? Upsample::Mode::linear
-                                                     : Upsample::Mode::cubic;
-            Upsample u{c.args.at("scale").get<std::vector<double>>(), mode, c.flag("align_corners"),
-                       c.flag("antialias")};
-            return layer(c, u, [](const Upsample& m, const Arrays& x) { return Arrays{m(x[0])}; });
-          };
+      calls["Upsample"] = [](const Case& c) {
+        auto mode = c.word("mode") == "nearest"  ? Upsample::Mode::nearest
+                    : c.word("mode") == "linear" ? Upsample::Mode::linear
+                                                 : Upsample::Mode::cubic;
+        Upsample u{c.args.at("scale").get<std::vector<double>>(), mode, c.flag("align_corners"),
+                   c.flag("antialias")};
+        return layer(c, u, [](const Upsample& m, const Arrays& x) { return Arrays{m(x[0])}; });
+      };
 }
 
 inline void add_activations(Calls& calls) {
@@ -173,7 +173,8 @@ inline void add_activations(Calls& calls) {
     return Arrays{nn::name(c[0] __VA_OPT__(, ) __VA_ARGS__)}; \
   };
   TARN_ACT(sigmoid)
-  TARN_ACT(relu) TARN_ACT(relu2) TARN_ACT(relu6) TARN_ACT(leaky_relu, c.real("a", 0.01))
+  TARN_ACT(relu)
+  TARN_ACT(relu2) TARN_ACT(relu6) TARN_ACT(leaky_relu, c.real("a", 0.01))
       TARN_ACT(log_softmax, c.number("axis", -1)) TARN_ACT(elu, c.real("a", 1)) TARN_ACT(
           softmax, c.number("axis", -1)) TARN_ACT(softmin, c.number("axis", -1)) TARN_ACT(softplus)
           TARN_ACT(softsign) TARN_ACT(softshrink, c.real("a", 0.5)) TARN_ACT(celu, c.real("a", 1))
