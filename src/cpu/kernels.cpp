@@ -15,6 +15,7 @@ const Backend& cpu_backend() {
     cpu::add_scans_and_sorts(b.table);
     cpu::add_sources(b.table);
     cpu::add_contractions(b.table);
+    cpu::add_convolutions(b.table);
     cpu::add_rows(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;

@@ -219,6 +219,7 @@ inline void add_creation(Calls& calls);
 
 }  // namespace tarn::mlx_test
 
+#include "ops/mlx_conv_calls.h"
 #include "ops/mlx_layout_calls.h"
 
 namespace tarn::mlx_test {
@@ -228,6 +229,7 @@ inline Calls every_call() {
   add_maths(calls);
   add_reductions(calls);
   add_products(calls);
+  add_convolutions(calls);
   add_random(calls);
   add_layout(calls);
   add_creation(calls);
