@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tarn/nn/activations.h"
+#include "tarn/nn/conv.h"
 #include "tarn/nn/dropout.h"
 #include "tarn/nn/init.h"
 #include "tarn/nn/layers.h"

@@ -99,6 +99,9 @@ auto value_and_gradient(const F& f, const T& tree, const Take& take) {
                          rebuilt(std::move(gradient), everywhere));
 }
 
+// Throws ValueError unless vmap has one axis for each argument, or none at all.
+void check_axes(size_t axes, size_t arguments);
+
 // Floating or complex numbers of a field that trains.
 inline bool is_differentiable(const std::string&, const array& a, bool trains) {
   return trains && issubdtype(a.dtype(), inexact);
@@ -154,10 +157,11 @@ template <TreeFunction F>
 auto vmap(F f, std::vector<int> in_axes = {}, int out_axis = 0) {
   return [ f = std::move(f), in_axes, out_axis ]<Tree... T>(const T&... trees) {
     using R = std::remove_cvref_t<std::invoke_result_t<const F&, const T&...>>;
+    detail::check_axes(in_axes.size(), sizeof...(T));
     std::vector<int> axes;
     size_t argument = 0;
     auto add = [&](size_t leaves) {
-      axes.insert(axes.end(), leaves, in_axes.empty() ? 0 : in_axes.at(argument));
+      axes.insert(axes.end(), leaves, in_axes.empty() ? 0 : in_axes[argument]);
       ++argument;
     };
     (add(tree_leaves(trees).size()), ...);

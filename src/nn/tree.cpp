@@ -32,6 +32,10 @@ void check_paths(const char* where, const std::vector<std::string>& needed,
   fail("[{}] the leaves do not fit the tree:{}{}", where, lacks, over);
 }
 
+void check_axes(size_t axes, size_t arguments) {
+  require(axes == 0 || axes == arguments, "[vmap] {} in_axes for {} arguments.", axes, arguments);
+}
+
 std::string structure_key(const std::vector<std::pair<std::string, array>>& flat, bool shapeless) {
   std::string key;
   for (const auto& [path, a] : flat) {

@@ -147,6 +147,17 @@ TEST(Layers, KeepHalvesAndDoubles) {
   }
 }
 
+TEST(Layers, ComputeDoublesInDoubles) {
+  array x = astype(drawn({2, 4, 8}), float64), one = ones_like(x) * array(1e-9, float64);
+  for (const auto& f : std::vector<Activation>{
+           gelu, silu, mish, selu, LogSoftmax{}, with_dtype(LayerNorm::init(8), float64),
+           with_dtype(RMSNorm::init(8), float64), with_dtype(GroupNorm::init(2, 8), float64),
+           with_dtype(Linear::init(8, 3, random::key(1)), float64)}) {
+    array change = f(x + one) - f(x), slope = jvp(f, x, ones_like(x)).second;
+    EXPECT_LT(max(abs(change / array(1e-9, float64) - slope)).item<double>(), 1e-4);
+  }
+}
+
 TEST(Layers, BatchNormRefusesOneValueAChannel) {
   EXPECT_EQ(error_of([] {
               BatchNorm::init(8).train(ones({1, 8}));

@@ -136,6 +136,20 @@ TEST(Module, QuantisingIsAStateOfTheLayer) {
             "[quantize] table.weight: an Embedding's inputs are the numbers of rows.");
 }
 
+TEST(Module, InputsAreRoundedLikeTheWeight) {
+  Linear l = Linear::init(64, 8, random::key(1), false);
+  Linear q = QQLinear::from_linear(l, {.bits = 8, .mode = "affine"});
+  array x = random::normal({3, 64}, random::key(2));
+  auto parts = tarn::quantize(x, 64, 8);
+  array rounded = dequantize(parts[0], parts[1], parts[2], 64, 8);
+  EXPECT_TRUE(allclose(q(x), matmul(rounded, transpose(q.dense())), 1e-4, 1e-4).item<bool>());
+  EXPECT_FALSE(allclose(q(x), matmul(x, transpose(q.dense())), 1e-6, 1e-6).item<bool>());
+  array slope = grad([&](const array& at) { return sum(q(at)); })(x);
+  EXPECT_TRUE(allclose(slope, broadcast_to(sum(q.dense(), 0), {3, 64}), 1e-4, 1e-4).item<bool>());
+  EXPECT_EQ(error_of([&] { QQLinear::from_linear(Linear::init(64, 8, random::key(1))); }),
+            "[QQLinear] the layer has a bias, which cannot be used here.");
+}
+
 TEST(Module, CountsAndCasts) {
   Mlp m;
   EXPECT_EQ(parameter_count(m), 4 * 8 + 8 + 4 * 8 + 8 * 2 + 2);

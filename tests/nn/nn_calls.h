@@ -138,24 +138,56 @@ inline void add_attention(Calls& calls) {
 }
 
 template <class P>
-P pool_of(const Case& c) {
-  auto of = [&](const char* key) {
-    auto v = c.list(key);
-    decltype(P{}.kernel_size) p;
-    for (size_t i = 0; i < p.of.size(); ++i) p.of[i] = v[v.size() == 1 ? 0 : i];
-    return p;
-  };
-  P p{.kernel_size = of("kernel_size"), .padding = of("padding")};
-  if (c.has("stride")) p.stride = of("stride");
+P per_axis(const Case& c, const char* key, int otherwise) {
+  P p{otherwise};
+  if (!c.has(key)) return p;
+  auto v = c.list(key);
+  for (size_t i = 0; i < p.of.size(); ++i) p.of[i] = v[v.size() == 1 ? 0 : i];
   return p;
 }
 
+template <class Pool>
+Pool pool_of(const Case& c) {
+  using P = decltype(Pool{}.kernel_size);
+  Pool p{.kernel_size = per_axis<P>(c, "kernel_size", 1), .padding = per_axis<P>(c, "padding", 0)};
+  if (c.has("stride")) p.stride = per_axis<P>(c, "stride", 1);
+  return p;
+}
+
+template <size_t N>
+void add_conv(Calls& calls) {
+  using P = nn::PerAxis<N>;
+  std::string n = std::to_string(N) + "d";
+  TARN_LAYER(
+      "Conv" + n,
+      (nn::Conv<N>::init(c.number("in"), c.number("out"), per_axis<P>(c, "kernel", 1), some_key(),
+                         {.stride = per_axis<P>(c, "stride", 1),
+                          .padding = per_axis<P>(c, "padding", 0),
+                          .dilation = per_axis<P>(c, "dilation", 1),
+                          .groups = c.number("groups", 1),
+                          .bias = c.flag("bias")})),
+      m(x[0]))
+  TARN_LAYER("ConvTranspose" + n,
+             (nn::ConvTranspose<N>::init(c.number("in"), c.number("out"),
+                                         per_axis<P>(c, "kernel", 1), some_key(),
+                                         {.stride = per_axis<P>(c, "stride", 1),
+                                          .padding = per_axis<P>(c, "padding", 0),
+                                          .dilation = per_axis<P>(c, "dilation", 1),
+                                          .output_padding = per_axis<P>(c, "output_padding", 0),
+                                          .bias = c.flag("bias")})),
+             m(x[0]))
+}
+
 inline void add_positions(Calls& calls) {
+  add_conv<1>(calls);
+  add_conv<2>(calls);
+  add_conv<3>(calls);
   using namespace nn;
 #define TARN_POOL(Name) TARN_LAYER(#Name, pool_of<Name>(c), m(x[0]))
   TARN_POOL(MaxPool1d)
   TARN_POOL(MaxPool2d)
-  TARN_POOL(MaxPool3d) TARN_POOL(AvgPool1d) TARN_POOL(AvgPool2d) TARN_POOL(AvgPool3d)
+  TARN_POOL(MaxPool3d)
+  TARN_POOL(AvgPool1d) TARN_POOL(AvgPool2d) TARN_POOL(AvgPool3d)
 #undef TARN_POOL
       calls["Upsample"] = [](const Case& c) {
         auto mode = c.word("mode") == "nearest"  ? Upsample::Mode::nearest
@@ -174,7 +206,8 @@ inline void add_activations(Calls& calls) {
   };
   TARN_ACT(sigmoid)
   TARN_ACT(relu)
-  TARN_ACT(relu2) TARN_ACT(relu6) TARN_ACT(leaky_relu, c.real("a", 0.01))
+  TARN_ACT(relu2)
+  TARN_ACT(relu6) TARN_ACT(leaky_relu, c.real("a", 0.01))
       TARN_ACT(log_softmax, c.number("axis", -1)) TARN_ACT(elu, c.real("a", 1)) TARN_ACT(
           softmax, c.number("axis", -1)) TARN_ACT(softmin, c.number("axis", -1)) TARN_ACT(softplus)
           TARN_ACT(softsign) TARN_ACT(softshrink, c.real("a", 0.5)) TARN_ACT(celu, c.real("a", 1))

@@ -151,6 +151,8 @@ TEST(TreeTransforms, VmapMapsEveryLeafOfAnArgument) {
   Pair out = vmap(f, {0, -1})(rows, array(10.0f));
   EXPECT_THAT(numbers(out), ElementsAre(60, 12));
   EXPECT_EQ(out.b.shape(), (Shape{3}));
+  EXPECT_EQ(error_of([&] { vmap(f, {0})(rows, array(1.0f)); }),
+            "[vmap] 1 in_axes for 2 arguments.");
   auto pairs = [](const Pair& p) { return std::vector{p.a * ones({2})}; };
   EXPECT_EQ(vmap(pairs, {}, 1)(Pair{ones({5}), ones({5})})[0].shape(), (Shape{2, 5}));
 }
