@@ -43,7 +43,7 @@ std::vector<array> leaves_of(const T&... trees) {
 // The tree without its values.
 template <Tree T>
 T structure_of(const T& tree) {
-  return tree_map([](const array&) { return array(); }, tree);
+  return tree_map([absent = array()](const array&) { return absent; }, tree);
 }
 
 // f as a function of the leaves of its arguments. `result` gets what f returned, without values.

@@ -61,7 +61,7 @@ TEST(Optim, EveryOptimizerBringsTheLossDown) {
   std::vector<Optimizer> all{SGD{.learning_rate = 0.1, .momentum = 0.9},
                              RMSprop{0.01},
                              Adagrad{0.1},
-                             AdaDelta{10.0},
+                             AdaDelta{50.0},
                              Adam{0.02},
                              AdamW{0.02},
                              Adamax{0.02},

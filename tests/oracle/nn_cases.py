@@ -36,8 +36,8 @@ def activations():
         if name in ("softmax", "softmin", "log_softmax", "glu"):
             yield Case("act." + name, [given], lambda f=f, g=given: f(g, axis=0), axis=0)
     given, slopes = draw((6, 8), "float32", -7, 7), x(8)
-    yield Case("act.prelu", [given, slopes], lambda: nn.prelu(given, slopes))
-    yield Case("act.hard_tanh", [given], lambda: nn.hard_tanh(given, -2, 0.5), a=-2, b=0.5)
+    yield Case("act.prelu", [given, slopes], lambda g=given: nn.prelu(g, slopes))
+    yield Case("act.hard_tanh", [given], lambda g=given: nn.hard_tanh(g, -2, 0.5), a=-2, b=0.5)
     for name in CLASSES:
         given = draw((6, 8), "float32", -7, 7)
         yield layer(name, getattr(nn, name)(), [given], grad=name != "Step")
