@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tarn/ops/contract.h"
+#include "tarn/ops/conv.h"
 #include "tarn/ops/creation.h"
 #include "tarn/ops/dynamic.h"
 #include "tarn/ops/einsum.h"

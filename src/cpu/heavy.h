@@ -192,6 +192,17 @@ struct ArgmaxRows {
   uint32_t* y = nullptr;
 };
 
+// y[i] = sum over t of x[t][i] * w[t][i] for i < n.
+constexpr int64_t kMostTaps = 64;
+template <class T>
+struct Taps {
+  const T* x[kMostTaps] = {};
+  const T* w[kMostTaps] = {};
+  int64_t count = 0;
+  T* y = nullptr;
+  int64_t n = 0;
+};
+
 struct Heavy {
   template <class Args>
   using Kernel = void (*)(const Args&, int worker, int workers);
@@ -220,6 +231,8 @@ struct Heavy {
   Kernel<Rows> logsumexp;  // y holds one number a row, y_stride apart
   Kernel<FoldRows> fold_rows;
   Kernel<ArgmaxRows> argmax_rows;
+  void (*multiply_taps)(const Taps<float>&);
+  void (*multiply_taps64)(const Taps<double>&);
 };
 
 // The kernels of the level in use (best_isa()), and of one level, which must be available.

@@ -26,6 +26,8 @@ void layer_norm(const Rows& r, int worker, int workers);
 void logsumexp(const Rows& r, int worker, int workers);
 void fold_rows(const FoldRows& f, int worker, int workers);
 void argmax_rows(const ArgmaxRows& a, int worker, int workers);
+void multiply_taps(const Taps<float>& t);
+void multiply_taps64(const Taps<double>& t);
 extern const Heavy kernels;
 }  // namespace TARN_LEVEL
 

@@ -25,6 +25,8 @@ constinit const Heavy kernels{
     .logsumexp = logsumexp,
     .fold_rows = fold_rows,
     .argmax_rows = argmax_rows,
+    .multiply_taps = multiply_taps,
+    .multiply_taps64 = multiply_taps64,
 };
 
 }  // namespace tarn::cpu::TARN_LEVEL

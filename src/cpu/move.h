@@ -11,5 +11,6 @@ void add_sources(KernelTable& t);
 void add_contractions(KernelTable& t);
 void add_products(KernelTable& t);
 void add_quantized(KernelTable& t);
+void add_convolutions(KernelTable& t);
 void add_rows(KernelTable& t);
 }  // namespace tarn::cpu

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ops/compound.h"
+#include "ops/conv.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"
@@ -26,6 +27,7 @@ std::span<const Op* const> all() {
     ContractionOps::each(add);
     SparseOps::each(add);
     ProductOps::each(add);
+    ConvolutionOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

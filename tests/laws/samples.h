@@ -123,10 +123,12 @@ inline void add_folds(Table& t);
 inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
 inline void add_products(Table& t);
+inline void add_convolutions(Table& t);
 
 }  // namespace tarn::laws
 
 #include "laws/samples_compound.h"
+#include "laws/samples_conv.h"
 #include "laws/samples_elementwise.h"
 #include "laws/samples_movement.h"
 #include "laws/samples_products.h"
@@ -142,6 +144,7 @@ inline const Table& table() {
     add_moves(t);
     add_compounds(t);
     add_products(t);
+    add_convolutions(t);
     return t;
   }();
   return all;

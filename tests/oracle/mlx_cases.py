@@ -377,6 +377,7 @@ def scans_and_sorts():
 
 
 def all_cases():
+    from mlx_conv_cases import convolutions
     from mlx_layout_cases import creation, draws, indexing, layout
     from mlx_more_cases import more
     from mlx_product_cases import products, quantisation, transformers
@@ -393,6 +394,7 @@ def all_cases():
         quantisation,
         quantised,
         transformers,
+        convolutions,
         layout,
         indexing,
         creation,

@@ -1,11 +1,16 @@
-// Layers of language models. Weights may be quantised: then scales and biases are there.
+// Matrices as layers: linear maps and tables of rows. Weights may be quantised: that is a state of
+// the layer, with scales and perhaps biases beside the weight.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "tarn/array.h"
 #include "tarn/fields.h"
+#include "tarn/nn/activations.h"
+#include "tarn/nn/norms.h"
 
 namespace tarn::nn {
 
@@ -13,10 +18,15 @@ namespace tarn::nn {
 struct Matrix {
   array weight{};
   std::optional<array> scales{}, biases{};
-  int group_size = 64, bits = 4;  // of a quantised weight
+  // Of a quantised weight; modes are those of tarn::quantize.
+  int group_size = 64, bits = 4;
+  std::string mode = "affine";
+  bool quantize_input = false;  // what is multiplied by the weight is rounded in the same way
   int64_t rows = 0, columns = 0;
 
   bool quantised() const { return scales.has_value(); }
+  // A quantised matrix does not train; what stands beside it does.
+  bool trains(std::string_view field) const { return !quantised() || field == "bias"; }
   // x (..., columns) times the transpose: (..., rows).
   array times(const array& x) const;
   // The rows that `ids` name: ids.shape() + (columns,), float32 when quantised.
@@ -31,27 +41,38 @@ struct Linear : Matrix {
   TARN_FIELDS(weight, scales, biases, bias)
   // The shape only; loading fills in the numbers.
   static Linear of(int64_t inputs, int64_t outputs, bool bias = false);
+  // Uniform numbers within 1 / sqrt(inputs).
+  static Linear init(int64_t inputs, int64_t outputs, const array& key, bool bias = true);
   array operator()(const array& x) const;
 };
 
+// Rows by their numbers: W (count, size).
 struct Embedding : Matrix {
   TARN_FIELDS(weight, scales, biases)
   static Embedding of(int64_t count, int64_t size);
+  // Normal numbers of deviation 1 / sqrt(size).
+  static Embedding init(int64_t count, int64_t size, const array& key);
   array operator()(const array& ids) const { return take_rows(ids); }
   // As the output layer that shares these weights.
   array as_linear(const array& x) const { return times(x); }
 };
 
-struct RmsNorm {
+// x2^T W x1 + b for each output: x1 (..., inputs1), x2 (..., inputs2), W (outputs, inputs2,
+// inputs1).
+struct Bilinear {
   array weight{};
-  float eps = 1e-5f;
-  int64_t size = 0;
-  TARN_FIELDS(weight)
-  static RmsNorm of(int64_t size, float eps);
-  array operator()(const array& x) const;
+  std::optional<array> bias{};
+  TARN_FIELDS(weight, bias)
+  // Uniform numbers within 1 / sqrt(inputs1).
+  static Bilinear init(int64_t inputs1, int64_t inputs2, int64_t outputs, const array& key,
+                       bool bias = true);
+  array operator()(const array& x1, const array& x2) const;
 };
 
-// x / (1 + exp(-x)).
-array silu(const array& x);
+// x.
+struct Identity {
+  TARN_FIELDS()
+  array operator()(const array& x) const { return x; }
+};
 
 }  // namespace tarn::nn

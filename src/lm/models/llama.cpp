@@ -79,9 +79,9 @@ struct Mlp {
 
 struct Block {
   Args a;
-  nn::RmsNorm input_layernorm = nn::RmsNorm::of(a.hidden_size, a.rms_norm_eps);
+  nn::RMSNorm input_layernorm = nn::RMSNorm::of(a.hidden_size, a.rms_norm_eps);
   Attention self_attn{a};
-  nn::RmsNorm post_attention_layernorm = nn::RmsNorm::of(a.hidden_size, a.rms_norm_eps);
+  nn::RMSNorm post_attention_layernorm = nn::RMSNorm::of(a.hidden_size, a.rms_norm_eps);
   Mlp mlp{a};
   TARN_FIELDS(input_layernorm, self_attn, post_attention_layernorm, mlp)
   array operator()(const array& x, KVCache& cache) const {
@@ -94,7 +94,7 @@ struct Decoder {
   Args a;
   nn::Embedding embed_tokens = nn::Embedding::of(a.vocab_size, a.hidden_size);
   std::vector<Block> layers = nn::repeat<Block>(a.num_hidden_layers, a);
-  nn::RmsNorm norm = nn::RmsNorm::of(a.hidden_size, a.rms_norm_eps);
+  nn::RMSNorm norm = nn::RMSNorm::of(a.hidden_size, a.rms_norm_eps);
   TARN_FIELDS(embed_tokens, layers, norm)
 };
 

@@ -1,0 +1,122 @@
+// Convolutions: what the law tests do not see.
+#include <gtest/gtest.h>
+
+#include "laws/compare.h"
+
+namespace tarn {
+namespace {
+
+using laws::close;
+using laws::numbers;
+
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.message();
+  }
+  return "no error";
+}
+
+// Both overloads take three lists; with seven arguments only one fits.
+array general(const array& x, const array& w, std::vector<int> stride, std::vector<int> spread) {
+  std::vector<int> none{0}, one{1};
+  return conv_general(x, w, stride, none, none, one, spread);
+}
+
+TEST(Conv, SaysWhatDoesNotFit) {
+  array x = zeros({2, 5, 4}), w = zeros({6, 3, 4});
+  EXPECT_EQ(error_of([&] { conv2d(x, w); }),
+            "[conv2d] input has shape (2, 5, 4) and weight (6, 3, 4): 2 spatial axes need (N, ..., "
+            "C_in) and (C_out, ..., C_in / groups), 4 axes each.");
+  EXPECT_EQ(error_of([&] {
+              general(zeros({2, 5}), w, {}, {});
+            }),
+            "[conv_general] input has shape (2, 5) and weight (6, 3, 4): 1 to 3 spatial axes need "
+            "(N, ..., C_in) and (C_out, ..., C_in / groups), 3 to 5 axes each.");
+  EXPECT_EQ(error_of([&] { conv1d(astype(x, int32), astype(w, int32)); }),
+            "[conv1d] input is int32 and weight int32: only floats are convolved.");
+  EXPECT_EQ(error_of([&] {
+              general(x, w, {1, 2}, {});
+            }),
+            "[conv_general] stride has 2 numbers for 1 spatial axes.");
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 0); }),
+            "[conv1d] stride is (0,): each number must be 1 or more.");
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, 0, -1); }),
+            "[conv1d] kernel_dilation is (-1,): each number must be 1 or more.");
+  EXPECT_EQ(error_of([&] { conv_transpose1d(x, w, 0); }),
+            "[conv_transpose1d] stride is (0,): each number must be 1 or more.");
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, 0, 1, 0); }),
+            "[conv1d] groups is 0: it must be 1 or more.");
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, 0, 1, 4); }),
+            "[conv1d] weight has shape (6, 3, 4): 6 outputs do not divide into 4 groups.");
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, 0, 1, 2); }),
+            "[conv1d] input has shape (2, 5, 4) and weight (6, 3, 4): 4 channels are not 2 groups "
+            "of 4.");
+  EXPECT_EQ(error_of([&] {
+              conv1d(x, zeros({6, 0, 4}));
+            }),
+            "[conv1d] weight has shape (6, 0, 4): a kernel has no elements.");
+}
+
+TEST(Conv, AKernelLargerThanTheInputIsAShapeError) {
+  array x = zeros({2, 5, 4}), w = zeros({6, 3, 4});
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, 0, 3); }),
+            "[conv1d] input has shape (2, 5, 4) and weight (6, 3, 4): axis 1 spans 5 with its "
+            "padding, the kernel 7.");
+  EXPECT_THROW(conv1d(x, w, 1, 0, 3), ShapeError);
+  EXPECT_EQ(conv1d(x, w, 1, 1, 3).shape(), (Shape{2, 1, 6}));
+  EXPECT_EQ(error_of([&] { conv1d(x, w, 1, -2); }),
+            "[conv1d] input has shape (2, 5, 4) and weight (6, 3, 4): axis 1 spans 1 with its "
+            "padding, the kernel 3.");
+}
+
+TEST(Conv, SizesThatOverflowAreErrors) {
+  array long_one = broadcast_to(zeros({1, 1, 1}), {1, int64_t{1} << 40, 1}), w = zeros({1, 3, 1});
+  EXPECT_EQ(error_of([&] { general(long_one, w, {}, {INT32_MAX}); }),
+            "[conv_general] an axis of size 1099511627776 spread by 2147483647 is too long.");
+  EXPECT_EQ(error_of([&] {
+              conv_transpose1d(zeros({1, 2, 1}), w, 1, 0, INT32_MAX);
+            }),
+            "[conv_transpose1d] a kernel that spans 4294967295 is too long.");
+}
+
+// In the order that sums are written down: float32 adds up to a few units in the last place.
+TEST(Conv, LongRowsOfTapsAddUpInPieces) {
+  array x = numbers({2, 90, 70}, float32, -1, 1), w = numbers({5, 80, 70}, float32, -1, 1, 1);
+  array wide = conv1d(astype(x, float64), astype(w, float64));
+  EXPECT_TRUE(close(conv1d(x, w), astype(wide, float32), 2e-6));
+}
+
+TEST(Conv, ManyOutputsOfFewRows) {
+  array x = numbers({1, 5, 6, 9}, float32, -1, 1), w = numbers({300, 3, 3, 9}, float32, -1, 1, 1);
+  array wide = conv2d(astype(x, float64), astype(w, float64));
+  EXPECT_TRUE(close(conv2d(x, w), astype(wide, float32), 2e-6));
+}
+
+TEST(Conv, HalvesAddUpInFloat32) {
+  array x = ones({1, 5000, 1}, float16), w = ones({1, 4099, 1}, float16);
+  array y = conv1d(x, w);
+  EXPECT_EQ(y.dtype(), float16);
+  EXPECT_EQ(astype(slice(y, {0, 0, 0}, {1, 1, 1}), float32).item<float>(), 4100.f);
+}
+
+TEST(Conv, ComplexNumbersAreTheirParts) {
+  array x = numbers({2, 6, 4}, complex64, -1, 1), w = numbers({6, 3, 2}, complex64, -1, 1, 1);
+  array i = array(complex64_t{0, 1});
+  auto part = [](const array& a, const array& b) { return conv1d(a, b, 2, 1, 1, 2); };
+  array re = part(real(x), real(w)) - part(imag(x), imag(w));
+  array im = part(real(x), imag(w)) + part(imag(x), real(w));
+  EXPECT_TRUE(close(part(x, w), astype(re, complex64) + i * im, 4e-6));
+}
+
+TEST(Conv, BackUndoesTheShape) {
+  array y = conv2d(zeros({1, 9, 8, 3}), zeros({5, 3, 2, 3}), {2, 3}, {1, 0}, {1, 2});
+  EXPECT_EQ(y.shape(), (Shape{1, 5, 2, 5}));
+  array x = conv_transpose2d(y, zeros({3, 3, 2, 5}), {2, 3}, {1, 0}, {1, 2}, {0, 2});
+  EXPECT_EQ(x.shape(), (Shape{1, 9, 8, 3}));
+}
+
+}  // namespace
+}  // namespace tarn
