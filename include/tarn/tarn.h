@@ -3,6 +3,7 @@
 
 #include "tarn/array.h"
 #include "tarn/fast.h"
+#include "tarn/fft.h"
 #include "tarn/io.h"
 #include "tarn/memory.h"
 #include "tarn/nn.h"

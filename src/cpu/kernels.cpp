@@ -16,6 +16,7 @@ const Backend& cpu_backend() {
     cpu::add_sources(b.table);
     cpu::add_contractions(b.table);
     cpu::add_convolutions(b.table);
+    cpu::add_transforms(b.table);
     cpu::add_rows(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;

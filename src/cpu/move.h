@@ -9,5 +9,6 @@ void add_scans_and_sorts(KernelTable& t);
 void add_sources(KernelTable& t);
 void add_contractions(KernelTable& t);
 void add_convolutions(KernelTable& t);
+void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
 }  // namespace tarn::cpu

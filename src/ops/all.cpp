@@ -4,6 +4,7 @@
 
 #include "ops/compound.h"
 #include "ops/conv.h"
+#include "ops/fft.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
 
@@ -24,6 +25,7 @@ std::span<const Op* const> all() {
     MovementOps::each(add);
     ContractionOps::each(add);
     ConvolutionOps::each(add);
+    TransformOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

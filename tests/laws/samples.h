@@ -122,12 +122,14 @@ inline void add_folds(Table& t);
 inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
 inline void add_convolutions(Table& t);
+inline void add_transforms(Table& t);
 
 }  // namespace tarn::laws
 
 #include "laws/samples_compound.h"
 #include "laws/samples_conv.h"
 #include "laws/samples_elementwise.h"
+#include "laws/samples_fft.h"
 #include "laws/samples_movement.h"
 
 namespace tarn::laws {
@@ -141,6 +143,7 @@ inline const Table& table() {
     add_moves(t);
     add_compounds(t);
     add_convolutions(t);
+    add_transforms(t);
     return t;
   }();
   return all;

@@ -220,6 +220,7 @@ inline void add_creation(Calls& calls);
 }  // namespace tarn::mlx_test
 
 #include "ops/mlx_conv_calls.h"
+#include "ops/mlx_fft_calls.h"
 #include "ops/mlx_layout_calls.h"
 
 namespace tarn::mlx_test {
@@ -230,6 +231,7 @@ inline Calls every_call() {
   add_reductions(calls);
   add_products(calls);
   add_convolutions(calls);
+  add_transforms(calls);
   add_random(calls);
   add_layout(calls);
   add_creation(calls);
