@@ -1,8 +1,7 @@
 // A worker's scratch, and what happens between the steps of a transform.
 #pragma once
 
-#include "cpu/heavy_fft_passes.h"
-#include "cpu/heavy_transpose.h"
+#include "cpu/heavy_fft_rows.h"
 
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
@@ -73,29 +72,74 @@ void turn_and_transpose(const FftPlan<T>& p, int64_t c, Band<T> from, Planes<T> 
   }
 }
 
-// z[k] = E[k] + i O[k], the transforms of the even and the odd numbers of a real line of 2n, to
-// E[k] + e^(-pi i k / n) O[k], the line's own.
-template <class T, class Write>
-void unpack_pairs(const FftPlan<T>& p, Planes<T> z, int64_t step, const Write& write) {
-  const T *wr = p.halves, *wi = p.halves + p.n + 1, half = T(0.5);
-  for (int64_t k = 0; k <= p.n; ++k) {
-    const int64_t a = (k == p.n ? 0 : k) * step, b = (k == 0 ? 0 : p.n - k) * step;
-    const T er = (z.re[a] + z.re[b]) * half, ei = (z.im[a] - z.im[b]) * half;
-    const T odd_re = (z.im[a] + z.im[b]) * half, odd_im = (z.re[b] - z.re[a]) * half;
-    write.put(k, er + wr[k] * odd_re - wi[k] * odd_im, ei + wr[k] * odd_im + wi[k] * odd_re);
-  }
+// z[k] = E[k] + i O[k], the transforms of the even and the odd numbers of a real line of 2n, gives
+// E[k] + e^(-pi i k / n) O[k], the line's own: a is z[k], b is z[n - k], w the turn. V is a number
+// or a vector.
+template <class V, class T>
+TARN_INLINE void unpack_pair(V ar, V ai, V br, V bi, V wr, V wi, T half, V& re, V& im) {
+  const V er = (ar + br) * half, ei = (ai - bi) * half;
+  const V odd_re = (ai + bi) * half, odd_im = (br - ar) * half;
+  re = er + wr * odd_re - wi * odd_im, im = ei + wr * odd_im + wi * odd_re;
 }
 // The other way round, times two.
+template <class V>
+TARN_INLINE void pack_pair(V ar, V ai, V br, V bi, V wr, V wi, V& re, V& im) {
+  const V dr = ar - br, di = ai + bi;
+  const V odd_re = dr * wr + di * wi, odd_im = di * wr - dr * wi;
+  re = ar + br - odd_im, im = ai - bi + odd_re;
+}
+template <class V, int... I>
+TARN_INLINE V reversed(V v, Lanes<I...>) {
+  return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) - 1 - I)...);
+}
+template <class T>
+TARN_INLINE Vec<T> reversed(Vec<T> v) {
+  return reversed(v, typename LanesTo<kLanesOf<T>>::type{});
+}
+
+template <class T, class Write>
+void unpack_pairs(const FftPlan<T>& p, Planes<T> z, int64_t step, const Write& write) {
+  constexpr int kStep = kLanesOf<T>;
+  const T *wr = p.halves, *wi = p.halves + p.n + 1, half = T(0.5);
+  auto one = [&](int64_t k) {
+    const int64_t a = (k == p.n ? 0 : k) * step, b = (k == 0 ? 0 : p.n - k) * step;
+    T re, im;
+    unpack_pair(z.re[a], z.im[a], z.re[b], z.im[b], wr[k], wi[k], half, re, im);
+    write.put(k, re, im);
+  };
+  one(0);
+  int64_t k = 1;
+  if constexpr (Sets<T, Write>)
+    if (step == 1 && write.step == 1)
+      for (; k + kStep <= p.n; k += kStep) {
+        const int64_t b = p.n - k - kStep + 1;
+        Vec<T> re, im;
+        unpack_pair(load(z.re + k), load(z.im + k), reversed<T>(load(z.re + b)),
+                    reversed<T>(load(z.im + b)), load(wr + k), load(wi + k), half, re, im);
+        write.set(k, re, im);
+      }
+  for (; k <= p.n; ++k) one(k);
+}
 template <class T, class Read>
 void pack_pairs(const FftPlan<T>& p, const Read& read, Planes<T> z, int64_t step) {
+  constexpr int kStep = kLanesOf<T>;
   const T *wr = p.halves, *wi = p.halves + p.n + 1;
-  for (int64_t k = 0; k < p.n; ++k) {
-    const T ar = read.re(k), br = read.re(p.n - k);
+  auto one = [&](int64_t k) {
     const T ai = k == 0 ? T(0) : read.im(k), bi = k == 0 ? T(0) : read.im(p.n - k);
-    const T dr = ar - br, di = ai + bi;
-    const T odd_re = dr * wr[k] + di * wi[k], odd_im = di * wr[k] - dr * wi[k];
-    z.re[k * step] = ar + br - odd_im, z.im[k * step] = ai - bi + odd_re;
-  }
+    pack_pair(read.re(k), ai, read.re(p.n - k), bi, wr[k], wi[k], z.re[k * step], z.im[k * step]);
+  };
+  one(0);
+  int64_t k = 1;
+  if constexpr (Gets<T, Read>)
+    if (step == 1 && read.step == 1)
+      for (; k + kStep <= p.n; k += kStep) {
+        Vec<T> ar, ai, br, bi, re, im;
+        read.get(k, ar, ai);
+        read.get(p.n - k - kStep + 1, br, bi);
+        pack_pair(ar, ai, reversed<T>(br), reversed<T>(bi), load(wr + k), load(wi + k), re, im);
+        store(z.re + k, re), store(z.im + k, im);
+      }
+  for (; k < p.n; ++k) one(k);
 }
 
 }  // namespace
