@@ -5,6 +5,7 @@
 #include "tarn/custom_op.h"
 #include "tarn/export.h"
 #include "tarn/fast.h"
+#include "tarn/fft.h"
 #include "tarn/graph.h"
 #include "tarn/io.h"
 #include "tarn/limits.h"

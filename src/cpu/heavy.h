@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu/fft.h"
+
 namespace tarn::cpu {
 
 enum class Isa;  // isa.h
@@ -233,6 +235,12 @@ struct Heavy {
   Kernel<ArgmaxRows> argmax_rows;
   void (*multiply_taps)(const Taps<float>&);
   void (*multiply_taps64)(const Taps<double>&);
+  Kernel<FftLines<float>> fft;
+  Scratch<FftLines<float>> fft_scratch;
+  Kernel<FftLines<double>> fft64;
+  Scratch<FftLines<double>> fft64_scratch;
+  // One line of plan.inside numbers in place, with the scratch of a plan that has no chirp yet.
+  void (*fft_planes)(const FftPlan<double>& plan, double* re, double* im, void* scratch);
 };
 
 // The kernels of the level in use (best_isa()), and of one level, which must be available.

@@ -28,6 +28,11 @@ void fold_rows(const FoldRows& f, int worker, int workers);
 void argmax_rows(const ArgmaxRows& a, int worker, int workers);
 void multiply_taps(const Taps<float>& t);
 void multiply_taps64(const Taps<double>& t);
+void fft(const FftLines<float>& f, int worker, int workers);
+size_t fft_scratch(const FftLines<float>& f, int workers);
+void fft64(const FftLines<double>& f, int worker, int workers);
+size_t fft64_scratch(const FftLines<double>& f, int workers);
+void fft_planes(const FftPlan<double>& p, double* re, double* im, void* scratch);
 extern const Heavy kernels;
 }  // namespace TARN_LEVEL
 

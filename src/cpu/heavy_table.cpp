@@ -27,6 +27,11 @@ constinit const Heavy kernels{
     .argmax_rows = argmax_rows,
     .multiply_taps = multiply_taps,
     .multiply_taps64 = multiply_taps64,
+    .fft = fft,
+    .fft_scratch = fft_scratch,
+    .fft64 = fft64,
+    .fft64_scratch = fft64_scratch,
+    .fft_planes = fft_planes,
 };
 
 }  // namespace tarn::cpu::TARN_LEVEL

@@ -19,6 +19,7 @@ const Backend& cpu_backend() {
     cpu::add_products(b.table);
     cpu::add_quantized(b.table);
     cpu::add_convolutions(b.table);
+    cpu::add_transforms(b.table);
     cpu::add_rows(b.table);
     cpu::add_sparse(b.table);
     cpu::add_custom(b.table);

@@ -12,5 +12,6 @@ void add_contractions(KernelTable& t);
 void add_products(KernelTable& t);
 void add_quantized(KernelTable& t);
 void add_convolutions(KernelTable& t);
+void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
 }  // namespace tarn::cpu

@@ -17,7 +17,8 @@ array Matrix::times(const array& x) const {
     return quantized_matmul(x, weight, *scales, biases, true, group_size, bits, mode);
   auto q = quantize(x, group_size, bits, mode);
   auto q_biases = q.size() > 2 ? std::optional<array>(q[2]) : std::nullopt;
-  array error = dequantize(q[0], q[1], q_biases, group_size, bits, mode, x.dtype()) - x;
+  array error =
+      dequantize(q[0], q[1], q_biases, group_size, bits, mode, std::nullopt, x.dtype()) - x;
   // Derivatives pass as if nothing had been rounded.
   array rounded = x + stop_gradient(error);
   return quantized_matmul(rounded, weight, *scales, biases, true, group_size, bits, mode);

@@ -4,6 +4,7 @@
 
 #include "ops/compound.h"
 #include "ops/conv.h"
+#include "ops/fft.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"
@@ -28,6 +29,7 @@ std::span<const Op* const> all() {
     SparseOps::each(add);
     ProductOps::each(add);
     ConvolutionOps::each(add);
+    TransformOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

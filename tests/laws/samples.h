@@ -124,12 +124,14 @@ inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
 inline void add_products(Table& t);
 inline void add_convolutions(Table& t);
+inline void add_transforms(Table& t);
 
 }  // namespace tarn::laws
 
 #include "laws/samples_compound.h"
 #include "laws/samples_conv.h"
 #include "laws/samples_elementwise.h"
+#include "laws/samples_fft.h"
 #include "laws/samples_movement.h"
 #include "laws/samples_products.h"
 
@@ -145,6 +147,7 @@ inline const Table& table() {
     add_compounds(t);
     add_products(t);
     add_convolutions(t);
+    add_transforms(t);
     return t;
   }();
   return all;

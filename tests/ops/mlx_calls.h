@@ -215,6 +215,7 @@ inline void add_derivatives(Calls& calls);
 }  // namespace tarn::mlx_test
 
 #include "ops/mlx_conv_calls.h"
+#include "ops/mlx_fft_calls.h"
 #include "ops/mlx_layout_calls.h"
 #include "ops/mlx_more_calls.h"
 #include "ops/mlx_quantized_calls.h"
@@ -227,6 +228,7 @@ inline Calls every_call() {
   add_reductions(calls);
   add_products(calls);
   add_convolutions(calls);
+  add_transforms(calls);
   add_random(calls);
   add_layout(calls);
   add_quantized(calls);

@@ -354,9 +354,8 @@ def scans_and_sorts():
                 axis=axis,
             )
             yield Case("partition", [x], lambda x=x, a=axis: mx.sort(x, axis=a), k=k, axis=axis)
-            yield Case(
-                "argpartition", [x], lambda x=x, a=axis: mx.argsort(x, axis=a), k=k, axis=axis
-            )
+            order = lambda x=x, a=axis: mx.argsort(x, axis=a)
+            yield Case("argpartition", [x], order, k=k, axis=axis)
     for dtype in FLOATS + ["int32", "bool"]:
         for shape, axes in [
             ((3, 4), [1]),
@@ -371,13 +370,13 @@ def scans_and_sorts():
                        mx.softmax(x, axis=a, precise=p), 1e-5, axes=axes)
         x = draw((4, 5), dtype)
         for offset in (-1, 0, 2):
-            yield Case(
-                "trace", [x], lambda x=x, o=offset: mx.trace(x, o, 0, 1), 1e-5, offset=offset
-            )
+            traced = lambda x=x, o=offset: mx.trace(x, o, 0, 1)
+            yield Case("trace", [x], traced, 1e-5, offset=offset)
 
 
 def all_cases():
     from mlx_conv_cases import convolutions
+    from mlx_fft_cases import transforms
     from mlx_layout_cases import creation, draws, indexing, layout
     from mlx_more_cases import more
     from mlx_product_cases import products, quantisation, transformers
@@ -395,6 +394,7 @@ def all_cases():
         quantised,
         transformers,
         convolutions,
+        transforms,
         layout,
         indexing,
         creation,
