@@ -3,58 +3,14 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "base/checked.h"
 #include "ops/compound.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
-#include "ops/sparse.h"
+#include "ops/valid_words.h"
 
 namespace tarn::ops {
 namespace {
 
-using In = std::span<const array>;
-__extension__ using Wide = __int128;  // what no product of two 64-bit numbers leaves
-
-// --- words
-
-bool in_domain(const Spec& spec, Dtype t) { return domain(spec.name, spec.types, t) == t; }
-bool is_axis(int axis, const array& x) { return axis >= 0 && axis < static_cast<int>(x.ndim()); }
-int64_t size_at(const array& x, int axis) { return x.shape()[static_cast<size_t>(axis)]; }
-bool is_index(const array& x) { return issubdtype(x.dtype(), integer) || x.dtype() == bool_; }
-bool is_mode(Update mode) { return mode <= Update::min; }
-
-std::optional<int64_t> count(const Shape& shape) {
-  std::optional<int64_t> n = 1;
-  for (auto d : shape) n = n ? checked_mul(*n, d) : n;
-  return n;
-}
-bool is_shape(const Shape& shape) {
-  return std::ranges::all_of(shape, [](int64_t d) { return d >= 0; }) && count(shape);
-}
-bool distinct(const Axes& axes, const array& x) {
-  std::vector<bool> seen(x.ndim());
-  for (int a : axes) {
-    if (!is_axis(a, x) || seen[static_cast<size_t>(a)]) return false;
-    seen[static_cast<size_t>(a)] = true;
-  }
-  return true;
-}
-bool same_dtypes(In in) {
-  return std::ranges::all_of(in, [&](const array& x) { return x.dtype() == in[0].dtype(); });
-}
-// Equal but for one axis.
-bool equal_beside(const Shape& a, const Shape& b, int axis) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i)
-    if (a[i] != b[i] && static_cast<int>(i) != axis) return false;
-  return true;
-}
-bool broadcasts_to(const Shape& from, const Shape& to) {
-  if (from.size() > to.size()) return false;
-  for (size_t i = 0, skip = to.size() - from.size(); i < from.size(); ++i)
-    if (from[i] != 1 && from[i] != to[skip + i]) return false;
-  return true;
-}
 // Whether a box of `size` elements in steps lies inside `of`.
 bool is_box(const Shape& of, const Shape& start, const Shape& size, const Shape& step) {
   if (start.size() != of.size() || size.size() != of.size() || step.size() != of.size())
@@ -185,35 +141,6 @@ bool valid(type<ArgSort>, const Params& p, In in) {
   return in.size() == 1 && is_axis(p.as<ArgSort::P>().axis, in[0]);
 }
 
-bool valid(type<Matmul>, const Params&, In in) {
-  return in.size() == 2 && same_dtypes(in) && in_domain(Matmul::spec, in[0].dtype()) &&
-         in[0].ndim() >= 2 && in[1].ndim() >= 2 && in[0].shape(-1) == in[1].shape(-2);
-}
-// w, scales and biases, from in[first] on.
-bool are_codes(In in, size_t first, int group, int bits) {
-  if (in.size() != first + 3) return false;
-  if ((group != 32 && group != 64 && group != 128) || bits < 2 || bits > 8 || bits == 7)
-    return false;
-  const array &w = in[first], &scales = in[first + 1], &biases = in[first + 2];
-  if (w.dtype() != uint32 || w.ndim() < 1 || scales.shape() != biases.shape()) return false;
-  if (!issubdtype(scales.dtype(), floating) || !issubdtype(biases.dtype(), floating)) return false;
-  auto codes = checked_mul(w.shape(-1), 32);
-  if (!codes || *codes % (int64_t{bits} * group) != 0 || scales.ndim() != w.ndim()) return false;
-  return equal_beside(scales.shape(), w.shape(), static_cast<int>(w.ndim()) - 1) &&
-         scales.shape(-1) == *codes / bits / group;
-}
-bool valid(type<QuantizedMatmul>, const Params& params, In in) {
-  const auto& p = params.as<QuantizedMatmul::P>();
-  if (!are_codes(in, 1, p.group, p.bits) || p.precision > Precision::balanced) return false;
-  const array &x = in[0], &w = in[1];
-  if (x.ndim() < 2 || w.ndim() < 2 || !issubdtype(x.dtype(), floating)) return false;
-  return x.shape(-1) == (p.transpose ? w.shape(-1) * 32 / p.bits : w.shape(-2));
-}
-bool valid(type<Dequantize>, const Params& params, In in) {
-  const auto& p = params.as<Dequantize::P>();
-  return are_codes(in, 0, p.group, p.bits) && issubdtype(p.dtype, floating);
-}
-
 bool has_last_axis(const array& x) { return x.ndim() > 0 && issubdtype(x.dtype(), floating); }
 bool is_row_of(const array& row, const array& x) {
   return row.ndim() == 1 && row.shape(0) == x.shape(-1) && issubdtype(row.dtype(), floating);
@@ -272,12 +199,6 @@ bool valid(type<LinearRecurrence>, const Params& params, In in) {
   return in.size() == 2 && same_dtypes(in) && in_domain(LinearRecurrence::spec, in[0].dtype()) &&
          in[0].shape() == in[1].shape() && is_axis(params.as<LinearRecurrence::P>().axis, in[0]);
 }
-bool valid(type<SparseMatmul>, const Params&, In in) {
-  return in.size() == 4 && in[0].dtype() == int64 && in[1].dtype() == int64 && in[0].ndim() == 1 &&
-         in[0].shape(0) > 0 && in[1].ndim() == 1 && in[2].shape() == in[1].shape() &&
-         in[3].ndim() == 2 && in[2].dtype() == in[3].dtype() &&
-         in_domain(SparseMatmul::spec, in[3].dtype());
-}
 bool valid(type<Arange>, const Params& params, In in) {
   const auto& p = params.as<Arange::P>();
   constexpr double most = 0x1p62;
@@ -292,8 +213,6 @@ bool valid(type<RandomBits>, const Params& params, In in) {
 }
 
 // ---
-
-using Check = bool (*)(const Params&, In);
 
 template <class T>
 concept Checked = requires(const Params& p, In in) {
@@ -314,8 +233,7 @@ const std::unordered_map<const Op*, Check>& checks() {
     ArgReduceOps::each(add);
     ScanOps::each(add);
     MovementOps::each(add);
-    ContractionOps::each(add);
-    SparseOps::each(add);
+    add_product_checks(t);
     FusedOps::each(add);
     SourceOps::each(add);
     t[&as_type_op] = t[&copy_op] = [](const Params&, In in) { return in.size() == 1; };
