@@ -21,14 +21,16 @@ inline void add_transforms(Calls& calls) {
   };
   TARN_ONE(fft)
   TARN_ONE(ifft)
-  TARN_ONE(rfft) TARN_ONE(irfft)
+  TARN_ONE(rfft)
+  TARN_ONE(irfft)
 #undef TARN_ONE
 #define TARN_SOME(op)                                                                       \
   calls["fft_" #op] = [](const Case& c) {                                                   \
     if (c.has("n")) return Arrays{fft::op(c[0], c.shape("n"), c.list("axes"), norm_of(c))}; \
     return Arrays{fft::op(c[0], c.list("axes"), norm_of(c))};                               \
   };
-      TARN_SOME(fft2) TARN_SOME(ifft2) TARN_SOME(rfft2) TARN_SOME(irfft2)
+  TARN_SOME(fft2)
+  TARN_SOME(ifft2) TARN_SOME(rfft2) TARN_SOME(irfft2)
 #undef TARN_SOME
 #define TARN_ALL(op)                                                                        \
   calls["fft_" #op] = [](const Case& c) {                                                   \
@@ -36,17 +38,16 @@ inline void add_transforms(Calls& calls) {
     if (c.has("axes")) return Arrays{fft::op(c[0], c.list("axes"), norm_of(c))};            \
     return Arrays{fft::op(c[0], norm_of(c))};                                               \
   };
-          TARN_ALL(fftn) TARN_ALL(ifftn) TARN_ALL(rfftn) TARN_ALL(irfftn)
+      TARN_ALL(fftn) TARN_ALL(ifftn) TARN_ALL(rfftn) TARN_ALL(irfftn)
 #undef TARN_ALL
 #define TARN_SHIFT(op)                                                            \
   calls["fft_" #op] = [](const Case& c) {                                         \
     return Arrays{c.has("axes") ? fft::op(c[0], c.list("axes")) : fft::op(c[0])}; \
   };
-              TARN_SHIFT(fftshift) TARN_SHIFT(ifftshift)
+          TARN_SHIFT(fftshift) TARN_SHIFT(ifftshift)
 #undef TARN_SHIFT
-                  calls["fft_fftfreq"] = [](const Case& c) {
-                    return Arrays{fft::fftfreq(c.number("n"), c.real("d", 1))};
-                  };
+              calls["fft_fftfreq"] =
+                  [](const Case& c) { return Arrays{fft::fftfreq(c.number("n"), c.real("d", 1))}; };
   calls["fft_rfftfreq"] = [](const Case& c) {
     return Arrays{fft::rfftfreq(c.number("n"), c.real("d", 1))};
   };
