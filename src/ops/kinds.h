@@ -292,6 +292,7 @@ std::vector<Maybe> vjp_of_linear(const Call& call, std::span<const Maybe> cotang
 template <class T>
 std::vector<Maybe> vjp_of_product(const Call& call, std::span<const Maybe> cotangents) {
   bool is_complex = call.out[0].dtype() == complex64;
+  for (const auto& x : call.in) is_complex |= x.dtype() == complex64;
   if (!is_complex || !cotangents[0]) return vjp_of_linear<T>(call, cotangents);
   auto result = T::transpose(call, conjugate(*cotangents[0]));
   for (auto& x : result)

@@ -135,11 +135,11 @@ TEST(Fft, FrequenciesAndShifts) {
   EXPECT_TRUE(close(fft::ifftshift(m, {-2}), roll(m, -1, 0), 0));
 }
 
-// <v, J t> = <J^T v, t>, in the pairing Re(sum of a b) in which complex derivatives are transposed.
+// <v, J t> = <J' v, t> in the pairing Re(sum of conj(a) b), in which complex cotangents come back.
 double paired(const array& a, const array& b) {
   auto x = complex_values(a), y = complex_values(b);
   Complex sum = 0;
-  for (size_t i = 0; i < x.size(); ++i) sum += x[i] * y[i];
+  for (size_t i = 0; i < x.size(); ++i) sum += std::conj(x[i]) * y[i];
   return sum.real();
 }
 void expect_linear(const UnaryFunction& f, const array& x) {
