@@ -4,6 +4,7 @@
 #include "tarn/array.h"
 #include "tarn/fast.h"
 #include "tarn/io.h"
+#include "tarn/linalg.h"
 #include "tarn/memory.h"
 #include "tarn/nn.h"
 #include "tarn/ops.h"

@@ -1,5 +1,6 @@
 // Everything the CPU can do. The first row of an op whose predicate holds wins; an op without a
 // row is computed by its expansion.
+#include "cpu/decompose.h"
 #include "cpu/elementwise.h"
 #include "cpu/move.h"
 #include "cpu/reduce.h"
@@ -16,6 +17,7 @@ const Backend& cpu_backend() {
     cpu::add_sources(b.table);
     cpu::add_contractions(b.table);
     cpu::add_rows(b.table);
+    cpu::add_decompositions(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;
     return b;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ops/compound.h"
+#include "ops/linalg.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
 
@@ -22,6 +23,7 @@ std::span<const Op* const> all() {
     ScanOps::each(add);
     MovementOps::each(add);
     ContractionOps::each(add);
+    DecompositionOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

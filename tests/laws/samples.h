@@ -11,6 +11,7 @@
 #include "graph/node.h"
 #include "ops/all.h"
 #include "ops/compound.h"
+#include "ops/linalg.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
 #include "tarn/tarn.h"
@@ -24,6 +25,7 @@ struct Sample {
   Arrays in{};
   std::vector<int> smooth{};  // inputs the op is differentiable in, at these values
   std::vector<int> whole{};   // inputs that vmap may not map, by design
+  bool scaled = false;        // a batch has multiples of the inputs, not the same numbers turned
 };
 
 struct OpSamples {
@@ -121,11 +123,13 @@ inline void add_binary(Table& t);
 inline void add_folds(Table& t);
 inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
+inline void add_decompositions(Table& t);
 
 }  // namespace tarn::laws
 
 #include "laws/samples_compound.h"
 #include "laws/samples_elementwise.h"
+#include "laws/samples_linalg.h"
 #include "laws/samples_movement.h"
 
 namespace tarn::laws {
@@ -138,6 +142,7 @@ inline const Table& table() {
     add_folds(t);
     add_moves(t);
     add_compounds(t);
+    add_decompositions(t);
     return t;
   }();
   return all;
