@@ -9,6 +9,7 @@
 #include "tarn/graph.h"
 #include "tarn/io.h"
 #include "tarn/limits.h"
+#include "tarn/linalg.h"
 #include "tarn/memory.h"
 #include "tarn/nn.h"
 #include "tarn/ops.h"

@@ -1,6 +1,7 @@
 // Everything the CPU can do. The first row of an op whose predicate holds wins; an op without a
 // row is computed by its expansion.
 #include "cpu/custom.h"
+#include "cpu/decompose.h"
 #include "cpu/elementwise.h"
 #include "cpu/move.h"
 #include "cpu/reduce.h"
@@ -23,6 +24,7 @@ const Backend& cpu_backend() {
     cpu::add_rows(b.table);
     cpu::add_sparse(b.table);
     cpu::add_custom(b.table);
+    cpu::add_decompositions(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;
     return b;

@@ -41,8 +41,8 @@ void free_node(Node* n) noexcept {
 }  // namespace
 
 const char* name_of(Kind k) {
-  constexpr const char* names[] = {"elementwise", "reduction", "movement",
-                                   "contraction", "fused",     "source"};
+  constexpr const char* names[] = {"elementwise",   "reduction", "movement", "contraction",
+                                   "decomposition", "fused",     "source"};
   return names[static_cast<int>(k)];
 }
 

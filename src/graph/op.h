@@ -12,7 +12,15 @@
 
 namespace tarn {
 
-enum class Kind : uint8_t { elementwise, reduction, movement, contraction, fused, source };
+enum class Kind : uint8_t {
+  elementwise,
+  reduction,
+  movement,
+  contraction,
+  decomposition,
+  fused,
+  source
+};
 const char* name_of(Kind k);
 
 // Where a view's elements lie in its source: strides and offset count elements.

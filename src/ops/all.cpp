@@ -5,6 +5,7 @@
 #include "ops/compound.h"
 #include "ops/conv.h"
 #include "ops/fft.h"
+#include "ops/linalg.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"
@@ -30,6 +31,7 @@ std::span<const Op* const> all() {
     ProductOps::each(add);
     ConvolutionOps::each(add);
     TransformOps::each(add);
+    DecompositionOps::each(add);
     FusedOps::each(add);
     SourceOps::each(add);
     return out;

@@ -6,15 +6,19 @@ namespace {
 
 constexpr int batch = 3;
 
-// Example k of an input: the same values in another order, which keeps indices valid.
-array example(const array& x, int k) { return x.size() < 2 ? x : roll(x, k); }
+// Example k of an input: the same values in another order, which keeps indices valid, or multiples,
+// which keep a matrix positive definite.
+array example(const Sample& s, const array& x, int k) {
+  if (s.scaled) return x * constant(x, 1 + 0.25 * k);
+  return x.size() < 2 ? x : roll(x, k);
+}
 
 array looped(const ArraysFunction& f, const Sample& s, const std::vector<bool>& mapped) {
   Arrays results;
   for (int k = 0; k < batch; ++k) {
     Arrays in;
     for (size_t i = 0; i < s.in.size(); ++i)
-      in.push_back(mapped[i] ? example(s.in[i], k) : s.in[i]);
+      in.push_back(mapped[i] ? example(s, s.in[i], k) : s.in[i]);
     results.push_back(f(in)[0]);
   }
   return stack(results, 0);
@@ -24,7 +28,7 @@ array batched(const ArraysFunction& f, const Sample& s, const std::vector<bool>&
   std::vector<int> axes;
   for (size_t i = 0; i < s.in.size(); ++i) {
     Arrays examples;
-    for (int k = 0; k < batch; ++k) examples.push_back(example(s.in[i], k));
+    for (int k = 0; k < batch; ++k) examples.push_back(example(s, s.in[i], k));
     int at = std::min(axis, static_cast<int>(s.in[i].ndim()));
     in.push_back(mapped[i] ? stack(examples, at) : s.in[i]);
     axes.push_back(mapped[i] ? at : -1);
@@ -101,7 +105,8 @@ TEST(Batches, OfBatches) {
     Arrays in;
     for (const auto& x : s.in) {
       Arrays outer;
-      for (int k = 0; k < 2; ++k) outer.push_back(stack({example(x, k), example(x, k + 2)}, 0));
+      for (int k = 0; k < 2; ++k)
+        outer.push_back(stack({example(s, x, k), example(s, x, k + 2)}, 0));
       in.push_back(stack(outer, 0));
     }
     array got = vmap(vmap(f))(in)[0];
@@ -109,7 +114,7 @@ TEST(Batches, OfBatches) {
     for (int k = 0; k < 2; ++k)
       for (int l : {0, 2}) {
         Arrays one;
-        for (const auto& x : s.in) one.push_back(example(x, k + l));
+        for (const auto& x : s.in) one.push_back(example(s, x, k + l));
         rows.push_back(f(one)[0]);
       }
     EXPECT_TRUE(close(got, stack({stack({rows[0], rows[1]}, 0), stack({rows[2], rows[3]}, 0)}, 0),

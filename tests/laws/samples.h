@@ -11,6 +11,7 @@
 #include "graph/node.h"
 #include "ops/all.h"
 #include "ops/compound.h"
+#include "ops/linalg.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"
@@ -25,6 +26,7 @@ struct Sample {
   Arrays in{};
   std::vector<int> smooth{};  // inputs the op is differentiable in, at these values
   std::vector<int> whole{};   // inputs that vmap may not map, by design
+  bool scaled = false;        // a batch has multiples of the inputs, not the same numbers turned
 };
 
 struct OpSamples {
@@ -125,6 +127,7 @@ inline void add_compounds(Table& t);
 inline void add_products(Table& t);
 inline void add_convolutions(Table& t);
 inline void add_transforms(Table& t);
+inline void add_decompositions(Table& t);
 
 }  // namespace tarn::laws
 
@@ -132,6 +135,7 @@ inline void add_transforms(Table& t);
 #include "laws/samples_conv.h"
 #include "laws/samples_elementwise.h"
 #include "laws/samples_fft.h"
+#include "laws/samples_linalg.h"
 #include "laws/samples_movement.h"
 #include "laws/samples_products.h"
 
@@ -148,6 +152,7 @@ inline const Table& table() {
     add_products(t);
     add_convolutions(t);
     add_transforms(t);
+    add_decompositions(t);
     return t;
   }();
   return all;
