@@ -1,6 +1,7 @@
 // The parts of a transformer, each one op with a kernel of its own.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,13 +20,32 @@ array layer_norm(const array& x, const std::optional<array>& weight,
 // (offset + t) * scale / freqs[i]. The rest of D passes through.
 array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
            int offset, const std::optional<array>& freqs = std::nullopt, StreamOrDevice s = {});
+// The same with an offset that is known when it is evaluated: one integer, or one for each row of
+// x (B, ..., T, D).
+array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
+           const array& offset, const std::optional<array>& freqs = std::nullopt,
+           StreamOrDevice s = {});
 // softmax(scale * q k^T + mask) v. q (B, Hq, L, D), k and v (B, Hk, S, D); Hk divides Hq.
 // mask_mode "" , "causal" (aligned to the end of the keys) or "array"; a bool mask keeps where
-// true.
+// true. force_fused throws ValueError for what has no kernel of its own, dtypes but float32.
 array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
                                    float scale, const std::string& mask_mode = "",
                                    const std::optional<array>& mask_arr = {},
-                                   const std::optional<array>& sinks = {}, StreamOrDevice s = {});
+                                   const std::optional<array>& sinks = {}, bool force_fused = false,
+                                   StreamOrDevice s = {});
+
+struct AttentionOptions {
+  float scale = 1;
+  bool causal = false;           // aligned to the end of the keys
+  int64_t window = 0;            // keys that a query looks back to, its own among them; 0: all
+  float softcap = 0;             // scores become softcap * tanh(score / softcap); 0: none
+  std::optional<array> mask{};   // broadcasts to (B, Hq, L, S): bool keeps where true, else added
+  std::optional<array> sinks{};  // (Hq,): a logit more a head in the softmax, with no value
+};
+// Attention with everything that models ask for, see scaled_dot_product_attention. (Not in MLX.)
+array attention(const array& queries, const array& keys, const array& values,
+                const AttentionOptions& options, StreamOrDevice s = {});
+
 // The same over the first `length` of S keys, for caches with room to grow. `length` may change
 // from call to call without a new plan.
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,

@@ -179,8 +179,8 @@ bool takes_attention(const Step& s) {
   const auto& p = s.params->as<ops::Attention::P>();
   bool mask = !p.has_mask || s.in[3].dtype == float32 || s.in[3].dtype == bool_;
   bool sinks = !p.has_sinks || s.in.back().dtype == float32;
-  return s.in[0].dtype == float32 && is_store(s.in[1].dtype) && s.in[1].dtype == s.in[2].dtype &&
-         mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
+  return s.in[0].dtype == float32 && p.softcap == 0 && p.window == 0 && is_store(s.in[1].dtype) &&
+         s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
 }
 double attention_cost(const Step& s) {
   return 0.1 * static_cast<double>(s.in[0].size()) * static_cast<double>(s.in[1].shape[2]);

@@ -120,7 +120,9 @@ struct Attention {
     float scale = 1;
     bool causal = false, has_mask = false, has_sinks = false;
     int64_t length = 0;  // keys that count, of the S there are
-    TARN_FIELDS(scale, causal, has_mask, has_sinks)
+    float softcap = 0;   // 0: none
+    int64_t window = 0;  // keys a query looks back to, itself among them; 0: all
+    TARN_FIELDS(scale, causal, has_mask, has_sinks, softcap, window)
     TARN_RUNTIME_FIELDS(length)
   };
   TARN_INFER TARN_EXPANSION TARN_VMAP

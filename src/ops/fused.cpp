@@ -89,6 +89,27 @@ Arrays LayerNorm::vmap(const Params& params, std::span<const array> in, const Ba
   return {y};
 }
 
+namespace {
+// The pairs of the last axis' first `dims` numbers, each turned by its angle (..., dims / 2).
+array turned(const array& x, const array& angle, int64_t dims, bool traditional) {
+  int64_t half = dims / 2;
+  array c = cos(angle), s = sin(angle);
+  auto part = [&](int64_t from, int64_t n, int64_t step) {
+    Shape start(x.ndim(), 0), size = x.shape(), steps(x.ndim(), 1);
+    start.back() = from;
+    size.back() = n;
+    steps.back() = step;
+    return slice_of(x, start, size, steps);
+  };
+  array a = traditional ? part(0, half, 2) : part(0, half, 1);
+  array b = traditional ? part(1, half, 2) : part(half, half, 1);
+  array u = a * c - b * s, v = a * s + b * c;
+  array out = traditional ? flatten(stack({u, v}, -1), -2, -1) : concatenate({u, v}, -1);
+  if (dims == x.shape(-1)) return out;
+  return concatenate({out, part(dims, x.shape(-1) - dims, 1)}, -1);
+}
+}  // namespace
+
 ArraySpec Rope::infer(const Params&, std::span<const array> in) { return like_first(in); }
 Arrays Rope::expand(const Params& params, std::span<const array> in) {
   const auto& p = params.as<P>();
@@ -101,22 +122,8 @@ Arrays Rope::expand(const Params& params, std::span<const array> in) {
       in.size() > 1
           ? reciprocal(astype(in[1], t))
           : exp(arange(0.0, double(half), t) * constant(x, -2 * std::log(double{p.base}) / p.dims));
-  array angle = reshape(position, {-1, 1}) * rate;
-  array c = cos(angle), s = sin(angle);
-  auto part = [&](int64_t from, int64_t n, int64_t step) {
-    Shape start(x.ndim(), 0), size = x.shape(), steps(x.ndim(), 1);
-    start.back() = from;
-    size.back() = n;
-    steps.back() = step;
-    return slice_of(x, start, size, steps);
-  };
-  array a = p.traditional ? part(0, half, 2) : part(0, half, 1);
-  array b = p.traditional ? part(1, half, 2) : part(half, half, 1);
-  array u = a * c - b * s, v = a * s + b * c;
-  array turned = p.traditional ? flatten(stack({u, v}, -1), -2, -1) : concatenate({u, v}, -1);
-  if (p.dims < x.shape(-1))
-    turned = concatenate({turned, part(p.dims, x.shape(-1) - p.dims, 1)}, -1);
-  return {astype(turned, in[0].dtype())};
+  return {
+      astype(turned(x, reshape(position, {-1, 1}) * rate, p.dims, p.traditional), in[0].dtype())};
 }
 Arrays Rope::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   require(only_first(batch), "[rope] vmap over freqs is not defined.");
@@ -142,10 +149,15 @@ Arrays Attention::expand(const Params& params, std::span<const array> in) {
   array scores = matmul(q, swapaxes(k, -1, -2));
   array lowest = array(scores.dtype() == float64 ? -1.7976931348623157e308 : -3.4028234663852886e38,
                        scores.dtype());
-  if (p.causal) {
+  if (p.softcap > 0) {
+    array cap = constant(scores, double{p.softcap});
+    scores = cap * tanh(scores / cap);
+  }
+  if (p.causal || p.window > 0) {
     array column = arange(0.0, double(p.length), int64);
     array row = reshape(arange(double(p.length - rows), double(p.length), int64), {rows, 1});
-    scores = where(column <= row, scores, lowest);
+    if (p.causal) scores = where(column <= row, scores, lowest);
+    if (p.window > 0) scores = where(row - column < array(p.window, int64), scores, lowest);
   }
   if (p.has_mask) {
     array mask = broadcast_to(in[3], Shape{in[0].shape(0), heads, rows, p.length});
@@ -243,22 +255,52 @@ array layer_norm(const array& x, const std::optional<array>& weight,
   return record(op_of<LayerNorm>, LayerNorm::P{eps, weight.has_value(), bias.has_value()},
                 std::move(in), s);
 }
-array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
-           int offset, const std::optional<array>& freqs, StreamOrDevice s) {
+namespace {
+void check_rope(const array& x, int dims, std::optional<float> base,
+                const std::optional<array>& freqs) {
   require<ShapeError>(x.ndim() >= 2, "[rope] x has shape {}; it needs at least 2 axes.",
                       text_of(x.shape()));
   require(dims > 0 && dims % 2 == 0 && dims <= x.shape(-1),
           "[rope] dims is {}; it must be even and at most the last size, {}.", dims, x.shape(-1));
   require(base.has_value() != freqs.has_value(), "[rope] exactly one of base and freqs is needed.");
+  if (!freqs) return;
+  require<ShapeError>(freqs->ndim() == 1 && freqs->shape(0) == dims / 2,
+                      "[rope] freqs has shape {}; {} dims need ({},).", text_of(freqs->shape()),
+                      dims, dims / 2);
+}
+}  // namespace
+
+array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
+           int offset, const std::optional<array>& freqs, StreamOrDevice s) {
+  check_rope(x, dims, base, freqs);
   std::vector<array> in{floats("rope", x, s)};
-  if (freqs) {
-    require<ShapeError>(freqs->ndim() == 1 && freqs->shape(0) == dims / 2,
-                        "[rope] freqs has shape {}; {} dims need ({},).", text_of(freqs->shape()),
-                        dims, dims / 2);
-    in.push_back(*freqs);
-  }
+  if (freqs) in.push_back(*freqs);
   return record(op_of<Rope>, Rope::P{dims, traditional, base.value_or(0), scale, offset},
                 std::move(in), s);
+}
+
+array rope(const array& x, int dims, bool traditional, std::optional<float> base, float scale,
+           const array& offset, const std::optional<array>& freqs, StreamOrDevice s) {
+  check_rope(x, dims, base, freqs);
+  require(issubdtype(offset.dtype(), integer), "[rope] offset is {}; it must be integers.",
+          name_of(offset.dtype()));
+  auto count = static_cast<int64_t>(offset.size());
+  require<ShapeError>(count == 1 || (x.ndim() >= 3 && count == x.shape(0)),
+                      "[rope] offset has shape {} and x {}: one offset for all or one for each row "
+                      "of x is needed.",
+                      text_of(offset.shape()), text_of(x.shape()));
+  array in = floats("rope", x, s);
+  array wide = in.dtype() == float64 ? in : astype(in, float32, s);
+  Dtype t = wide.dtype();
+  array place = arange(0.0, double(x.shape(-2)), t, s);
+  Shape shape(x.ndim(), 1);
+  shape[0] = count == 1 ? 1 : count;
+  place = add(reshape(astype(offset, t, s), shape, s), reshape(place, {-1, 1}, s), s);
+  double rate = freqs ? 0 : -2 * std::log(double{*base}) / dims;
+  array rates = freqs ? reciprocal(astype(*freqs, t, s), s)
+                      : exp(multiply(arange(0.0, dims / 2.0, t, s), array(rate, t), s), s);
+  array angle = multiply(multiply(place, array(double{scale}, t), s), rates, s);
+  return astype(ops::turned(wide, angle, dims, traditional), in.dtype(), s);
 }
 
 namespace {
@@ -274,30 +316,45 @@ void check_attention(const array& q, const array& k, const array& v) {
 }
 }  // namespace
 
+array attention(const array& queries, const array& keys, const array& values,
+                const AttentionOptions& o, StreamOrDevice s) {
+  check_attention(queries, keys, values);
+  require(o.window >= 0 && o.softcap >= 0,
+          "[attention] window is {} and softcap {}; 0 is for none, and neither is negative.",
+          o.window, o.softcap);
+  Dtype t = domain("attention", Types::floating, result_type(queries, keys, values));
+  std::vector<array> in{astype(queries, t, s), astype(keys, t, s), astype(values, t, s)};
+  if (o.mask) {
+    broadcast_to(*o.mask, {queries.shape(0), queries.shape(1), queries.shape(2), keys.shape(2)});
+    in.push_back(*o.mask);
+  }
+  if (o.sinks) {
+    require<ShapeError>(o.sinks->ndim() == 1 && o.sinks->shape(0) == queries.shape(1),
+                        "[scaled_dot_product_attention] sinks have shape {}; {} heads need ({},).",
+                        text_of(o.sinks->shape()), queries.shape(1), queries.shape(1));
+    in.push_back(*o.sinks);
+  }
+  Attention::P p{o.scale,   o.causal, o.mask.has_value(), o.sinks.has_value(), keys.shape(2),
+                 o.softcap, o.window};
+  return record(op_of<Attention>, p, std::move(in), s);
+}
 array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
                                    float scale, const std::string& mask_mode,
                                    const std::optional<array>& mask_arr,
-                                   const std::optional<array>& sinks, StreamOrDevice s) {
-  check_attention(queries, keys, values);
+                                   const std::optional<array>& sinks, bool force_fused,
+                                   StreamOrDevice s) {
   require(mask_mode.empty() || mask_mode == "causal" || mask_mode == "array",
           "[scaled_dot_product_attention] mask_mode is \"{}\"; it must be \"\", \"causal\" or "
           "\"array\".",
           mask_mode);
   Dtype t = result_type(queries, keys, values);
-  std::vector<array> in{astype(queries, t, s), astype(keys, t, s), astype(values, t, s)};
-  bool has_mask = mask_arr.has_value() && mask_mode != "causal";
-  if (has_mask) {
-    broadcast_to(*mask_arr, {queries.shape(0), queries.shape(1), queries.shape(2), keys.shape(2)});
-    in.push_back(*mask_arr);
-  }
-  if (sinks) {
-    require<ShapeError>(sinks->ndim() == 1 && sinks->shape(0) == queries.shape(1),
-                        "[scaled_dot_product_attention] sinks have shape {}; {} heads need ({},).",
-                        text_of(sinks->shape()), queries.shape(1), queries.shape(1));
-    in.push_back(*sinks);
-  }
-  Attention::P p{scale, mask_mode == "causal", has_mask, sinks.has_value(), keys.shape(2)};
-  return record(op_of<Attention>, p, std::move(in), s);
+  require(!force_fused || t == float32,
+          "[scaled_dot_product_attention] force_fused: float32 has one kernel for all, {} is "
+          "computed in steps.",
+          name_of(t));
+  AttentionOptions o{.scale = scale, .causal = mask_mode == "causal", .sinks = sinks};
+  if (!o.causal) o.mask = mask_arr;
+  return attention(queries, keys, values, o, s);
 }
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,
                        int64_t length, bool causal, StreamOrDevice s) {

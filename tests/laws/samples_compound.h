@@ -119,6 +119,8 @@ inline std::vector<Sample> attentions(Dtype t) {
           {"cache", P{0.35f, true, false, false, 4}, {q, k, v}, {0, 1, 2}},
           {"mask", P{0.35f, false, true, false, 6}, {q, k, v, mask}, {0, 1, 2, 3}},
           {"bool mask", P{0.35f, false, true, false, 6}, {q, k, v, keep}, {0, 1, 2}},
+          {"softcap", P{0.35f, true, false, false, 6, 0.5f}, {q, k, v}, {0, 1, 2}},
+          {"window", P{0.35f, true, false, false, 6, 0, 2}, {q, k, v}, {0, 1, 2}},
           {"sinks", P{0.35f, false, false, true, 6}, {q, k, v, sinks}, {0, 1, 2, 3}, {3}}};
 }
 
