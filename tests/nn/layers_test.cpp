@@ -134,6 +134,15 @@ TEST(Sequential, GivesKeysToThoseThatTakeThem) {
             number(mean(astype(net(x) == 0.0f, float32))) + 0.1f);
 }
 
+TEST(Sequential, GivesNoKeyToThoseWhoseSecondArgumentIsSomethingElse) {
+  auto net = sequential(sequential(Dropout{0.5f}), GRU::init(4, 3, random::key(1)), Tanh{});
+  array x = drawn({2, 5, 4});
+  EXPECT_EQ(net(x, random::key(2)).shape(), (Shape{2, 5, 3}));
+  EXPECT_FALSE(array_equal(net(x, random::key(2)), net(x)).item<bool>());
+  auto plain = sequential(GRU::init(4, 3, random::key(1)), Tanh{});
+  EXPECT_TRUE(array_equal(plain(x, random::key(2)), plain(x)).item<bool>());
+}
+
 TEST(Layers, KeepHalvesAndDoubles) {
   array x = drawn({2, 4, 8});
   for (Dtype t : {float16, bfloat16, float64}) {

@@ -187,7 +187,8 @@ inline void add_positions(Calls& calls) {
   TARN_POOL(MaxPool1d)
   TARN_POOL(MaxPool2d)
   TARN_POOL(MaxPool3d)
-  TARN_POOL(AvgPool1d) TARN_POOL(AvgPool2d) TARN_POOL(AvgPool3d)
+  TARN_POOL(AvgPool1d)
+  TARN_POOL(AvgPool2d) TARN_POOL(AvgPool3d)
 #undef TARN_POOL
       calls["Upsample"] = [](const Case& c) {
         auto mode = c.word("mode") == "nearest"  ? Upsample::Mode::nearest
@@ -207,20 +208,21 @@ inline void add_activations(Calls& calls) {
   TARN_ACT(sigmoid)
   TARN_ACT(relu)
   TARN_ACT(relu2)
-  TARN_ACT(relu6) TARN_ACT(leaky_relu, c.real("a", 0.01))
-      TARN_ACT(log_softmax, c.number("axis", -1)) TARN_ACT(elu, c.real("a", 1)) TARN_ACT(
-          softmax, c.number("axis", -1)) TARN_ACT(softmin, c.number("axis", -1)) TARN_ACT(softplus)
-          TARN_ACT(softsign) TARN_ACT(softshrink, c.real("a", 0.5)) TARN_ACT(celu, c.real("a", 1))
-              TARN_ACT(silu) TARN_ACT(log_sigmoid) TARN_ACT(gelu) TARN_ACT(gelu_approx)
-                  TARN_ACT(gelu_fast_approx) TARN_ACT(glu, c.number("axis", -1)) TARN_ACT(
-                      step, c.real("a", 0)) TARN_ACT(selu) TARN_ACT(prelu, c[1]) TARN_ACT(mish)
-                      TARN_ACT(hardswish) TARN_ACT(hard_tanh, c.real("a", -1), c.real("b", 1))
-                          TARN_ACT(hard_shrink, c.real("a", 0.5)) TARN_ACT(tanh)
+  TARN_ACT(relu6)
+  TARN_ACT(leaky_relu, c.real("a", 0.01)) TARN_ACT(log_softmax, c.number("axis", -1)) TARN_ACT(
+      elu, c.real("a", 1)) TARN_ACT(softmax, c.number("axis", -1))
+      TARN_ACT(softmin, c.number("axis", -1)) TARN_ACT(softplus) TARN_ACT(softsign) TARN_ACT(
+          softshrink, c.real("a", 0.5)) TARN_ACT(celu, c.real("a", 1)) TARN_ACT(silu)
+          TARN_ACT(log_sigmoid) TARN_ACT(gelu) TARN_ACT(gelu_approx) TARN_ACT(gelu_fast_approx)
+              TARN_ACT(glu, c.number("axis", -1)) TARN_ACT(step, c.real("a", 0)) TARN_ACT(selu)
+                  TARN_ACT(prelu, c[1]) TARN_ACT(mish) TARN_ACT(hardswish)
+                      TARN_ACT(hard_tanh, c.real("a", -1), c.real("b", 1)) TARN_ACT(
+                          hard_shrink, c.real("a", 0.5)) TARN_ACT(tanh)
 #undef TARN_ACT
 #define TARN_ACT(Name) TARN_LAYER(#Name, nn::Name{}, m(x[0]))
-                              TARN_ACT(Sigmoid) TARN_ACT(Mish) TARN_ACT(ReLU) TARN_ACT(ReLU2)
-                                  TARN_ACT(ReLU6) TARN_ACT(Softmax) TARN_ACT(Softplus) TARN_ACT(
-                                      Softsign) TARN_ACT(SiLU) TARN_ACT(LogSoftmax)
+                          TARN_ACT(Sigmoid) TARN_ACT(Mish) TARN_ACT(ReLU) TARN_ACT(ReLU2)
+                              TARN_ACT(ReLU6) TARN_ACT(Softmax) TARN_ACT(Softplus)
+                                  TARN_ACT(Softsign) TARN_ACT(SiLU) TARN_ACT(LogSoftmax)
                                       TARN_ACT(LogSigmoid) TARN_ACT(Tanh) TARN_ACT(Hardswish)
                                           TARN_ACT(SELU) TARN_ACT(HardTanh) TARN_ACT(Softmin)
                                               TARN_ACT(GLU) TARN_ACT(LeakyReLU) TARN_ACT(ELU)

@@ -10,6 +10,7 @@ namespace tarn::nn {
 // unless p is in [0, 1).
 struct Dropout {
   float p = 0.5f;
+  static constexpr bool takes_key = true;
   TARN_FIELDS()
   array operator()(const array& x, const array& key) const;
   array operator()(const array& x) const { return x; }
@@ -17,6 +18,7 @@ struct Dropout {
 // Whole channels: x (N, H, W, C) or (H, W, C).
 struct Dropout2d {
   float p = 0.5f;
+  static constexpr bool takes_key = true;
   TARN_FIELDS()
   array operator()(const array& x, const array& key) const;
   array operator()(const array& x) const { return x; }
@@ -24,6 +26,7 @@ struct Dropout2d {
 // Whole channels: x (N, D, H, W, C) or (D, H, W, C).
 struct Dropout3d {
   float p = 0.5f;
+  static constexpr bool takes_key = true;
   TARN_FIELDS()
   array operator()(const array& x, const array& key) const;
   array operator()(const array& x) const { return x; }

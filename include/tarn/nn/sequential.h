@@ -14,9 +14,16 @@
 
 namespace tarn::nn {
 
+// A layer that is called f(x, key) while training says `static constexpr bool takes_key = true`.
+template <class T>
+concept TakesKey = requires {
+  requires std::remove_cvref_t<T>::takes_key;
+};
+
 template <class... M>
 struct Sequential {
   std::tuple<M...> layers{};
+  static constexpr bool takes_key = true;
   TARN_FIELDS(layers)
 
   array operator()(const array& x) const {
@@ -28,11 +35,11 @@ struct Sequential {
         },
         layers);
   }
-  // While training: each layer that takes a key gets one of its own.
+  // While training: each layer that takes a key gets one of its own, the others evaluate.
   array operator()(const array& x, const array& key) const {
     array y = x, rest = key;
     auto run = [&](const auto& layer) {
-      if constexpr (std::invocable<decltype(layer), const array&, const array&>) {
+      if constexpr (TakesKey<decltype(layer)>) {
         auto [mine, others] = random::split(rest);
         rest = others;
         y = layer(y, mine);
