@@ -16,7 +16,7 @@ bool is_box(const Shape& of, const Shape& start, const Shape& size, const Shape&
   if (start.size() != of.size() || size.size() != of.size() || step.size() != of.size())
     return false;
   for (size_t i = 0; i < of.size(); ++i) {
-    if (size[i] < 0 || step[i] == 0 || start[i] < 0 || start[i] > of[i]) return false;
+    if (size[i] < 0 || !is_step(step[i]) || start[i] < 0 || start[i] > of[i]) return false;
     Wide last = Wide{start[i]} + Wide{size[i] - 1} * step[i];
     if (size[i] > 0 && (start[i] == of[i] || last < 0 || last >= of[i])) return false;
   }
@@ -84,6 +84,8 @@ bool valid(type<AsStrided>, const Params& params, In in) {
   const auto& p = params.as<AsStrided::P>();
   if (in.size() != 1 || !is_shape(p.shape) || p.strides.size() != p.shape.size()) return false;
   Wide low = p.offset, high = p.offset;
+  for (size_t i = 0; i < p.shape.size(); ++i)
+    if (p.strides[i] != 0 && !is_step(p.strides[i])) return false;
   for (size_t i = 0; i < p.shape.size(); ++i)
     (p.strides[i] < 0 ? low : high) += Wide{std::max<int64_t>(p.shape[i] - 1, 0)} * p.strides[i];
   bool none = count(p.shape) == 0;

@@ -58,6 +58,12 @@ inline bool broadcasts_to(const Shape& from, const Shape& to) {
   return true;
 }
 
+// Views multiply it by strides, also where an axis has one element.
+inline bool is_step(int64_t step) {
+  constexpr int64_t most = int64_t{1} << 31;
+  return step != 0 && step >= -most && step <= most;
+}
+
 // Those of contractions, in valid_products.cpp.
 void add_product_checks(std::unordered_map<const Op*, Check>& checks);
 

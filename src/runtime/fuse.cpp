@@ -102,6 +102,7 @@ void choose_steps(std::vector<Value>& values, bool fuse) {
     Value& v = values[i];
     int id = static_cast<int>(i);
     if (!is_elementwise(v) || v.roots != std::vector<int>{id}) continue;
+    if (v.in.empty()) continue;  // nobody needs it
     if (chain_of(values, id).inputs.size() <= most_inputs) continue;
     for (int x : v.in) {
       Value& inner = values[static_cast<size_t>(x)];
