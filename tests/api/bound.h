@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <sstream>
 #include <type_traits>
 #include <utility>
 
+#include "mlx/mlx.h"
 #include "tarn/tarn.h"
 
 namespace tarn::api_test {
@@ -15,6 +17,28 @@ inline array matrix(int rows, int columns) {
   return reshape(arange(0.0, double(rows * columns), float32), Shape{rows, columns});
 }
 inline const array matrix_of_zeros = zeros(Shape{2, 3}, int32);
+
+using Unary = std::function<array(const array&)>;
+using Binary = std::function<array(const array&, const array&)>;
+using Scalar = std::function<array(const std::vector<array>&)>;
+using Lists = std::function<std::vector<array>(const std::vector<array>&)>;
+using ThreeLists = std::function<std::vector<array>(
+    const std::vector<array>&, const std::vector<array>&, const std::vector<array>&)>;
+
+// Inputs of convolutions over n axes.
+inline array signal(int n) {
+  Shape shape(static_cast<size_t>(n) + 2, 5);
+  shape.front() = 1;
+  shape.back() = 2;
+  return ones(shape);
+}
+inline array kernel(int n) {
+  Shape shape(static_cast<size_t>(n) + 2, 3);
+  shape.back() = 2;
+  return ones(shape);
+}
+inline const std::string scratch_file =
+    (std::filesystem::temp_directory_path() / "tarn_api_test").string();
 
 inline void finish(const array& a) { a.eval(); }
 inline void finish(const std::vector<array>& all) { eval(all); }
@@ -42,6 +66,11 @@ void bound(const char* declaration, F f, Args&&... args) {
   } catch (const std::exception& e) {
     ADD_FAILURE() << e.what();
   }
+}
+
+template <class F>
+void written(const char* declaration, F f) {
+  bound<void>(declaration, f);
 }
 
 }  // namespace tarn::api_test

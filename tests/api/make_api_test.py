@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from api_samples import ARGUMENTS, BY_NAME, BY_TYPE, NEEDED, SETUP, TYPED
+from api_samples import ARGUMENTS, BY_NAME, BY_TYPE, NEEDED, SETUP, TYPED, WRITTEN
 
 HERE = Path(__file__).resolve().parent
 LINE = re.compile(r"(?P<template><T> )?(?P<name>operator[^\s(]+|\w+)\((?P<params>.*)\) -> (?P<result>.*)$")
@@ -33,8 +33,24 @@ def split_top(text):
     return parts + [last] if last else parts
 
 
+def by_reference(kind):
+    """Function types take arrays and lists by reference, which the notation leaves out."""
+    if "function<" not in kind:
+        return kind
+
+    def written(m):
+        params = [f"const {p}&" if re.match(r"array|vector|Args|Kwargs", p) else p
+                  for p in split_top(m[1])]
+        return f"({', '.join(params)})"
+
+    return re.sub(r"\(([^()]*)\)", written, kind)
+
+
 def qualified(kind):
     """A type as MLX's notation has it, in C++."""
+    kind = by_reference(kind)
+    kind = re.sub(r"\b(Buffer|Allocator)\b", r"allocator::\1", kind)
+    kind = re.sub(r"^FFTNorm$", "fft::FFTNorm", kind)
     kind = re.sub(r"\b(vector|optional|function|pair|tuple|string|unordered_map|shared_ptr|variant|"
                   r"string_view|initializer_list|ostream)\b", r"std::\1", kind)
     return re.sub(r"\bT\b|\bU\b", "float", kind)
@@ -53,8 +69,8 @@ class Overload:
                 part = f"StreamOrDevice {part}"
             declared, _, default = part.partition("=")
             kind, _, name = declared.strip().rpartition(" ")
-            if not kind:  # a parameter without a name
-                kind, name = name, ""
+            if not kind or ">" in name:  # a parameter without a name
+                kind, name = declared.strip(), ""
             self.params.append((kind, name, default != ""))
 
     def parameter(self, i):
@@ -81,6 +97,9 @@ class Overload:
         return f"{self.namespace}::{self.name}({', '.join(args)})"
 
     def calls(self):
+        if self.line in WRITTEN:
+            yield f"  written({quoted(self.line)}, [] {{ {WRITTEN[self.line]} }});"
+            return
         required = sum(not default or (self.name, name) in NEEDED for _, name, default in self.params)
         for count in dict.fromkeys((len(self.params), required)):
             params = ", ".join(self.parameter(i) for i in range(count))

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -40,11 +41,23 @@ inline double tolerance(const Op& op, Dtype t) {
   return t == float64 ? 1e-11 : is_float(t) || t == complex64 ? std::max(own, precision(t)) : 0;
 }
 
+// How many results the laws have looked at; said at the end of a run.
+inline std::atomic<int64_t> compared{0};
+class SaysHowMany : public testing::Environment {
+ public:
+  void TearDown() override {
+    if (compared > 0) fmt::print("{} results compared.\n", compared.load());
+  }
+};
+inline testing::Environment* const says_how_many =
+    testing::AddGlobalTestEnvironment(new SaysHowMany);
+
 inline std::string text(const Shape& s) { return fmt::format("({})", fmt::join(s, ",")); }
 
 // Relative to the largest magnitude near an element: cancellation may lose digits of one element.
 inline testing::AssertionResult close(const array& got, const array& want, double rel,
                                       double absolute = 0) {
+  ++compared;
   if (got.shape() != want.shape() || got.dtype() != want.dtype())
     return testing::AssertionFailure()
            << name_of(got.dtype()) << text(got.shape()) << " instead of " << name_of(want.dtype())

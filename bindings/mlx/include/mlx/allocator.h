@@ -3,6 +3,4 @@
 
 #include "mlx/api.h"
 #include "tarn/memory.h"
-#if __has_include("tarn/allocator.h")
 #include "tarn/allocator.h"
-#endif

@@ -3,6 +3,4 @@
 
 #include "mlx/api.h"
 #include "tarn/transforms.h"
-#if __has_include("tarn/export.h")
 #include "tarn/export.h"
-#endif

@@ -2,6 +2,4 @@
 #pragma once
 
 #include "mlx/api.h"
-#if __has_include("tarn/fft.h")
 #include "tarn/fft.h"
-#endif

@@ -3,6 +3,4 @@
 
 #include "mlx/api.h"
 #include "tarn/array.h"
-#if __has_include("tarn/graph.h")
 #include "tarn/graph.h"
-#endif

@@ -2,6 +2,4 @@
 #pragma once
 
 #include "mlx/api.h"
-#if __has_include("tarn/linalg.h")
 #include "tarn/linalg.h"
-#endif

@@ -2,9 +2,7 @@
 #pragma once
 
 #include "mlx/api.h"
-#if __has_include("tarn/version.h")
 #include "tarn/version.h"
-#endif
 
 #define MLX_VERSION_MAJOR 0
 #define MLX_VERSION_MINOR 32
