@@ -15,7 +15,12 @@ namespace {
 std::string as_json(const std::vector<OpInfo>& all) {
   OrderedJson out = OrderedJson::array();
   for (const OpInfo& op : all) {
-    out.push_back({{"name", op.name}, {"kind", op.kind}, {"cpu", op.cpu_kernel}, {"doc", op.doc}});
+    out.push_back({{"name", op.name},
+                   {"kind", op.kind},
+                   {"dtypes", op.dtypes},
+                   {"derivative", op.derivative},
+                   {"cpu", op.cpu_kernel},
+                   {"doc", op.doc}});
   }
   return out.dump(2) + "\n";
 }
@@ -30,11 +35,12 @@ std::string as_markdown(const std::vector<OpInfo>& all) {
   std::string out = fmt::format(
       "# Operations\n\nThe {} operations of the catalogue, as `tarn ops --markdown` prints them. "
       "\"By expansion\"\nmeans that an operation runs as the ones it is made of.\n\n"
-      "| Operation | Kind | CPU kernel | What it does |\n|---|---|---|---|\n",
+      "| Operation | Kind | Computes in | Derivative | CPU kernel | What it does |\n"
+      "|---|---|---|---|---|---|\n",
       all.size());
   for (const OpInfo& op : all) {
-    out += fmt::format("| {} | {} | {} | {} |\n", cell(op.name), cell(op.kind), cell(op.cpu_kernel),
-                       cell(op.doc));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", cell(op.name), cell(op.kind),
+                       cell(op.dtypes), cell(op.derivative), cell(op.cpu_kernel), cell(op.doc));
   }
   return out;
 }

@@ -15,6 +15,8 @@ struct OpInfo {
   std::string name{};
   std::string kind{};        // elementwise, reduction, movement …
   std::string doc{};         // one line
+  std::string dtypes{};      // "floats, complex"
+  std::string derivative{};  // "own rule", "by expansion" or "none"
   std::string cpu_kernel{};  // kernel names joined by ", ", or "by expansion"
 };
 // In the catalogue's order.

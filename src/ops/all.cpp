@@ -13,15 +13,21 @@
 
 namespace tarn::ops {
 
-std::span<const Op* const> all() {
+namespace {
+
+struct Entry {
+  const Op* op = nullptr;
+  Types types = Types::number;
+};
+const std::vector<Entry>& entries() {
   static const auto list = [] {
-    std::vector<const Op*> out;
-    auto add = [&]<class T>(type<T>) { out.push_back(&op_of<T>); };
+    std::vector<Entry> out;
+    auto add = [&]<class T>(type<T>) { out.push_back({&op_of<T>, T::spec.types}); };
     UnaryOps::each(add);
     BinaryOps::each(add);
     TernaryOps::each(add);
-    out.push_back(&as_type_op);
-    out.push_back(&copy_op);
+    out.push_back({&as_type_op});
+    out.push_back({&copy_op});
     ReduceOps::each(add);
     ArgReduceOps::each(add);
     ScanOps::each(add);
@@ -37,6 +43,25 @@ std::span<const Op* const> all() {
     return out;
   }();
   return list;
+}
+
+}  // namespace
+
+std::span<const Op* const> all() {
+  static const auto list = [] {
+    std::vector<const Op*> out;
+    for (const auto& e : entries()) out.push_back(e.op);
+    return out;
+  }();
+  return list;
+}
+
+const char* types_of(const Op& op) {
+  constexpr const char* words[] = {"bool",   "integers, bool",  "all but complex", "all",
+                                   "floats", "floats, complex", "complex"};
+  for (const auto& e : entries())
+    if (e.op == &op) return words[static_cast<size_t>(e.types)];
+  return "";
 }
 
 }  // namespace tarn::ops

@@ -7,4 +7,6 @@
 
 namespace tarn::ops {
 std::span<const Op* const> all();
+// The element types that an op computes in, in words: "floats, complex".
+const char* types_of(const Op& op);
 }

@@ -19,6 +19,11 @@ std::string kernels_of(const Op& op) {
   return names.empty() ? "by expansion" : names;
 }
 
+const char* derivative_of(const Op& op) {
+  if (op.vjp) return "own rule";
+  return op.expand ? "by expansion" : "none";
+}
+
 const char* place_name(Place::Kind k) {
   constexpr const char* names[] = {"input", "constant", "slab", "slab", "output"};
   return names[static_cast<int>(k)];
@@ -33,8 +38,8 @@ const char* workers_name(Who who) {
 std::vector<OpInfo> list_ops() {
   std::vector<OpInfo> list;
   for (const Op* op : ops::all())
-    list.push_back(
-        {std::string(op->name), name_of(op->kind), std::string(op->doc), kernels_of(*op)});
+    list.push_back({std::string(op->name), name_of(op->kind), std::string(op->doc),
+                    ops::types_of(*op), derivative_of(*op), kernels_of(*op)});
   return list;
 }
 

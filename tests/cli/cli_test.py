@@ -385,7 +385,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(status, 0)
         all_ops = json.loads(out)
         self.assertGreater(len(all_ops), 50)
-        self.assertEqual(set(all_ops[0]), {"name", "kind", "cpu", "doc"})
+        self.assertEqual(set(all_ops[0]), {"name", "kind", "dtypes", "derivative", "cpu", "doc"})
         self.assertEqual(len(tarn("ops")[1].splitlines()), len(all_ops))
         rows = [line for line in tarn("ops", "--markdown")[1].splitlines() if line[:2] == "| "]
         self.assertEqual(len(rows), len(all_ops) + 1)
