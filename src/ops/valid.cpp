@@ -236,6 +236,7 @@ const std::unordered_map<const Op*, Check>& checks() {
     ScanOps::each(add);
     MovementOps::each(add);
     add_product_checks(t);
+    add_decomposition_checks(t);
     FusedOps::each(add);
     SourceOps::each(add);
     t[&as_type_op] = t[&copy_op] = [](const Params&, In in) { return in.size() == 1; };

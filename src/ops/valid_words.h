@@ -66,5 +66,7 @@ inline bool is_step(int64_t step) {
 
 // Those of contractions, in valid_products.cpp.
 void add_product_checks(std::unordered_map<const Op*, Check>& checks);
+// Those of decompositions, in valid_linalg.cpp.
+void add_decomposition_checks(std::unordered_map<const Op*, Check>& checks);
 
 }  // namespace tarn::ops
