@@ -1,7 +1,6 @@
 #include "tarn/nn/dropout.h"
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/random.h"
 
@@ -14,7 +13,7 @@ array dropped(const char* layer, const array& x, const array& key, float p, size
   if (shared > 0)
     require<ShapeError>(x.ndim() == shared + 1 || x.ndim() == shared + 2,
                         "[{}] x has shape {}: {} or {} axes are needed, channels last.", layer,
-                        text_of(x), shared + 1, shared + 2);
+                        text_of(x.shape()), shared + 1, shared + 2);
   if (p == 0) return x;
   Shape shape = x.shape();
   for (size_t i = 0; i < shared; ++i) shape[shape.size() - 2 - i] = 1;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
 

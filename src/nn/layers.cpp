@@ -4,7 +4,6 @@
 
 #include "base/require.h"
 #include "nn/draw.h"
-#include "nn/shape_text.h"
 #include "tarn/fast.h"
 #include "tarn/nn/init.h"
 #include "tarn/ops.h"
@@ -29,7 +28,7 @@ array Matrix::take_rows(const array& ids) const {
   std::optional<array> b;
   if (biases) b = take(*biases, ids, 0);
   return dequantize(take(weight, ids, 0), take(*scales, ids, 0), b, group_size, bits, mode,
-                    float32);
+                    std::nullopt, float32);
 }
 
 array Matrix::dense() const {
@@ -82,8 +81,8 @@ array Bilinear::operator()(const array& x1, const array& x2) const {
               x2.shape(-1) == inputs2;
   require<ShapeError>(
       fits && x1.size() * static_cast<size_t>(inputs2) == x2.size() * static_cast<size_t>(inputs1),
-      "[Bilinear] x1 has shape {} and x2 {}: (..., {}) and (..., {}) are needed.", text_of(x1),
-      text_of(x2), inputs1, inputs2);
+      "[Bilinear] x1 has shape {} and x2 {}: (..., {}) and (..., {}) are needed.",
+      text_of(x1.shape()), text_of(x2.shape()), inputs1, inputs2);
   Shape shape = x1.shape();
   shape.back() = outputs;
   array by_x1 =

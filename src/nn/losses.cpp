@@ -4,7 +4,6 @@
 #include <numbers>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/ops.h"
 
@@ -19,7 +18,7 @@ array reduced(const array& loss, Reduction reduction) {
 void check_same(const char* loss, const char* a_is, const array& a, const char* b_is,
                 const array& b) {
   require<ShapeError>(a.shape() == b.shape(), "[{}] {} have shape {}, {} {}: they must be equal.",
-                      loss, a_is, text_of(a), b_is, text_of(b));
+                      loss, a_is, text_of(a.shape()), b_is, text_of(b.shape()));
 }
 
 array weighted(const char* name, const array& loss, const std::optional<array>& weights) {
@@ -49,7 +48,7 @@ array cross_entropy(const array& logits, const array& targets, const std::option
   require<ShapeError>(targets.shape() == want,
                       "[cross_entropy] logits have shape {}, targets {}: give the index of a class "
                       "for each, {}, or probabilities of the logits' shape.",
-                      text_of(logits), text_of(targets), text_of(want));
+                      text_of(logits.shape()), text_of(targets.shape()), text_of(want));
   array shifted = logits - stop_gradient(max(logits, axis, true));
   array score = probabilities ? sum(shifted * targets, axis) : chosen(shifted, targets, axis);
   array normaliser = logsumexp(shifted, axis);

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 
 namespace tarn::nn::detail {
 
@@ -18,8 +17,8 @@ std::string misfits(const std::vector<std::pair<std::string, Shape>>& parameters
     if (it == weights.end()) {
       if (strict) found.push_back(fmt::format("{} is missing.", path));
     } else if (shape != Shape{0} && it->second.shape() != shape) {
-      found.push_back(fmt::format("{} has shape {}, the model needs {}.", path, text_of(it->second),
-                                  text_of(shape)));
+      found.push_back(fmt::format("{} has shape {}, the model needs {}.", path,
+                                  text_of(it->second.shape()), text_of(shape)));
     }
   }
   std::set<std::string> rest;

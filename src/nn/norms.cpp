@@ -1,7 +1,6 @@
 #include "tarn/nn/norms.h"
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/fast.h"
 #include "tarn/ops.h"
@@ -53,7 +52,7 @@ InstanceNorm InstanceNorm::init(int64_t dims, float eps, bool affine) {
 array InstanceNorm::operator()(const array& x) const {
   require<ShapeError>(x.ndim() >= 3,
                       "[InstanceNorm] x has shape {}: a batch, positions and channels are needed.",
-                      text_of(x));
+                      text_of(x.shape()));
   array by_channel = moveaxis(x, -1, 1);
   array flat = reshape(by_channel, {x.shape(0), x.shape(-1), -1});
   array y = reshape(fast::layer_norm(flat, std::nullopt, std::nullopt, eps), by_channel.shape());
@@ -73,8 +72,8 @@ GroupNorm GroupNorm::init(int64_t num_groups, int64_t dims, float eps, bool affi
 }
 array GroupNorm::operator()(const array& x) const {
   require<ShapeError>(x.ndim() >= 2 && num_groups > 0 && x.shape(-1) % num_groups == 0,
-                      "[GroupNorm] x has shape {}: its channels do not make {} groups.", text_of(x),
-                      num_groups);
+                      "[GroupNorm] x has shape {}: its channels do not make {} groups.",
+                      text_of(x.shape()), num_groups);
   int64_t batch = x.shape(0), size = x.shape(-1) / num_groups;
   array y = x;
   if (pytorch_compatible) {
@@ -104,7 +103,7 @@ namespace {
 void check_batch(const array& x) {
   require<ShapeError>(x.ndim() >= 2 && x.ndim() <= 4,
                       "[BatchNorm] x has shape {}: 2, 3 or 4 axes are needed, channels last.",
-                      text_of(x));
+                      text_of(x.shape()));
 }
 array normalised(const BatchNorm& n, const array& x, const array& mean, const array& var) {
   return scaled((x - mean) * rsqrt(var + Weak(n.eps)), n.weight, n.bias);
@@ -121,7 +120,7 @@ std::pair<array, BatchNorm> BatchNorm::train(const array& x) const {
   check_batch(x);
   require<ShapeError>(x.size() != static_cast<size_t>(x.shape(-1)),
                       "[BatchNorm] x has shape {}: training needs more than one value a channel.",
-                      text_of(x));
+                      text_of(x.shape()));
   auto axes = all_but_last(x);
   array mu = mean(x, axes);
   BatchNorm next = *this;

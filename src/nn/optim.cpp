@@ -2,12 +2,10 @@
 #include "tarn/optim.h"
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 
 namespace tarn::optim {
 
-using nn::text_of;
 using nn::operator""_w;
 using nn::Weak;
 
@@ -16,7 +14,7 @@ void Slots::fill(const char* name, const Shape& shape, Dtype dtype) {
   if (added) it->second = zeros(shape, dtype);
   require<ShapeError>(it->second.shape() == shape,
                       "[optimizer] the state has {} of shape {}; the parameter needs {}.",
-                      it->first, text_of(it->second), text_of(shape));
+                      it->first, text_of(it->second.shape()), text_of(shape));
 }
 
 namespace detail {
@@ -64,7 +62,7 @@ Leaves stepped(const Rule& rule, const Leaves& parameters, const Leaves& gradien
     const array& parameter = it->second;
     require<ShapeError>(gradient.shape() == parameter.shape(),
                         "[{}] the gradient at {} has shape {}, the parameter {}.", rule.name, path,
-                        text_of(gradient), text_of(parameter));
+                        text_of(gradient.shape()), text_of(parameter.shape()));
     Slots slots(next, path);
     rule.start(parameter, slots);
     updated.emplace_back(path, rule.apply(gradient, parameter, slots, step));

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/optim.h"
 

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "tarn/ops.h"
 
 namespace tarn::nn::detail {
@@ -14,8 +13,8 @@ using Sizes = std::vector<int>;
 void check(const char* layer, const array& x, const Sizes& size, const Sizes& stride,
            const Sizes& padding) {
   require<ShapeError>(x.ndim() == size.size() + 2,
-                      "[{}] x has shape {}: {} axes are needed, channels last.", layer, text_of(x),
-                      size.size() + 2);
+                      "[{}] x has shape {}: {} axes are needed, channels last.", layer,
+                      text_of(x.shape()), size.size() + 2);
   for (size_t i = 0; i < size.size(); ++i) {
     require(size[i] > 0 && stride[i] > 0 && padding[i] >= 0,
             "[{}] kernel_size {}, stride {} and padding {}: the first two must be positive, the "
@@ -24,7 +23,7 @@ void check(const char* layer, const array& x, const Sizes& size, const Sizes& st
     int64_t there = x.shape(static_cast<int>(i) + 1) + 2 * int64_t{padding[i]};
     require<ShapeError>(there >= size[i],
                         "[{}] x has shape {}: a window of {} does not fit into {} positions.",
-                        layer, text_of(x), size[i], there);
+                        layer, text_of(x.shape()), size[i], there);
   }
 }
 

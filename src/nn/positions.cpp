@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/fast.h"
 
@@ -64,7 +63,7 @@ array ALiBi::operator()(const array& scores, int64_t offset,
                         const std::optional<array>& mask) const {
   require<ShapeError>(scores.ndim() == 4,
                       "[ALiBi] scores have shape {}: (batch, heads, queries, keys) is needed.",
-                      text_of(scores));
+                      text_of(scores.shape()));
   array bias = matrix(scores.shape(2), scores.shape(3), scores.shape(1), offset, scores.dtype());
   return scores + (mask ? bias + *mask : bias);
 }

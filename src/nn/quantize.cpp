@@ -1,7 +1,6 @@
 #include "tarn/nn/quantize.h"
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "tarn/ops.h"
 
 namespace tarn::nn {
@@ -26,7 +25,8 @@ void quantize_matrix(Matrix& m, const Quantization& how, const std::string& path
   int group_size = how.group_size.value_or(d.group_size), bits = how.bits.value_or(d.bits);
   require<ShapeError>(m.weight.ndim() == 2 && group_size > 0 && m.weight.shape(1) % group_size == 0,
                       "[quantize] {} has shape {}: its columns do not make groups of {}.",
-                      path.empty() ? "weight" : path + ".weight", text_of(m.weight), group_size);
+                      path.empty() ? "weight" : path + ".weight", text_of(m.weight.shape()),
+                      group_size);
   auto parts = tarn::quantize(m.weight, group_size, bits, how.mode);
   m.rows = m.weight.shape(0), m.columns = m.weight.shape(1);
   m.weight = parts[0], m.scales = parts[1];

@@ -2,7 +2,6 @@
 
 #include "base/require.h"
 #include "nn/draw.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/nn/init.h"
 
@@ -17,7 +16,7 @@ std::vector<array> projected(const char* layer, const array& x, const array& w,
   require<ShapeError>(x.ndim() >= 2 && x.shape(-2) > 0 && x.shape(-1) == w.shape(-1),
                       "[{}] x has shape {}: (..., positions, {}) is needed, with at least one "
                       "position.",
-                      layer, text_of(x), w.shape(-1));
+                      layer, text_of(x.shape()), w.shape(-1));
   array y = matmul(x, transpose(w));
   return unstack(bias ? y + *bias : y, -2);
 }

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "nn/weak.h"
 #include "tarn/fast.h"
 #include "tarn/nn/init.h"
@@ -66,7 +65,7 @@ array MultiHeadAttention::operator()(const array& queries, const array& keys, co
     require<ShapeError>(x.ndim() == 3,
                         "[MultiHeadAttention] an input has shape {}: (batch, positions, size) is "
                         "needed.",
-                        text_of(x));
+                        text_of(x.shape()));
     return transpose(unflatten(proj(x), -1, {num_heads, -1}), {0, 2, 1, 3});
   };
   array q = heads(query_proj, queries);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/require.h"
-#include "nn/shape_text.h"
 #include "tarn/ops.h"
 
 namespace tarn::nn {
@@ -111,7 +110,7 @@ array resampled(const array& x, const std::vector<Tap>& taps, int axis) {
 void check(const Upsample& u, const array& x) {
   require<ShapeError>(x.ndim() >= 3,
                       "[Upsample] x has shape {}: a batch, positions and channels are needed.",
-                      text_of(x));
+                      text_of(x.shape()));
   require(u.scale_factor.size() == 1 || u.scale_factor.size() == x.ndim() - 2,
           "[Upsample] {} factors are given for {} axes of positions: one for each or one for all.",
           u.scale_factor.size(), x.ndim() - 2);
