@@ -57,34 +57,33 @@ inline void add_maths(Calls& calls) {
   TARN_UNARY(abs)
   TARN_UNARY(negative)
   TARN_UNARY(sign)
-  TARN_UNARY(square) TARN_UNARY(reciprocal) TARN_UNARY(floor) TARN_UNARY(ceil) TARN_UNARY(
-      trunc) TARN_UNARY(exp) TARN_UNARY(expm1) TARN_UNARY(log) TARN_UNARY(log2) TARN_UNARY(log10)
-      TARN_UNARY(log1p) TARN_UNARY(sqrt) TARN_UNARY(rsqrt) TARN_UNARY(sin) TARN_UNARY(cos)
-          TARN_UNARY(tan) TARN_UNARY(arcsin) TARN_UNARY(arccos) TARN_UNARY(arctan) TARN_UNARY(
-              sinh) TARN_UNARY(cosh) TARN_UNARY(tanh) TARN_UNARY(arcsinh) TARN_UNARY(arccosh)
-              TARN_UNARY(arctanh) TARN_UNARY(degrees) TARN_UNARY(radians) TARN_UNARY(
-                  sigmoid) TARN_UNARY(erf) TARN_UNARY(erfinv) TARN_UNARY(conjugate) TARN_UNARY(real)
-                  TARN_UNARY(imag) TARN_UNARY(positive) TARN_UNARY(logical_not) TARN_UNARY(
-                      bitwise_invert) TARN_UNARY(isnan) TARN_UNARY(isinf) TARN_UNARY(isfinite)
-                      TARN_UNARY(isposinf) TARN_UNARY(isneginf) TARN_UNARY(
-                          stop_gradient) TARN_UNARY(atleast_1d) TARN_UNARY(atleast_2d)
-                          TARN_UNARY(atleast_3d) TARN_UNARY(zeros_like) TARN_UNARY(
-                              ones_like) TARN_UNARY(contiguous) TARN_UNARY(copy)
+  TARN_UNARY(square)
+  TARN_UNARY(reciprocal) TARN_UNARY(floor) TARN_UNARY(ceil) TARN_UNARY(trunc) TARN_UNARY(
+      exp) TARN_UNARY(expm1) TARN_UNARY(log) TARN_UNARY(log2) TARN_UNARY(log10) TARN_UNARY(log1p)
+      TARN_UNARY(sqrt) TARN_UNARY(rsqrt) TARN_UNARY(sin) TARN_UNARY(cos) TARN_UNARY(tan) TARN_UNARY(
+          arcsin) TARN_UNARY(arccos) TARN_UNARY(arctan) TARN_UNARY(sinh) TARN_UNARY(cosh)
+          TARN_UNARY(tanh) TARN_UNARY(arcsinh) TARN_UNARY(arccosh) TARN_UNARY(arctanh) TARN_UNARY(
+              degrees) TARN_UNARY(radians) TARN_UNARY(sigmoid) TARN_UNARY(erf) TARN_UNARY(erfinv)
+              TARN_UNARY(conjugate) TARN_UNARY(real) TARN_UNARY(imag) TARN_UNARY(
+                  positive) TARN_UNARY(logical_not) TARN_UNARY(bitwise_invert) TARN_UNARY(isnan)
+                  TARN_UNARY(isinf) TARN_UNARY(isfinite) TARN_UNARY(isposinf) TARN_UNARY(
+                      isneginf) TARN_UNARY(stop_gradient) TARN_UNARY(atleast_1d)
+                      TARN_UNARY(atleast_2d) TARN_UNARY(atleast_3d) TARN_UNARY(
+                          zeros_like) TARN_UNARY(ones_like) TARN_UNARY(contiguous) TARN_UNARY(copy)
 #undef TARN_UNARY
 #define TARN_BINARY(op) calls[#op] = [](const Case& c) { return Arrays{op(c[0], c[1])}; };
-                              TARN_BINARY(add) TARN_BINARY(subtract) TARN_BINARY(multiply)
-                                  TARN_BINARY(divide) TARN_BINARY(floor_divide) TARN_BINARY(
-                                      remainder) TARN_BINARY(power) TARN_BINARY(maximum)
-                                      TARN_BINARY(minimum) TARN_BINARY(arctan2) TARN_BINARY(
-                                          logaddexp) TARN_BINARY(equal) TARN_BINARY(not_equal)
-                                          TARN_BINARY(less) TARN_BINARY(less_equal) TARN_BINARY(
-                                              greater) TARN_BINARY(greater_equal)
-                                              TARN_BINARY(logical_and) TARN_BINARY(logical_or)
-                                                  TARN_BINARY(bitwise_and) TARN_BINARY(bitwise_or)
-                                                      TARN_BINARY(bitwise_xor) TARN_BINARY(
-                                                          left_shift) TARN_BINARY(right_shift)
-                                                          TARN_BINARY(matmul) TARN_BINARY(
-                                                              inner) TARN_BINARY(outer)
+                          TARN_BINARY(add) TARN_BINARY(subtract) TARN_BINARY(multiply) TARN_BINARY(
+                              divide) TARN_BINARY(floor_divide) TARN_BINARY(remainder)
+                              TARN_BINARY(power) TARN_BINARY(maximum) TARN_BINARY(minimum)
+                                  TARN_BINARY(arctan2) TARN_BINARY(logaddexp) TARN_BINARY(
+                                      equal) TARN_BINARY(not_equal) TARN_BINARY(less)
+                                      TARN_BINARY(less_equal) TARN_BINARY(greater) TARN_BINARY(
+                                          greater_equal) TARN_BINARY(logical_and)
+                                          TARN_BINARY(logical_or) TARN_BINARY(bitwise_and)
+                                              TARN_BINARY(bitwise_or) TARN_BINARY(bitwise_xor)
+                                                  TARN_BINARY(left_shift) TARN_BINARY(right_shift)
+                                                      TARN_BINARY(matmul) TARN_BINARY(inner)
+                                                          TARN_BINARY(outer)
 #undef TARN_BINARY
                                                               calls["round"] = [](const Case& c) {
                                                                 return Arrays{round(
@@ -124,8 +123,9 @@ inline void add_reductions(Calls& calls) {
   TARN_REDUCTION(all)
   TARN_REDUCTION(any)
   TARN_REDUCTION(sum)
-  TARN_REDUCTION(prod) TARN_REDUCTION(max) TARN_REDUCTION(min) TARN_REDUCTION(mean)
-      TARN_REDUCTION(logsumexp) TARN_REDUCTION(median)
+  TARN_REDUCTION(prod)
+  TARN_REDUCTION(max) TARN_REDUCTION(min) TARN_REDUCTION(mean) TARN_REDUCTION(logsumexp)
+      TARN_REDUCTION(median)
 #undef TARN_REDUCTION
 #define TARN_SPREAD(op)                                                                         \
   calls[#op] = [](const Case& c) {                                                              \
@@ -220,6 +220,7 @@ inline void add_creation(Calls& calls);
 }  // namespace tarn::mlx_test
 
 #include "ops/mlx_layout_calls.h"
+#include "ops/mlx_linalg_calls.h"
 
 namespace tarn::mlx_test {
 
@@ -231,6 +232,7 @@ inline Calls every_call() {
   add_random(calls);
   add_layout(calls);
   add_creation(calls);
+  add_linalg(calls);
   return calls;
 }
 

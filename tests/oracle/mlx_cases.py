@@ -378,6 +378,7 @@ def scans_and_sorts():
 
 def all_cases():
     from mlx_layout_cases import creation, draws, indexing, layout
+    from mlx_linalg_cases import linalg_cases
     from mlx_product_cases import products, quantisation, transformers
 
     for cases in (
@@ -393,6 +394,7 @@ def all_cases():
         layout,
         indexing,
         creation,
+        linalg_cases,
         draws,
     ):
         yield from cases()
