@@ -319,6 +319,29 @@ TEST(Linalg, NotANumber) {
     }
 }
 
+// The largest and the smallest numbers end as well, whatever is left of them.
+TEST(Linalg, ExtremeNumbers) {
+  for (double size : {1.7e308, 1e300, 1e-300, 5e-324, 0.0})
+    for (int n : {1, 3, 20}) {
+      array a = matrices({n, n}, float64, 0) * array(size, float64);
+      array flat = full({n, n}, array(size, float64));
+      for (const auto& m : {a, flat})
+        for (auto f : std::vector<Function>{
+                 [](const array& x) { return la::svd(x)[0]; },
+                 [](const array& x) { return la::eigh(x).second; },
+                 [](const array& x) { return la::eig(x).second; },
+                 [](const array& x) { return la::eig(astype(x, complex64)).second; },
+                 [](const array& x) { return la::qr(x).first; },
+                 [](const array& x) { return la::pinv(x); },
+                 [](const array& x) { return la::inv(x); },
+                 [](const array& x) { return la::cholesky(x); },
+                 [](const array& x) { return la::matrix_exp(x); }}) {
+          std::string said = message([&] { f(m).eval(); });
+          EXPECT_TRUE(said == "no error" || said.find("the matrix") != std::string::npos) << said;
+        }
+    }
+}
+
 TEST(Linalg, MessagesNameTheMatrix) {
   array good = matrices({3, 2, 2}, float32, 3);
   array bad = concatenate({good, zeros({1, 2, 2}, float32), good}, 0);
