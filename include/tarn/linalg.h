@@ -22,7 +22,8 @@ namespace tarn::linalg {
 // Norms over one axis (of vectors) or two (of matrices); without axes a 1-d or 2-d array is one
 // vector or matrix. Vectors: any ord, sum(|x|^ord)^(1/ord); inf, -inf; 0 counts what is not zero.
 // Matrices: 1, -1 (sums of columns), inf, -inf (of rows), 2, -2 (largest, smallest singular value),
-// "fro", "nuc". Real results; integers give float32. Where the 2-norm is 0, so is its derivative.
+// "fro" or "f", "nuc". Real results; integers give float32. Where the 2-norm is 0, so is its
+// derivative.
 array norm(const array& a, double ord, const std::optional<std::vector<int>>& axis = std::nullopt,
            bool keepdims = false, StreamOrDevice s = {});
 array norm(const array& a, double ord, int axis, bool keepdims = false, StreamOrDevice s = {});

@@ -114,9 +114,9 @@ array categorical(const array& logits, int axis = -1,
 array permutation(const array& x, int axis = 0, const std::optional<array>& key = std::nullopt,
                   StreamOrDevice s = {});
 array permutation(int x, const std::optional<array>& key = std::nullopt, StreamOrDevice s = {});
-// shape + (N,) normal numbers with means (..., N) and covariances (..., N, N), which may be singular;
-// both broadcast to shape. float32 or float64. Equal in distribution to MLX's, not draw by draw: the
-// signs of singular vectors differ.
+// shape + (N,) normal numbers with means (..., N) and covariances (..., N, N), which may be
+// singular; both broadcast to shape. float32, or float64 from draws of float32. They have MLX's
+// distribution, not its numbers: the signs of singular vectors differ.
 array multivariate_normal(const array& mean, const array& cov, const Shape& shape,
                           Dtype dtype = float32, const std::optional<array>& key = std::nullopt,
                           StreamOrDevice s = {});

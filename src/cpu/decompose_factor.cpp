@@ -60,7 +60,9 @@ Matrix<T> exponential(Matrix<T> a) {
                           182.,
                           1.};
   double size = a.cwiseAbs().colwise().sum().maxCoeff();
-  int halvings = size > 5.37 ? std::max(0, static_cast<int>(std::ceil(std::log2(size / 5.37)))) : 0;
+  // At most 1100: the sum of finite numbers may be infinite.
+  int halvings =
+      size > 5.37 ? static_cast<int>(std::min(std::ceil(std::log2(size / 5.37)), 1100.0)) : 0;
   a *= std::ldexp(1.0, -halvings);
   auto one = Matrix<T>::Identity(a.rows(), a.cols());
   Matrix<T> a2 = a * a, a4 = a2 * a2, a6 = a4 * a2;

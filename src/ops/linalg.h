@@ -18,12 +18,24 @@ struct Decomposition {
       aligned.push_back(batch.mapped[i] ? align_batch(in[i], rank) : in[i]);
     return {record(op_of<T>, p, std::move(aligned), {})};
   }
+  // The rules pair without conjugation, sum g y; cotangents come back adjoint, see
+  // Elementwise::pulled.
+  template <class T>
+  static std::vector<Maybe> pulled(const Call& call, std::span<const Maybe> g) {
+    if (call.in[0].dtype() != complex64 || !g[0]) return T::vjp(call, g);
+    Maybe turned = conjugate(*g[0]);
+    auto all = T::vjp(call, {&turned, 1});
+    for (auto& x : all)
+      if (x) x = conjugate(*x);
+    return all;
+  }
   template <class T>
   static constexpr Op rules() {
     static_assert(HasShape<T> && HasVjp<T> && HasJvp<T>,
                   "a decomposition needs `infer`, `vjp` and `jvp`");
     Op op = detail::named<T>(tarn::Kind::decomposition);
     op.vmap = &vmap<T>;
+    op.vjp = &pulled<T>;
     return op;
   }
 };

@@ -106,12 +106,12 @@ array norm(const array& a, double ord, const MaybeAxes& axis, bool keepdims, Str
 array norm(const array& a, const std::string& ord, const MaybeAxes& axis, bool keepdims,
            StreamOrDevice s) {
   auto axes = axes_of(a, axis);
-  require(ord == "fro" || ord == "nuc",
-          "[norm] ord is \"{}\": as a word it must be \"fro\" or \"nuc\".", ord);
+  require(ord == "fro" || ord == "f" || ord == "nuc",
+          "[norm] ord is \"{}\": as a word it must be \"fro\", \"f\" or \"nuc\".", ord);
   require<ShapeError>(axes.size() == 2,
                       "[norm] ord \"{}\" is for matrices: it needs 2 axes, not 1.", ord);
   array x = floats(a, s);
-  if (ord == "fro") return two_norm(x, axes, keepdims, s);
+  if (ord != "nuc") return two_norm(x, axes, keepdims, s);
   return with_axes(sum(singular_values(x, axes, s), -1, false, s), axes, keepdims, s);
 }
 array norm(const array& a, double ord, int axis, bool keepdims, StreamOrDevice s) {

@@ -6,13 +6,6 @@ namespace {
 
 constexpr int batch = 3;
 
-// Example k of an input: the same values in another order, which keeps indices valid, or multiples,
-// which keep a matrix positive definite.
-array example(const Sample& s, const array& x, int k) {
-  if (s.scaled) return x * constant(x, 1 + 0.25 * k);
-  return x.size() < 2 ? x : roll(x, k);
-}
-
 array looped(const ArraysFunction& f, const Sample& s, const std::vector<bool>& mapped) {
   Arrays results;
   for (int k = 0; k < batch; ++k) {

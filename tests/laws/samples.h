@@ -29,6 +29,13 @@ struct Sample {
   bool scaled = false;        // a batch has multiples of the inputs, not the same numbers turned
 };
 
+// Example k of an input: the same values in another order, which keeps indices valid, or multiples,
+// which keep a matrix positive definite.
+inline array example(const Sample& s, const array& x, int k) {
+  if (s.scaled) return x * constant(x, 1 + 0.25 * k);
+  return x.size() < 2 ? x : roll(x, k);
+}
+
 struct OpSamples {
   std::vector<Dtype> dtypes{};
   std::function<std::vector<Sample>(Dtype)> make{};

@@ -219,6 +219,7 @@ inline void add_derivatives(Calls& calls);
 #include "ops/mlx_layout_calls.h"
 #include "ops/mlx_more_calls.h"
 #include "ops/mlx_quantized_calls.h"
+#include "ops/mlx_linalg_calls.h"
 
 namespace tarn::mlx_test {
 
@@ -237,6 +238,7 @@ inline Calls every_call() {
   add_updates(calls);
   add_distributions(calls);
   add_derivatives(calls);
+  add_linalg(calls);
   return calls;
 }
 

@@ -379,6 +379,7 @@ def all_cases():
     from mlx_fft_cases import transforms
     from mlx_layout_cases import creation, draws, indexing, layout
     from mlx_more_cases import more
+    from mlx_linalg_cases import linalg_cases
     from mlx_product_cases import products, quantisation, transformers
     from mlx_quantized_cases import quantised
 
@@ -398,6 +399,7 @@ def all_cases():
         layout,
         indexing,
         creation,
+        linalg_cases,
         draws,
         more,
     ):
