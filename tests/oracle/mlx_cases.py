@@ -375,11 +375,8 @@ def scans_and_sorts():
 
 
 def all_cases():
-    from mlx_conv_cases import convolutions
-    from mlx_fft_cases import transforms
     from mlx_layout_cases import creation, draws, indexing, layout
     from mlx_more_cases import more
-    from mlx_linalg_cases import linalg_cases
     from mlx_product_cases import products, quantisation, transformers
     from mlx_quantized_cases import quantised
 
@@ -394,12 +391,9 @@ def all_cases():
         quantisation,
         quantised,
         transformers,
-        convolutions,
-        transforms,
         layout,
         indexing,
         creation,
-        linalg_cases,
         draws,
         more,
     ):

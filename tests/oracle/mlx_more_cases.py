@@ -274,5 +274,12 @@ def derivatives():
 
 
 def more():
+    from mlx_conv_cases import convolutions
+    from mlx_fft_cases import transforms
+    from mlx_linalg_cases import linalg_cases
+
+    yield from convolutions()
+    yield from transforms()
+    yield from linalg_cases()
     for cases in (windows, sums_of_products, searches, updates, distributions, derivatives):
         yield from cases()
