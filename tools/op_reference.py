@@ -13,10 +13,30 @@ from pathlib import Path
 INCLUDE = Path(__file__).resolve().parent.parent / "include" / "tarn"
 # Headers by what they are for; others come behind, by name.
 FIRST = [
-    "ops/creation.h", "ops/layout.h", "ops/indexing.h", "ops/dynamic.h", "ops/maths.h",
-    "ops/reduce.h", "ops/contract.h", "ops/einsum.h", "ops/conv.h", "fast.h", "linalg.h", "fft.h",
-    "random.h", "sparse.h", "transforms.h", "export.h", "io.h", "gguf.h", "array.h", "dtype.h",
-    "device.h", "memory.h", "info.h", "shape.h",
+    "ops/creation.h",
+    "ops/layout.h",
+    "ops/indexing.h",
+    "ops/dynamic.h",
+    "ops/maths.h",
+    "ops/reduce.h",
+    "ops/contract.h",
+    "ops/einsum.h",
+    "ops/conv.h",
+    "fast.h",
+    "linalg.h",
+    "fft.h",
+    "random.h",
+    "sparse.h",
+    "transforms.h",
+    "export.h",
+    "io.h",
+    "gguf.h",
+    "array.h",
+    "dtype.h",
+    "device.h",
+    "memory.h",
+    "info.h",
+    "shape.h",
 ]
 SKIPPED = {"fields.h", "tarn.c.h"}
 DECLARATION = re.compile(
@@ -70,7 +90,11 @@ def statements(text):
                     current = ""
                     comment = []
                     continue
-                if None not in scopes and "(" in head and not re.match(r"(struct|class|enum)\b", head):
+                if (
+                    None not in scopes
+                    and "(" in head
+                    and not re.match(r"(struct|class|enum)\b", head)
+                ):
                     if "=" not in head.split("(")[0]:
                         yield comment, head, "::".join(s for s in scopes if s)
                 scopes.append(None)
@@ -91,9 +115,17 @@ def statements(text):
 def short(signature):
     text = re.sub(r"\s+", " ", signature)
     text = re.sub(r"^template <[^(]*?> (?=[\w:]+[ &*<])", "", text)
-    text = text.replace("std::", "").replace("const array&", "array").replace(
-        "StreamOrDevice s = {}", "s").replace("StreamOrDevice s", "s")
-    text = re.sub(r"const ((?:vector|optional|pair|function|unordered_map|tuple)<.*?>|string|Shape)& ", r"\1 ", text)
+    text = (
+        text.replace("std::", "")
+        .replace("const array&", "array")
+        .replace("StreamOrDevice s = {}", "s")
+        .replace("StreamOrDevice s", "s")
+    )
+    text = re.sub(
+        r"const ((?:vector|optional|pair|function|unordered_map|tuple)<.*?>|string|Shape)& ",
+        r"\1 ",
+        text,
+    )
     return text.replace("inline ", "").replace("|", "\\|")
 
 
@@ -102,8 +134,11 @@ def functions(path):
     found = {}
     for comment, code, namespace in statements(expanded(path.read_text())):
         m = DECLARATION.match(code)
-        if not m or m["name"] in ("defined", "requires") or m["result"].split()[0] in (
-                "using", "return", "friend", "struct", "typedef"):
+        if (
+            not m
+            or m["name"] in ("defined", "requires")
+            or m["result"].split()[0] in ("using", "return", "friend", "struct", "typedef")
+        ):
             continue
         if "detail" in namespace:
             continue
@@ -129,11 +164,20 @@ def title(path):
 
 def markdown():
     paths = [INCLUDE / f for f in FIRST if (INCLUDE / f).exists()]
-    paths += sorted(p for p in INCLUDE.rglob("*.h")
-                    if p not in paths and p.name not in SKIPPED
-                    and not str(p.relative_to(INCLUDE)).startswith("lm"))
-    out = ["## Functions", "", "`s` is the stream or device, at the end of most signatures. `array`"
-           " and other values are taken by reference.", ""]
+    paths += sorted(
+        p
+        for p in INCLUDE.rglob("*.h")
+        if p not in paths
+        and p.name not in SKIPPED
+        and not str(p.relative_to(INCLUDE)).startswith("lm")
+    )
+    out = [
+        "## Functions",
+        "",
+        "`s` is the stream or device, at the end of most signatures. `array`"
+        " and other values are taken by reference.",
+        "",
+    ]
     for path in paths:
         found = functions(path)
         if not found:
@@ -148,8 +192,9 @@ def markdown():
 
 
 def reference(tarn):
-    done = subprocess.run([tarn, "ops", "--markdown"], capture_output=True, text=True, timeout=60,
-                          check=True)
+    done = subprocess.run(
+        [tarn, "ops", "--markdown"], capture_output=True, text=True, timeout=60, check=True
+    )
     return done.stdout + "\n" + markdown() + "\n"
 
 

@@ -19,11 +19,14 @@ BY_TYPE = {
     "Dtype::Category": "floating",
     "function<array(array)>": "Unary([](const array& x) { return sum(x * x); })",
     "function<array(vector<array>)>": "Scalar([](auto& x) { return sum(x[0] * x[1]); })",
-    "function<vector<array>(vector<array>)>": "Lists([](auto& x) { return std::vector<array>{sum(x[0] * x[1])}; })",
+    "function<vector<array>(vector<array>)>": "Lists("
+    "[](auto& x) { return std::vector<array>{sum(x[0] * x[1])}; })",
     "function<array(array, array)>": "Binary([](auto& a, auto& b) { return a + b; })",
     "function<vector<array>(Args)>": "ArgsFunction([](const Args& x) { return x; })",
-    "function<vector<array>(Kwargs)>": 'KwargsFunction([](const Kwargs& x) { return std::vector<array>{x.at("x")}; })',
-    "function<vector<array>(Args, Kwargs)>": "ArgsKwargsFunction([](const Args& x, const Kwargs&) { return x; })",
+    "function<vector<array>(Kwargs)>": "KwargsFunction("
+    '[](const Kwargs& x) { return std::vector<array>{x.at("x")}; })',
+    "function<vector<array>(Args, Kwargs)>": "ArgsKwargsFunction("
+    "[](const Args& x, const Kwargs&) { return x; })",
     "shared_ptr<io::Writer>": "std::make_shared<io::MemoryWriter>()",
     "unordered_map<string, array>": 'std::unordered_map<std::string, array>{{"x", matrix(2, 3)}}',
     "unordered_map<string, string>": "std::unordered_map<std::string, std::string>{}",
@@ -61,16 +64,47 @@ BY_NAME = {
 WHOLE = "array({6, 3, 5})"
 BITS = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "bitwise_invert")
 SIGNS = ("operator&", "operator|", "operator^", "operator<<", "operator>>", "operator~")
-CONVOLUTIONS = [("conv_general", 1)] + [(f"conv{t}{n}d", n) for t in ("", "_transpose") for n in (1, 2, 3)]
+CONVOLUTIONS = [("conv_general", 1)] + [
+    (f"conv{t}{n}d", n) for t in ("", "_transpose") for n in (1, 2, 3)
+]
 CONV_LISTS = ("stride", "padding", "padding_lo", "padding_hi", "kernel_dilation", "input_dilation")
 QUANTISED = ("quantize", "dequantize", "quantized_matmul", "gather_qmm", "qqmm", "gather_qqmm")
-DECOMPOSITIONS = ("norm", "qr", "svd", "inv", "tri_inv", "cholesky", "pinv", "cholesky_inv", "lu",
-                  "lu_factor", "solve", "solve_triangular", "eig", "eigvals", "eigvalsh", "eigh",
-                  "det", "slogdet")
-TRANSFORMS = [f"{i}{r}fft{n}".replace("irfft", "irfft") for r in ("", "r") for i in ("", "i")
-              for n in ("", "2", "n")] + ["fftshift", "ifftshift"]
-DEVICES = ("default_stream", "set_default_device", "is_available", "device_info", "new_stream",
-           "new_thread_unsafe_stream", "new_thread_local_stream", "operator<<")
+DECOMPOSITIONS = (
+    "norm",
+    "qr",
+    "svd",
+    "inv",
+    "tri_inv",
+    "cholesky",
+    "pinv",
+    "cholesky_inv",
+    "lu",
+    "lu_factor",
+    "solve",
+    "solve_triangular",
+    "eig",
+    "eigvals",
+    "eigvalsh",
+    "eigh",
+    "det",
+    "slogdet",
+)
+TRANSFORMS = [
+    f"{i}{r}fft{n}".replace("irfft", "irfft")
+    for r in ("", "r")
+    for i in ("", "i")
+    for n in ("", "2", "n")
+] + ["fftshift", "ifftshift"]
+DEVICES = (
+    "default_stream",
+    "set_default_device",
+    "is_available",
+    "device_info",
+    "new_stream",
+    "new_thread_unsafe_stream",
+    "new_thread_local_stream",
+    "operator<<",
+)
 # Of one function.
 ARGUMENTS = {
     **{(name, p): WHOLE for name in BITS + SIGNS for p in "ab"},
@@ -166,8 +200,11 @@ ARGUMENTS = {
     **{(f, "weight"): f"kernel({n})" for f, n in CONVOLUTIONS},
     **{("conv_general", p): "std::vector<int>{1}" for p in CONV_LISTS},
     **{(f, "groups"): "1" for f, _ in CONVOLUTIONS},
-    **{(f, p): "1" for f in ("conv1d", "conv_transpose1d")
-       for p in ("stride", "padding", "dilation")},
+    **{
+        (f, p): "1"
+        for f in ("conv1d", "conv_transpose1d")
+        for p in ("stride", "padding", "dilation")
+    },
     ("conv_transpose1d", "output_padding"): "0",
     ("conv_general", "flip"): "true",
     ("quantize", "w"): "weights",
@@ -177,16 +214,24 @@ ARGUMENTS = {
     **{(f, "mode"): 'std::string("affine")' for f in QUANTISED},
     **{(f, "group_size"): "std::optional<int>(16)" for f in ("qqmm", "gather_qqmm")},
     **{(f, "mode"): 'std::string("nvfp4")' for f in ("qqmm", "gather_qqmm")},
-    **{(f, p): "std::optional<array>()" for f in ("qqmm", "gather_qqmm")
-       for p in ("global_scale_x", "global_scale_w", "lhs_indices", "rhs_indices")},
+    **{
+        (f, p): "std::optional<array>()"
+        for f in ("qqmm", "gather_qqmm")
+        for p in ("global_scale_x", "global_scale_w", "lhs_indices", "rhs_indices")
+    },
     ("quantize", "global_scale"): "std::optional<array>()",
     ("dequantize", "global_scale"): "std::optional<array>()",
     ("dequantize", "dtype"): "std::optional<Dtype>(float32)",
     **{(f, "w"): "packed[0]" for f in ("dequantize", "quantized_matmul", "gather_qmm")},
     **{(f, "scales"): "packed[1]" for f in ("dequantize", "quantized_matmul", "gather_qmm")},
-    **{(f, "biases"): "std::optional<array>(packed[2])"
-       for f in ("dequantize", "quantized_matmul", "gather_qmm")},
-    **{(f, "x"): "matrix(2, 128)" for f in ("quantized_matmul", "gather_qmm", "qqmm", "gather_qqmm")},
+    **{
+        (f, "biases"): "std::optional<array>(packed[2])"
+        for f in ("dequantize", "quantized_matmul", "gather_qmm")
+    },
+    **{
+        (f, "x"): "matrix(2, 128)"
+        for f in ("quantized_matmul", "gather_qmm", "qqmm", "gather_qqmm")
+    },
     **{(f, "transpose"): "true" for f in ("quantized_matmul", "gather_qmm")},
     **{("gather_qmm", p): "std::optional<array>()" for p in ("lhs_indices", "rhs_indices")},
     **{(f, "sorted_indices"): "false" for f in ("gather_qmm", "gather_mm", "gather_qqmm")},
@@ -200,8 +245,10 @@ ARGUMENTS = {
     ("block_masked_mm", "a"): "matrix(32, 32)",
     ("block_masked_mm", "b"): "matrix(32, 32)",
     ("block_masked_mm", "block_size"): "32",
-    **{("block_masked_mm", p): "std::optional<array>(ones(Shape{1, 1}, bool_))"
-       for p in ("mask_out", "mask_lhs", "mask_rhs")},
+    **{
+        ("block_masked_mm", p): "std::optional<array>(ones(Shape{1, 1}, bool_))"
+        for p in ("mask_out", "mask_lhs", "mask_rhs")
+    },
     ("gather_mm", "a"): "reshape(matrix(4, 3), Shape{2, 2, 3})",
     ("gather_mm", "b"): "reshape(matrix(6, 2), Shape{2, 3, 2})",
     ("gather_mm", "lhs_indices"): "std::optional<array>(array({0u, 1u}))",
@@ -209,15 +256,19 @@ ARGUMENTS = {
     ("segmented_mm", "b"): "matrix(3, 2)",
     ("segmented_mm", "segments"): "array({0u, 2u, 2u, 3u}, Shape{2, 2})",
     # parts of a transformer
-    **{(f, "weight"): "std::optional<array>(array({1.0f, 2.0f, 3.0f}))"
-       for f in ("rms_norm", "layer_norm")},
+    **{
+        (f, "weight"): "std::optional<array>(array({1.0f, 2.0f, 3.0f}))"
+        for f in ("rms_norm", "layer_norm")
+    },
     ("layer_norm", "bias"): "std::optional<array>(array({1.0f, 2.0f, 3.0f}))",
     ("rope", "x"): "ones(Shape{1, 2, 3, 4})",
     ("rope", "dims"): "4",
     ("rope", "base"): "std::optional<float>(10000.0f)",
     ("rope", "freqs"): "std::optional<array>()",
-    **{("scaled_dot_product_attention", p): "ones(Shape{1, 2, 3, 4})"
-       for p in ("queries", "keys", "values")},
+    **{
+        ("scaled_dot_product_attention", p): "ones(Shape{1, 2, 3, 4})"
+        for p in ("queries", "keys", "values")
+    },
     ("scaled_dot_product_attention", "mask_mode"): 'std::string("causal")',
     ("scaled_dot_product_attention", "mask_arr"): "std::optional<array>()",
     ("scaled_dot_product_attention", "sinks"): "std::optional<array>(ones(Shape{2}))",
@@ -241,8 +292,10 @@ ARGUMENTS = {
     **{(f, "argnums"): "std::vector<int>{0, 1}" for f in ("grad", "value_and_grad")},
     **{("vmap", p): "0" for p in ("in_axis", "out_axis", "in_axis_a", "in_axis_b")},
     **{("vmap", p): "std::vector<int>{0}" for p in ("in_axes", "out_axes")},
-    **{(f, "fun_vjp"): "ThreeLists([](auto&, auto& g, auto&) { return g; })"
-       for f in ("custom_function", "custom_vjp")},
+    **{
+        (f, "fun_vjp"): "ThreeLists([](auto&, auto& g, auto&) { return g; })"
+        for f in ("custom_function", "custom_vjp")
+    },
     ("custom_function", "fun_jvp"): "std::nullopt",
     ("custom_function", "fun_vmap"): "std::nullopt",
     **{(f, "shapeless"): "false" for f in ("compile", "exporter", "export_function")},
@@ -286,7 +339,11 @@ ARGUMENTS = {
 TYPED = {
     ("roll", "axis", "int"): "1",
     ("roll", "shift", "Shape"): "Shape{1}",
-    ("pad", "pad_width", "vector<pair<int, int>>"): "std::vector<std::pair<int, int>>{{1, 0}, {0, 2}}",
+    (
+        "pad",
+        "pad_width",
+        "vector<pair<int, int>>",
+    ): "std::vector<std::pair<int, int>>{{1, 0}, {0, 2}}",
     ("pad", "pad_width", "pair<int, int>"): "std::pair<int, int>{1, 2}",
     ("slice", "start", "Shape"): "Shape{0, 1}",
     ("slice", "start", "initializer_list<int>"): "std::initializer_list<int64_t>{0, 1}",
@@ -295,7 +352,11 @@ TYPED = {
     **{
         (f"slice_update{kind}", name, "Shape"): value
         for kind in ("", "_add", "_prod", "_max", "_min")
-        for name, value in (("start", "Shape{0, 1}"), ("stop", "Shape{2, 3}"), ("strides", "Shape{1, 1}"))
+        for name, value in (
+            ("start", "Shape{0, 1}"),
+            ("stop", "Shape{2, 3}"),
+            ("strides", "Shape{1, 1}"),
+        )
     },
     ("slice_update", "start", "array"): "array({1})",
     ("permutation", "x", "int"): "5",
@@ -307,30 +368,40 @@ TYPED = {
     ("bernoulli", "p", "T"): "0.5f",
     ("split", "a", "array"): "matrix(2, 3)",
 }
-TYPED.update({
-    ("norm", "ord", "double"): "2.0",
-    ("norm", "ord", "string"): 'std::string("fro")',
-    ("norm", "axis", "optional<vector<int>>"): "std::optional<std::vector<int>>(std::vector<int>{0, 1})",
-    ("norm", "axis", "int"): "0",
-    ("cross", "axis", "int"): "-1",
-    ("cross", "a", "array"): "array({1.0f, 2.0f, 3.0f})",
-    ("cross", "b", "array"): "array({3.0f, 1.0f, 2.0f})",
-    ("rope", "offset", "int"): "2",
-    ("rope", "offset", "array"): "array({2})",
-    ("from_fp8", "dtype", "Dtype"): "float32",
-    ("fft", "axis", "int"): "0",
-    ("irfft", "a", "array"): "matrix(3, 2)",
-    ("synchronize", "", "ThreadLocalStream"): "new_thread_local_stream(Device::cpu)",
-    ("synchronize", "", "Stream"): "default_stream(Device::cpu)",
-    ("safe_cast", "dim", "T"): "7",
-    ("save", "file", "string"): 'scratch_file + ".npy"',
-    ("load", "file", "string"): 'scratch_file + ".npy"',
-    ("load_gguf", "file", "string"): 'scratch_file + ".gguf"',
-    ("save_gguf", "file", "string"): 'scratch_file + ".gguf"',
-    ("load_safetensors", "file", "string"): 'scratch_file + ".safetensors"',
-    ("save_safetensors", "file", "string"): 'scratch_file + ".safetensors"',
-    ("compile", "fun", "vector<array> (*)(vector<array>)"): "+[](std::vector<array> in) { return in; }",
-})
+TYPED.update(
+    {
+        ("norm", "ord", "double"): "2.0",
+        ("norm", "ord", "string"): 'std::string("fro")',
+        (
+            "norm",
+            "axis",
+            "optional<vector<int>>",
+        ): "std::optional<std::vector<int>>(std::vector<int>{0, 1})",
+        ("norm", "axis", "int"): "0",
+        ("cross", "axis", "int"): "-1",
+        ("cross", "a", "array"): "array({1.0f, 2.0f, 3.0f})",
+        ("cross", "b", "array"): "array({3.0f, 1.0f, 2.0f})",
+        ("rope", "offset", "int"): "2",
+        ("rope", "offset", "array"): "array({2})",
+        ("from_fp8", "dtype", "Dtype"): "float32",
+        ("fft", "axis", "int"): "0",
+        ("irfft", "a", "array"): "matrix(3, 2)",
+        ("synchronize", "", "ThreadLocalStream"): "new_thread_local_stream(Device::cpu)",
+        ("synchronize", "", "Stream"): "default_stream(Device::cpu)",
+        ("safe_cast", "dim", "T"): "7",
+        ("save", "file", "string"): 'scratch_file + ".npy"',
+        ("load", "file", "string"): 'scratch_file + ".npy"',
+        ("load_gguf", "file", "string"): 'scratch_file + ".gguf"',
+        ("save_gguf", "file", "string"): 'scratch_file + ".gguf"',
+        ("load_safetensors", "file", "string"): 'scratch_file + ".safetensors"',
+        ("save_safetensors", "file", "string"): 'scratch_file + ".safetensors"',
+        (
+            "compile",
+            "fun",
+            "vector<array> (*)(vector<array>)",
+        ): "+[](std::vector<array> in) { return in; }",
+    }
+)
 for n in ("conv2d", "conv_transpose2d"):
     for p in ("stride", "dilation"):
         TYPED[n, p, "pair<int, int>"] = "std::pair<int, int>{1, 1}"
@@ -341,15 +412,33 @@ for n in ("conv3d", "conv_transpose3d"):
         TYPED[n, p, "tuple<int, int, int>"] = "std::tuple<int, int, int>{1, 1, 1}"
     for p in ("padding", "output_padding"):
         TYPED[n, p, "tuple<int, int, int>"] = "std::tuple<int, int, int>{0, 0, 0}"
-for name, behind in (("scatter", ""), ("scatter_add", ""), ("scatter_prod", ""), ("scatter_max", ""),
-                     ("scatter_min", "")):
+for name, behind in (
+    ("scatter", ""),
+    ("scatter_add", ""),
+    ("scatter_prod", ""),
+    ("scatter_max", ""),
+    ("scatter_min", ""),
+):
     TYPED[name, "indices", "vector<array>"] = "std::vector<array>{array({1, 0})}"
     ARGUMENTS[name, "updates"] = "reshape(matrix(2, 3), Shape{2, 1, 3})"
 TYPED["gather", "indices", "vector<array>"] = "std::vector<array>{array({1, 0})}"
 for kind in ("", "_add", "_prod", "_max", "_min"):
     ARGUMENTS[f"slice_update{kind}", "update"] = "array(5.0f)"
-for name in ("sum", "mean", "prod", "max", "min", "all", "any", "var", "std", "median", "logsumexp",
-             "count_nonzero", "softmax"):
+for name in (
+    "sum",
+    "mean",
+    "prod",
+    "max",
+    "min",
+    "all",
+    "any",
+    "var",
+    "std",
+    "median",
+    "logsumexp",
+    "count_nonzero",
+    "softmax",
+):
     ARGUMENTS[name, "axes"] = "std::vector<int>{0, 1}"
 # With a default that is an error where nothing else is given.
 # The two forms of conv_general differ in how many lists come before groups, in MLX as well.
@@ -365,35 +454,69 @@ SETUP = {
     "allocator": "  alignas(64) static char memory[64];\n",
 }
 OUT = "std::ostringstream out; "
+LISTS = "function<vector<array>(vector<array>)>"
+TWICE = (
+    "Lists g = compile(f, true), h = compile(f); eval(g({matrix(2, 3)})); eval(h({matrix(2, 3)}));"
+)
+SAME = "[](const std::vector<array>& x) { return x; };"
+SAID = "EXPECT_FALSE(out.str().empty());"
+PRINTED = (
+    ("Device", "d", "Device(Device::cpu)"),
+    ("Stream", "s", "default_stream(Device::cpu)"),
+    ("Dtype", "d", "float32"),
+    ("Dtype::Kind", "k", "Dtype::Kind::f"),
+    ("array", "a", "matrix(2, 3)"),
+    ("complex64_t", "v", "complex64_t(1, 2)"),
+    ("float16_t", "v", "float16_t(1)"),
+    ("bfloat16_t", "v", "bfloat16_t(1)"),
+)
+GRAPHS = [
+    (f, namer, given)
+    for f in ("print_graph", "export_to_dot")
+    for namer, given in (("", ""), ("NodeNamer namer, ", "NodeNamer(), "))
+]
+READ_BACK = (
+    ("", "array", "matrix(2, 3)"),
+    (
+        "_safetensors",
+        "SafetensorsLoad",
+        'std::unordered_map<std::string, array>{{"x", matrix(2, 3)}}',
+    ),
+)
+
+
+def read_back(what, value):
+    return (
+        f"auto out = std::make_shared<io::MemoryWriter>(); save{what}(out, {value});"
+        " auto in = std::make_shared<io::MemoryReader>(out->bytes());"
+        f" auto x = load{what}(in, Device::cpu);"
+    )
+
+
 # Calls that no list of parameters describes: packs, references and operators of streams.
 WRITTEN = {
-    "<T> async_eval(Arrays&&... outputs) -> void": "async_eval(matrix(1, 1), matrix(2, 2)); synchronize();",
+    "<T> async_eval(Arrays&&... outputs) -> void": (
+        "async_eval(matrix(1, 1), matrix(2, 2)); synchronize();"
+    ),
     "<T> eval(Arrays&&... outputs) -> void": "eval(matrix(1, 1), matrix(2, 2));",
-    "compile(vector<array> (*fun)(vector<array>), bool shapeless=false) -> function<vector<array>(vector<array>)>":
-        "std::vector<array> (*f)(const std::vector<array>&) = [](const std::vector<array>& x) { return x; };"
-        " Lists g = compile(f, true), h = compile(f); eval(g({matrix(2, 3)})); eval(h({matrix(2, 3)}));",
-    "<T> compile(F&& f, bool shapeless=false) -> function<vector<array>(vector<array>)>":
-        "auto f = [](const std::vector<array>& x) { return x; };"
-        " Lists g = compile(f, true), h = compile(f); eval(g({matrix(2, 3)})); eval(h({matrix(2, 3)}));",
-    "version() -> char*": "const char* v = tarn::version(); EXPECT_GT(std::string(v).size(), 0u);",
-    **{f"operator<<(ostream& os, {t} {n}) -> ostream": OUT + f"out << {v}; EXPECT_FALSE(out.str().empty());"
-       for t, n, v in (("Device", "d", "Device(Device::cpu)"), ("Stream", "s", "default_stream(Device::cpu)"),
-                       ("Dtype", "d", "float32"), ("Dtype::Kind", "k", "Dtype::Kind::f"),
-                       ("array", "a", "matrix(2, 3)"), ("complex64_t", "v", "complex64_t(1, 2)"),
-                       ("float16_t", "v", "float16_t(1)"), ("bfloat16_t", "v", "bfloat16_t(1)"))},
-    "<T> operator<<(ostream& os, Vec v) -> ostream": OUT + "out << std::vector<int>{1, 2}; EXPECT_EQ(out.str(), \"(1, 2)\");",
-    **{f"<T> {f}(ostream& os, {namer}Arrays&&... outputs) -> void":
-       OUT + f"{f}(out, {given}matrix(1, 1), matrix(2, 2)); EXPECT_FALSE(out.str().empty());"
-       for f in ("print_graph", "export_to_dot")
-       for namer, given in (("", ""), ("NodeNamer namer, ", "NodeNamer(), "))},
-    **{f"{f}(ostream& os, {namer}vector<array> outputs) -> void":
-       OUT + f"{f}(out, {given}std::vector<array>{{matrix(2, 2)}}); EXPECT_FALSE(out.str().empty());"
-       for f in ("print_graph", "export_to_dot")
-       for namer, given in (("", ""), ("NodeNamer namer, ", "NodeNamer(), "))},
-    **{f"load{what}(shared_ptr<io::Reader> in_stream, s={{}}) -> {result}":
-       f"auto out = std::make_shared<io::MemoryWriter>(); save{what}(out, {value});"
-       f" auto in = std::make_shared<io::MemoryReader>(out->bytes()); auto x = load{what}(in, Device::cpu);"
-       for what, result, value in (("", "array", "matrix(2, 3)"),
-                                   ("_safetensors", "SafetensorsLoad",
-                                    'std::unordered_map<std::string, array>{{"x", matrix(2, 3)}}'))},
+    f"compile(vector<array> (*fun)(vector<array>), bool shapeless=false) -> {LISTS}": (
+        f"std::vector<array> (*f)(const std::vector<array>&) = {SAME} {TWICE}"
+    ),
+    f"<T> compile(F&& f, bool shapeless=false) -> {LISTS}": f"auto f = {SAME} {TWICE}",
+    "version() -> char*": "const char* v = version(); EXPECT_GT(std::string(v).size(), 0u);",
+    "<T> operator<<(ostream& os, Vec v) -> ostream": (
+        OUT + 'out << std::vector<int>{1, 2}; EXPECT_EQ(out.str(), "(1, 2)");'
+    ),
 }
+for kind, name, value in PRINTED:
+    line = f"operator<<(ostream& os, {kind} {name}) -> ostream"
+    WRITTEN[line] = f"{OUT}out << {value}; {SAID}"
+for f, namer, given in GRAPHS:
+    one, two = "matrix(1, 1)", "matrix(2, 2)"
+    pack = f"<T> {f}(ostream& os, {namer}Arrays&&... outputs) -> void"
+    WRITTEN[pack] = f"{OUT}{f}(out, {given}{one}, {two}); {SAID}"
+    listed = f"{f}(ostream& os, {namer}vector<array> outputs) -> void"
+    WRITTEN[listed] = f"{OUT}{f}(out, {given}std::vector<array>{{{one}}}); {SAID}"
+for what, result, value in READ_BACK:
+    line = f"load{what}(shared_ptr<io::Reader> in_stream, s={{}}) -> {result}"
+    WRITTEN[line] = read_back(what, value)

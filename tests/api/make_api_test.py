@@ -14,10 +14,28 @@ from pathlib import Path
 from api_samples import ARGUMENTS, BY_NAME, BY_TYPE, NEEDED, SETUP, TYPED, WRITTEN
 
 HERE = Path(__file__).resolve().parent
-LINE = re.compile(r"(?P<template><T> )?(?P<name>operator[^\s(]+|\w+)\((?P<params>.*)\) -> (?P<result>.*)$")
-BY_VALUE = {"int", "double", "float", "bool", "size_t", "uint64_t", "Dtype", "Device", "Stream",
-            "Device::DeviceType", "Dtype::Category", "StreamOrDevice", "FFTNorm", "CompileMode",
-            "string_view", "Dtype::Kind", "ThreadLocalStream"}
+LINE = re.compile(
+    r"(?P<template><T> )?(?P<name>operator[^\s(]+|\w+)\((?P<params>.*)\) -> (?P<result>.*)$"
+)
+BY_VALUE = {
+    "int",
+    "double",
+    "float",
+    "bool",
+    "size_t",
+    "uint64_t",
+    "Dtype",
+    "Device",
+    "Stream",
+    "Device::DeviceType",
+    "Dtype::Category",
+    "StreamOrDevice",
+    "FFTNorm",
+    "CompileMode",
+    "string_view",
+    "Dtype::Kind",
+    "ThreadLocalStream",
+}
 
 
 def split_top(text):
@@ -39,8 +57,10 @@ def by_reference(kind):
         return kind
 
     def written(m):
-        params = [f"const {p}&" if re.match(r"array|vector|Args|Kwargs", p) else p
-                  for p in split_top(m[1])]
+        params = [
+            f"const {p}&" if re.match(r"array|vector|Args|Kwargs", p) else p
+            for p in split_top(m[1])
+        ]
         return f"({', '.join(params)})"
 
     return re.sub(r"\(([^()]*)\)", written, kind)
@@ -51,8 +71,12 @@ def qualified(kind):
     kind = by_reference(kind)
     kind = re.sub(r"\b(Buffer|Allocator)\b", r"allocator::\1", kind)
     kind = re.sub(r"^FFTNorm$", "fft::FFTNorm", kind)
-    kind = re.sub(r"\b(vector|optional|function|pair|tuple|string|unordered_map|shared_ptr|variant|"
-                  r"string_view|initializer_list|ostream)\b", r"std::\1", kind)
+    kind = re.sub(
+        r"\b(vector|optional|function|pair|tuple|string|unordered_map|shared_ptr|variant|"
+        r"string_view|initializer_list|ostream)\b",
+        r"std::\1",
+        kind,
+    )
     return re.sub(r"\bT\b|\bU\b", "float", kind)
 
 
@@ -79,12 +103,20 @@ class Overload:
             kind = "initializer_list<int64_t>"
         if kind.endswith("&&...") or kind.endswith("*") or kind.endswith("&"):
             return f"{qualified(kind).replace('...', '')} p{i}"
-        return f"{qualified(kind)} p{i}" if kind in BY_VALUE | {"T", "U"} else f"const {qualified(kind)}& p{i}"
+        return (
+            f"{qualified(kind)} p{i}"
+            if kind in BY_VALUE | {"T", "U"}
+            else f"const {qualified(kind)}& p{i}"
+        )
 
     def sample(self, i):
         kind, name, _ = self.params[i]
-        for table, key in ((TYPED, (self.name, name, kind)), (ARGUMENTS, (self.name, name)),
-                           (BY_NAME, name), (BY_TYPE, kind)):
+        for table, key in (
+            (TYPED, (self.name, name, kind)),
+            (ARGUMENTS, (self.name, name)),
+            (BY_NAME, name),
+            (BY_TYPE, kind),
+        ):
             if key in table:
                 return table[key]
         sys.exit(f"api_samples.py has nothing for `{kind} {name}` of {self.line}")
@@ -92,7 +124,7 @@ class Overload:
     def expression(self, count):
         args = [f"p{i}" for i in range(count)]
         if self.name.startswith("operator"):
-            sign = self.name[len("operator"):]
+            sign = self.name[len("operator") :]
             return f"{sign}{args[0]}" if count == 1 else f"{args[0]} {sign} {args[1]}"
         return f"{self.namespace}::{self.name}({', '.join(args)})"
 
@@ -100,12 +132,16 @@ class Overload:
         if self.line in WRITTEN:
             yield f"  written({quoted(self.line)}, [] {{ {WRITTEN[self.line]} }});"
             return
-        required = sum(not default or (self.name, name) in NEEDED for _, name, default in self.params)
+        required = sum(
+            not default or (self.name, name) in NEEDED for _, name, default in self.params
+        )
         for count in dict.fromkeys((len(self.params), required)):
             params = ", ".join(self.parameter(i) for i in range(count))
             call = self.expression(count)
-            yield (f"  bound<{self.result}>({quoted(self.line)}, []({params}) -> decltype(auto) "
-                   f"{{ return {call}; }}{''.join(', ' + self.sample(i) for i in range(count))});")
+            yield (
+                f"  bound<{self.result}>({quoted(self.line)}, []({params}) -> decltype(auto) "
+                f"{{ return {call}; }}{''.join(', ' + self.sample(i) for i in range(count))});"
+            )
 
 
 def quoted(text):
@@ -128,8 +164,14 @@ def sections():
 
 
 def program(title, overloads):
-    lines = ['#include "api/bound.h"', "", "namespace tarn::api_test {", "",
-             f"TEST(Api, {title}) {{", SETUP.get(title, "").rstrip()]
+    lines = [
+        '#include "api/bound.h"',
+        "",
+        "namespace tarn::api_test {",
+        "",
+        f"TEST(Api, {title}) {{",
+        SETUP.get(title, "").rstrip(),
+    ]
     for overload in overloads:
         lines += overload.calls()
     return "\n".join(lines + ["}", "", "}  // namespace tarn::api_test", ""])

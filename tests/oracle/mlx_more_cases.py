@@ -51,7 +51,13 @@ def sums_of_products():
                 subscripts=subscripts,
             )
     for dtype in DTYPES:
-        for a, b in [((2, 3), (3, 2)), ((3,), (2, 2)), ((2,), (3,)), ((), (2, 3)), ((1, 2, 2), (2,))]:
+        for a, b in [
+            ((2, 3), (3, 2)),
+            ((3,), (2, 2)),
+            ((2,), (3,)),
+            ((), (2, 3)),
+            ((1, 2, 2), (2,)),
+        ]:
             x, y = draw(a, dtype), draw(b, dtype)
             yield Case("kron", [x, y], lambda x=x, y=y: mx.kron(x, y))
         if dtype in FLOATS + ["complex64"]:
@@ -71,7 +77,9 @@ def searches():
     for dtype in DTYPES:
         x = draw((3, 5), dtype)
         for n, axis in ((1, -1), (2, 0), (0, 1), (4, 1), (9, 1)):
-            yield Case("diff", [x], lambda x=x, n=n, a=axis: mx.diff(x, n=n, axis=a), n=n, axis=axis)
+            yield Case(
+                "diff", [x], lambda x=x, n=n, a=axis: mx.diff(x, n=n, axis=a), n=n, axis=axis
+            )
         for axis in (None, 0, 1):
             for keep in (False, True):
                 yield Case(
@@ -112,7 +120,9 @@ def searches():
                 yield Case(
                     "scan_flat",
                     [x],
-                    lambda f=getattr(mx, scan), r=reverse, i=inclusive: f(x, reverse=r, inclusive=i),
+                    lambda f=getattr(mx, scan), r=reverse, i=inclusive: f(
+                        x, reverse=r, inclusive=i
+                    ),
                     1e-5,
                     scan=scan,
                     reverse=reverse,
@@ -250,16 +260,16 @@ def distributions():
 
 
 def derivatives():
-    unary = "exp log sin cos tan sinh cosh tanh sqrt square abs reciprocal negative real imag conjugate"
+    unary = (
+        "exp log sin cos tan sinh cosh tanh sqrt square abs reciprocal negative real imag conjugate"
+    )
     for op in unary.split():
         f = getattr(mx, "conj" if op == "conjugate" else op)
         for dtype in ("float32", "complex64"):
             x = draw((3, 4), dtype, 0.3, 2)
             out = f(x)
             v = draw((3, 4), str(out.dtype).split(".")[-1], -1, 1)
-            yield Case(
-                "vjp", [x, v], lambda x=x, v=v, f=f: mx.vjp(f, [x], [v])[1], 1e-5, of=op
-            )
+            yield Case("vjp", [x, v], lambda x=x, v=v, f=f: mx.vjp(f, [x], [v])[1], 1e-5, of=op)
     for op in "add subtract multiply divide matmul power".split():
         f = getattr(mx, op)
         for dtype in ("float32", "complex64"):
