@@ -109,11 +109,14 @@ bool valid(type<Convolution>, const Params& params, In in) {
   return true;
 }
 bool valid(type<Fft>, const Params& params, In in) {
-  return in.size() == 1 && in[0].dtype() == complex64 && is_axis(params.as<Fft::P>().axis, in[0]);
+  int axis = params.as<Fft::P>().axis;
+  if (in.size() != 1 || !is_axis(axis, in[0]) || size_at(in[0], axis) == 0) return false;
+  Dtype t = in[0].dtype();
+  return t == complex64 || t == float32 || t == float64;
 }
 bool valid(type<Rfft>, const Params& params, In in) {
   return in.size() == 1 && (in[0].dtype() == float32 || in[0].dtype() == float64) &&
-         is_axis(params.as<Rfft::P>().axis, in[0]);
+         is_axis(params.as<Rfft::P>().axis, in[0]) && size_at(in[0], params.as<Rfft::P>().axis) > 0;
 }
 bool valid(type<Irfft>, const Params& params, In in) {
   const auto& p = params.as<Irfft::P>();

@@ -23,9 +23,9 @@ array difference(const Function& f, const array& x, const array& t, double h) {
   array by = f(x + t * step) - f(x - t * step);
   return by * constant(by, 0.5 / h);
 }
-// Re of the sum: what cotangents pair with.
+// Re of the sum of conj(a) b: how cotangents and tangents pair.
 double paired(const array& a, const array& b) {
-  return sum(astype(astype(a * b,
+  return sum(astype(astype(conjugate(a) * b,
                            a.dtype() == complex64 || b.dtype() == complex64 ? float32 : a.dtype()),
                     float64))
       .item<double>();
