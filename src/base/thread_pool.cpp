@@ -88,7 +88,7 @@ class Pool {
       uint32_t seen = number_of(state_.load());
       std::thread([this, id, seen] { work(id, seen); }).detach();
     }
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
   }
 
   // True once this worker is inside a region that it has not seen; at most one try a region.

@@ -1,6 +1,7 @@
 #include "graph/node.h"
 
 #include <cstdlib>
+#include <cstring>
 
 #include "base/require.h"
 
@@ -18,22 +19,36 @@ constexpr size_t kept_nodes = 4096;
 
 // Arrays may outlive their thread's list: static ones are destroyed after it.
 thread_local bool list_is_gone = false;
+// A block's first bytes lead to the next one: giving a node back needs no memory.
 struct FreeNodes {
-  std::vector<void*> blocks;
+  void* first = nullptr;
+  size_t count = 0;
+  void push(void* block) {
+    std::memcpy(block, &first, sizeof first);
+    first = block;
+    ++count;
+  }
+  void* pop() {
+    void* block = first;
+    std::memcpy(&first, block, sizeof first);
+    --count;
+    return block;
+  }
   ~FreeNodes() {
     list_is_gone = true;
-    for (void* p : blocks) std::free(p);
+    while (count > 0) std::free(pop());
   }
 };
 thread_local FreeNodes free_nodes;
-// Set while a thread destroys nodes: nested releases are queued instead of recursing.
-thread_local std::vector<Node*>* doomed = nullptr;
+// The first of the nodes that wait, while a thread destroys some: nested releases are queued
+// instead of recursing. Nobody claims a dying node, so `evaluation` leads to the next one.
+thread_local Node** doomed = nullptr;
 
 void free_node(Node* n) noexcept {
   for (const auto& x : n->inputs) prefetch(x.node());
   n->~Node();
-  if (!list_is_gone && free_nodes.blocks.size() + 1 <= kept_nodes)
-    free_nodes.blocks.push_back(n);
+  if (!list_is_gone && free_nodes.count + 1 <= kept_nodes)
+    free_nodes.push(n);
   else
     std::free(n);
 }
@@ -53,9 +68,8 @@ std::mutex& graph_mutex() {
 
 Node* new_node() {
   void* p = nullptr;
-  if (!list_is_gone && !free_nodes.blocks.empty()) {
-    p = free_nodes.blocks.back();
-    free_nodes.blocks.pop_back();
+  if (!list_is_gone && free_nodes.count > 0) {
+    p = free_nodes.pop();
   } else {
     p = std::aligned_alloc(64, (sizeof(Node) + 63) / 64 * 64);
     require<DeviceError>(p != nullptr, "[memory] no memory for one more graph node.");
@@ -65,15 +79,17 @@ Node* new_node() {
 
 void destroy(Node* n) noexcept {
   if (doomed) {
-    doomed->push_back(n);
+    n->evaluation = reinterpret_cast<Evaluation*>(*doomed);
+    *doomed = n;
     return;
   }
-  std::vector<Node*> queue{n};
-  doomed = &queue;
-  while (!queue.empty()) {
-    Node* next = queue.back();
-    queue.pop_back();
-    free_node(next);  // releases its inputs, which lands in `queue`
+  Node* first = n;
+  n->evaluation = nullptr;
+  doomed = &first;
+  while (first) {
+    Node* dying = first;
+    first = reinterpret_cast<Node*>(dying->evaluation);
+    free_node(dying);  // releases its inputs, which lands in the queue
   }
   doomed = nullptr;
 }

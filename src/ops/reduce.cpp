@@ -287,7 +287,7 @@ array trace(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) 
 }
 
 array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, StreamOrDevice s) {
-  return astype(trace(a, offset, axis1, axis2, s), dtype, s);
+  return sum(astype(diagonal(a, offset, axis1, axis2, s), dtype, s), -1, false, s);
 }
 array trace(const array& a, StreamOrDevice s) { return trace(a, 0, 0, 1, s); }
 

@@ -60,9 +60,11 @@ class Walk {
     thread_local size_t last_items = 0, last_inputs = 0;
     view.items.reserve(last_items);
     view.inputs.reserve(last_inputs);
-    for (const auto& root : roots_) visit(root.node());
-    if (!blocked_ && !placeholder_) describe(view);
-    for (auto& item : view.items) item.node->mark = -1;
+    {
+      Unmark unmark{view};
+      for (const auto& root : roots_) visit(root.node());
+      if (!blocked_ && !placeholder_) describe(view);
+    }
     last_items = view.items.size(), last_inputs = view.inputs.size();
     require<ValueError>(!placeholder_,
                         "[eval] an array stands for an argument of a function that is being "
@@ -75,6 +77,13 @@ class Walk {
   struct Frame {
     Node* node;
     size_t next;
+  };
+  // Also when there is no memory for the walk: the next one must not take its marks for its own.
+  struct Unmark {
+    GraphView& view;
+    ~Unmark() {
+      for (auto& item : view.items) item.node->mark = -1;
+    }
   };
 
   bool seen(Node* n) {
@@ -95,11 +104,11 @@ class Walk {
     return true;
   }
   int add(Node* n, bool leaf) {
-    n->mark = static_cast<int32_t>(items_->size());
     GraphItem item;
     item.node = n;
     item.leaf = leaf;
     items_->push_back(std::move(item));
+    n->mark = static_cast<int32_t>(items_->size()) - 1;
     return n->mark;
   }
   void visit(Node* root) {

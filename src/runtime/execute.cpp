@@ -65,10 +65,15 @@ WorkerSteps steps_for_a_worker(const Plan& plan) {
 
 void make_ready(Plan& plan, int workers) {
   if (plan.runs.empty()) {
+    // Whole or not at all: a plan that could not be finished is used again.
+    decltype(plan.runs) runs;
+    decltype(plan.inputs_at) inputs_at;
     for (const auto& s : plan.steps) {
-      plan.runs.push_back({s.kernel.run, s.who, s.params_of, s.at.back(), s.scratch});
-      plan.inputs_at.insert(plan.inputs_at.end(), s.at.begin(), s.at.end() - 1);
+      runs.push_back({s.kernel.run, s.who, s.params_of, s.at.back(), s.scratch});
+      inputs_at.insert(inputs_at.end(), s.at.begin(), s.at.end() - 1);
     }
+    plan.inputs_at = std::move(inputs_at);
+    plan.runs = std::move(runs);
   }
   while (plan.of_worker.size() < static_cast<size_t>(workers))
     plan.of_worker.push_back(steps_for_a_worker(plan));

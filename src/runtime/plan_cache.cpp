@@ -1,5 +1,7 @@
 #include "runtime/plan_cache.h"
 
+#include <new>
+
 namespace tarn {
 
 std::unique_ptr<Plan> PlanCache::take(const Hash& key) {
@@ -14,12 +16,17 @@ std::unique_ptr<Plan> PlanCache::take(const Hash& key) {
 
 void PlanCache::give_back(const Hash& key, std::unique_ptr<Plan> plan) {
   std::lock_guard lock(mutex_);
-  auto [it, added] = by_key_.try_emplace(key);
-  if (added) {
-    entries_.push_front({key, {}});
-    it->second = entries_.begin();
+  try {
+    auto it = by_key_.find(key);
+    if (it == by_key_.end()) {
+      std::list<Entry> fresh;
+      fresh.push_front({key, {}});
+      it = by_key_.emplace(key, fresh.begin()).first;
+      entries_.splice(entries_.begin(), fresh);
+    }
+    it->second->plans.push_back(std::move(plan));
+  } catch (const std::bad_alloc&) {  // no memory to remember it by: it is made again
   }
-  it->second->plans.push_back(std::move(plan));
   if (entries_.size() > most) {
     by_key_.erase(entries_.back().key);
     entries_.pop_back();

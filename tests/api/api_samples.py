@@ -442,7 +442,14 @@ for name in (
     ARGUMENTS[name, "axes"] = "std::vector<int>{0, 1}"
 # With a default that is an error where nothing else is given.
 # The two forms of conv_general differ in how many lists come before groups, in MLX as well.
-NEEDED = {("clip", "a_min"), ("conv_general", "groups"), *{("conv_general", p) for p in CONV_LISTS}}
+NEEDED = {
+    *{(f, "biases") for f in ("quantized_matmul", "dequantize", "gather_qmm")},
+    ("qqmm", "w_scales"),
+    ("gather_qqmm", "scales_w"),
+    ("clip", "a_min"),
+    ("conv_general", "groups"),
+    *{("conv_general", p) for p in CONV_LISTS},
+}
 # Statements before the calls of a section.
 SETUP = {
     "quantisation": """  array weights = matrix(4, 128);
@@ -451,6 +458,9 @@ SETUP = {
     "linalg": "  array positive_definite = array({4.0f, 1.0f, 1.0f, 3.0f}, Shape{2, 2});\n",
     "transforms": "  std::vector<array> inputs{matrix(2, 3), matrix(2, 3)};\n",
     "export_import": "  std::vector<array> inputs{matrix(2, 3), matrix(2, 3)};\n",
+    "io": """  save_safetensors(scratch_file + ".safetensors", {{"x", matrix(2, 3)}});
+  save_gguf(scratch_file + ".gguf", {{"x", matrix(2, 3)}});
+""",
     "allocator": "  alignas(64) static char memory[64];\n",
 }
 OUT = "std::ostringstream out; "
@@ -503,6 +513,10 @@ WRITTEN = {
         f"std::vector<array> (*f)(const std::vector<array>&) = {SAME} {TWICE}"
     ),
     f"<T> compile(F&& f, bool shapeless=false) -> {LISTS}": f"auto f = {SAME} {TWICE}",
+    # A norm by name is a matrix's, in MLX as well.
+    "norm(array a, string ord, int axis, bool keepdims=false, s={}) -> array": (
+        'EXPECT_THROW(linalg::norm(matrix(2, 2), "fro", 0, false, {}), std::invalid_argument);'
+    ),
     "version() -> char*": "const char* v = version(); EXPECT_GT(std::string(v).size(), 0u);",
     "<T> operator<<(ostream& os, Vec v) -> ostream": (
         OUT + 'out << std::vector<int>{1, 2}; EXPECT_EQ(out.str(), "(1, 2)");'
