@@ -203,7 +203,8 @@ void bind(Plan& plan, const GraphView& view) {
   plan.memory.clear();
   plan.bindings.buffers.clear();
   for (size_t bytes : plan.buffer_bytes) {
-    plan.memory.emplace_back(allocate_buffer(bytes));
+    BufferRef made(allocate_buffer(bytes));
+    plan.memory.push_back(std::move(made));
     plan.bindings.buffers.push_back(plan.memory.back()->data);
   }
   plan.bindings.leaves.resize(view.items.size());

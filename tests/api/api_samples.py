@@ -513,6 +513,13 @@ WRITTEN = {
         f"std::vector<array> (*f)(const std::vector<array>&) = {SAME} {TWICE}"
     ),
     f"<T> compile(F&& f, bool shapeless=false) -> {LISTS}": f"auto f = {SAME} {TWICE}",
+    "malloc(size_t size) -> Buffer": (
+        "allocator::Buffer b = allocator::malloc(64); allocator::free(b);"
+    ),
+    "make_buffer(void* ptr, size_t size) -> Buffer": (
+        "alignas(64) static char memory[64];"
+        " allocator::Buffer b = allocator::make_buffer(memory, 64); allocator::release(b);"
+    ),
     # A norm by name is a matrix's, in MLX as well.
     "norm(array a, string ord, int axis, bool keepdims=false, s={}) -> array": (
         'EXPECT_THROW(linalg::norm(matrix(2, 2), "fro", 0, false, {}), std::invalid_argument);'
