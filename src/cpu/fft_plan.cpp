@@ -76,7 +76,8 @@ struct Tables {
   size_t bytes = 0;
 
   T* table(int64_t n) {
-    held.emplace_back(allocate_buffer(static_cast<size_t>(n) * sizeof(T)));
+    BufferRef made(allocate_buffer(static_cast<size_t>(n) * sizeof(T)));
+    held.push_back(std::move(made));
     bytes += held.back()->bytes;
     return static_cast<T*>(held.back()->data);
   }
