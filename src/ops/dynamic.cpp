@@ -47,13 +47,7 @@ array argwhere(const array& a, StreamOrDevice s) {
   return stack(columns, 1, s);
 }
 array masked_select(const array& a, const array& mask, StreamOrDevice s) {
-  require(mask.dtype() == bool_, "[masked_select] the mask is {}; it must be bool.",
-          name_of(mask.dtype()));
-  bool leads = mask.ndim() <= a.ndim();
-  for (size_t i = 0; leads && i < mask.ndim(); ++i) leads = mask.shape()[i] == a.shape()[i];
-  require<ShapeError>(leads,
-                      "[masked_select] the mask has shape {} and a {}: it must be a's first axes.",
-                      text_of(mask.shape()), text_of(a.shape()));
+  check_mask("masked_select", a, mask);
   Shape rows{static_cast<int64_t>(mask.size())};
   rows.insert(rows.end(), a.shape().begin() + mask.ndim(), a.shape().end());
   return take(reshape(a, rows, s), true_places("masked_select", mask, s), 0, s);

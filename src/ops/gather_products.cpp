@@ -10,12 +10,6 @@ namespace {
 
 constexpr int64_t outside = int64_t{1} << 62;  // an index that no array has
 
-array with_batch(const array& x, bool mapped, int64_t batch) {
-  if (mapped) return x;
-  Shape shape{batch};
-  shape.insert(shape.end(), x.shape().begin(), x.shape().end());
-  return broadcast_to(x, shape);
-}
 // Indices from 0 on as int64; what was outside stays outside when batches lie behind each other.
 array counted(const array& index, int64_t n) {
   array i = astype(index, int64);
@@ -27,7 +21,7 @@ array counted(const array& index, int64_t n) {
 // shared.
 array batched_index(const array& index, bool mapped, bool values_mapped, int64_t n,
                     const Batch& batch) {
-  array i = with_batch(counted(index, n), mapped, batch.size);
+  array i = batched(counted(index, n), mapped, batch.size);
   if (values_mapped) {
     array none = array(outside);
     array first = reshape(arange(0.0, double(batch.size), int64), {batch.size, 1}) * array(n);
@@ -41,7 +35,7 @@ bool fold_batch(Arrays& in, size_t from, size_t to, const Batch& batch) {
   bool any = false;
   for (size_t i = from; i < to; ++i) any |= batch.mapped[i];
   for (size_t i = from; any && i < to; ++i)
-    in[i] = flatten(with_batch(in[i], batch.mapped[i], batch.size), 0, 1);
+    in[i] = flatten(batched(in[i], batch.mapped[i], batch.size), 0, 1);
   return any;
 }
 // The common part of both ops' vmap: values 0, then from 1 to `indices`, then two index arrays.

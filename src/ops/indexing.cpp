@@ -14,12 +14,6 @@ using namespace ops;
 namespace ops {
 namespace {
 
-array with_rank(const array& x, bool mapped, int64_t batch) {
-  if (mapped) return x;
-  Shape shape{batch};
-  shape.insert(shape.end(), x.shape().begin(), x.shape().end());
-  return broadcast_to(x, shape);
-}
 // 0, 1, ... as the batch index of index arrays shaped like `like`, which has the batch as axis 0.
 array batch_index(const array& like, int64_t batch) {
   Shape shape(like.ndim(), 1);
@@ -93,14 +87,14 @@ Arrays Gather::vmap(const Params& p, std::span<const array> in, const Batch& bat
   std::vector<array> all{in[0]};
   if (!batch.mapped[0]) {
     for (size_t i = 1; i < in.size(); ++i)
-      all.push_back(with_rank(in[i], batch.mapped[i], batch.size));
+      all.push_back(batched(in[i], batch.mapped[i], batch.size));
     return {record(op_of<Gather>, v, std::move(all), {})};
   }
   P wide{batch_axes(v.axes), v.slice_sizes};
   wide.slice_sizes.insert(wide.slice_sizes.begin(), 1);
   std::vector<array> index;
   for (size_t i = 1; i < in.size(); ++i)
-    index.push_back(with_rank(in[i], batch.mapped[i], batch.size));
+    index.push_back(batched(in[i], batch.mapped[i], batch.size));
   all.push_back(index.empty() ? arange(0.0, double(batch.size), int32)
                               : batch_index(index[0], batch.size));
   all.insert(all.end(), index.begin(), index.end());
@@ -122,11 +116,11 @@ ArraySpec Scatter::infer(const Params&, std::span<const array> in) {
 }
 Arrays Scatter::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   const auto& v = p.as<P>();
-  array a = with_rank(in[0], batch.mapped[0], batch.size);
-  array updates = with_rank(in[1], batch.mapped[1], batch.size);
+  array a = batched(in[0], batch.mapped[0], batch.size);
+  array updates = batched(in[1], batch.mapped[1], batch.size);
   std::vector<array> index;
   for (size_t i = 2; i < in.size(); ++i)
-    index.push_back(with_rank(in[i], batch.mapped[i], batch.size));
+    index.push_back(batched(in[i], batch.mapped[i], batch.size));
   size_t rank = index.empty() ? 1 : index[0].ndim();
   array batch_of =
       index.empty() ? arange(0.0, double(batch.size), int32) : batch_index(index[0], batch.size);
@@ -183,10 +177,10 @@ ArraySpec GatherAxis::infer(const Params&, std::span<const array> in) {
   return {in[1].shape(), in[0].dtype()};
 }
 Arrays GatherAxis::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
-  return {record(op_of<GatherAxis>, P{p.as<P>().axis + 1},
-                 {with_rank(in[0], batch.mapped[0], batch.size),
-                  with_rank(in[1], batch.mapped[1], batch.size)},
-                 {})};
+  return {record(
+      op_of<GatherAxis>, P{p.as<P>().axis + 1},
+      {batched(in[0], batch.mapped[0], batch.size), batched(in[1], batch.mapped[1], batch.size)},
+      {})};
 }
 std::vector<Maybe> GatherAxis::transpose(const Call& call, const array& g) {
   array zero = zeros(call.in[0].shape(), g.dtype());
@@ -200,7 +194,7 @@ ArraySpec ScatterAxis::infer(const Params&, std::span<const array> in) {
 }
 Arrays ScatterAxis::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   std::vector<array> all;
-  for (size_t i = 0; i < 3; ++i) all.push_back(with_rank(in[i], batch.mapped[i], batch.size));
+  for (size_t i = 0; i < 3; ++i) all.push_back(batched(in[i], batch.mapped[i], batch.size));
   const auto& v = p.as<P>();
   return {record(op_of<ScatterAxis>, P{v.mode, v.axis + 1}, std::move(all), {})};
 }
@@ -370,13 +364,7 @@ TARN_SCATTER(scatter_min)
 #undef TARN_SCATTER
 
 array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s) {
-  require(mask.dtype() == bool_, "[masked_scatter] the mask is {}; it must be bool.",
-          name_of(mask.dtype()));
-  bool leads = mask.ndim() <= a.ndim();
-  for (size_t i = 0; leads && i < mask.ndim(); ++i) leads = mask.shape()[i] == a.shape()[i];
-  require<ShapeError>(leads,
-                      "[masked_scatter] the mask has shape {} and a {}: it must be a's first axes.",
-                      text_of(mask.shape()), text_of(a.shape()));
+  check_mask("masked_scatter", a, mask);
   if (a.size() == 0) return a;
   Shape behind = mask.shape();
   behind.resize(a.ndim(), 1);

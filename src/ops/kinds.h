@@ -28,11 +28,20 @@ namespace tarn::ops {
 Dtype domain(const char* op, Types types, Dtype t);
 // g summed over the axes along which an operand of `shape` was broadcast.
 array sum_to(const array& g, const Shape& shape);
+// What a rule that pairs without conjugation, sum g y, says of cotangents that come back adjoint,
+// see Elementwise::pulled.
+std::vector<Maybe> adjoint_of(VjpRule rule, const Call& call, std::span<const Maybe> cotangents);
 // (B, s...) seen as (B, 1, ..., s...) with `rank` axes after the batch.
 array align_batch(const array& x, size_t rank);
+// Every mapped input seen with the axes of the longest one behind its batch.
+Arrays align_batches(std::span<const array> in, const Batch& batch);
+// x with the batch as axis 0, repeated where it was not mapped.
+array batched(const array& x, bool mapped, int64_t size);
 // The value under another name; `stop` cuts derivatives.
 array alias(const array& a, bool stop = false);
 int normalize_axis(const char* op, int axis, size_t ndim);
+// A bool mask has a's first axes. Throws ValueError or ShapeError.
+void check_mask(const char* op, const array& a, const array& mask);
 // Sorted, unique, non-negative. Throws ShapeError.
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim);
 // Broadcast for an operation: its name stands in the error. Throws ShapeError.
@@ -193,13 +202,7 @@ struct Elementwise {
   }
   template <class T>
   static Arrays vmap(const Params& p, std::span<const array> in, const Batch& batch) {
-    size_t rank = 0;
-    for (size_t i = 0; i < in.size(); ++i)
-      rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
-    std::vector<array> aligned;
-    for (size_t i = 0; i < in.size(); ++i)
-      aligned.push_back(batch.mapped[i] ? align_batch(in[i], rank) : in[i]);
-    return {record(op_of<T>, p, std::move(aligned), {})};
+    return {record(op_of<T>, p, align_batches(in, batch), {})};
   }
 };
 
@@ -288,16 +291,10 @@ std::vector<Maybe> vjp_of_linear(const Call& call, std::span<const Maybe> cotang
   if (!cotangents[0]) return std::vector<Maybe>(call.in.size());
   return T::transpose(call, *cotangents[0]);
 }
-// The same where the coefficients may be complex: the adjoint, see Elementwise::pulled.
+// The same where the coefficients may be complex.
 template <class T>
 std::vector<Maybe> vjp_of_product(const Call& call, std::span<const Maybe> cotangents) {
-  bool is_complex = call.out[0].dtype() == complex64;
-  for (const auto& x : call.in) is_complex |= x.dtype() == complex64;
-  if (!is_complex || !cotangents[0]) return vjp_of_linear<T>(call, cotangents);
-  auto result = T::transpose(call, conjugate(*cotangents[0]));
-  for (auto& x : result)
-    if (x) x = conjugate(*x);
-  return result;
+  return adjoint_of(&vjp_of_linear<T>, call, cotangents);
 }
 // A linear op's tangent is the op on the tangents: of its first `T::linear` inputs (0: of all).
 template <class T>

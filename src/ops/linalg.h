@@ -10,24 +10,11 @@ namespace tarn::ops {
 struct Decomposition {
   template <class T>
   static Arrays vmap(const Params& p, std::span<const array> in, const Batch& batch) {
-    size_t rank = 0;
-    for (size_t i = 0; i < in.size(); ++i)
-      rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
-    std::vector<array> aligned;
-    for (size_t i = 0; i < in.size(); ++i)
-      aligned.push_back(batch.mapped[i] ? align_batch(in[i], rank) : in[i]);
-    return {record(op_of<T>, p, std::move(aligned), {})};
+    return {record(op_of<T>, p, align_batches(in, batch), {})};
   }
-  // The rules pair without conjugation, sum g y; cotangents come back adjoint, see
-  // Elementwise::pulled.
   template <class T>
   static std::vector<Maybe> pulled(const Call& call, std::span<const Maybe> g) {
-    if (call.in[0].dtype() != complex64 || !g[0]) return T::vjp(call, g);
-    Maybe turned = conjugate(*g[0]);
-    auto all = T::vjp(call, {&turned, 1});
-    for (auto& x : all)
-      if (x) x = conjugate(*x);
-    return all;
+    return adjoint_of(&T::vjp, call, g);
   }
   template <class T>
   static constexpr Op rules() {

@@ -13,10 +13,6 @@ Shape with_batch(const Shape& shape, int64_t batch) {
   return out;
 }
 Shape prepended(const Shape& shape, int64_t first) { return with_batch(shape, first); }
-// `x` with the batch as axis 0, repeated where it was not mapped.
-array batched(const array& x, bool mapped, int64_t batch) {
-  return mapped ? x : broadcast_to(x, with_batch(x.shape(), batch));
-}
 
 // Lets the axes [from, to) hold `room` elements: in the sizes that are known, or by the first one.
 bool resize_group(Shape& shape, size_t from, size_t to, int64_t room, const SizeChange& sizes) {

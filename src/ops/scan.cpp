@@ -13,13 +13,6 @@ namespace {
 
 Params shifted(const ScanParams& p) { return ScanParams{p.axis + 1, p.reverse, p.inclusive}; }
 Params shifted(const LinearRecurrence::P& p) { return LinearRecurrence::P{p.axis + 1, p.reverse}; }
-array batched(const array& x, bool mapped, int64_t size) {
-  if (mapped) return x;
-  Shape shape = x.shape();
-  shape.insert(shape.begin(), size);
-  return broadcast_to(x, shape);
-}
-
 // x one place on along the axis (back: the other way); `edge` comes in at the end that is left.
 array moved_on(const array& x, int axis, bool back, const array& edge) {
   auto i = static_cast<size_t>(axis);

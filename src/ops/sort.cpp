@@ -28,13 +28,7 @@ ArraySpec SearchSorted::infer(const Params&, std::span<const array> in) {
 Arrays SearchSorted::vmap(const Params& p, std::span<const array> in, const Batch& batch) {
   Arrays folded;
   for (size_t i = 0; i < 2; ++i) {
-    Shape shape = in[i].shape();
-    array x = in[i];
-    if (!batch.mapped[i]) {
-      shape.insert(shape.begin(), batch.size);
-      x = broadcast_to(x, shape);
-    }
-    folded.push_back(flatten(x, 0, 1));
+    folded.push_back(flatten(batched(in[i], batch.mapped[i], batch.size), 0, 1));
   }
   array found = record(op_of<SearchSorted>, p, std::move(folded), {});
   return {

@@ -50,10 +50,47 @@ array align_batch(const array& x, size_t rank) {
   return reshape(x, aligned);
 }
 
+Arrays align_batches(std::span<const array> in, const Batch& batch) {
+  size_t rank = 0;
+  for (size_t i = 0; i < in.size(); ++i)
+    rank = std::max(rank, in[i].ndim() - (batch.mapped[i] ? 1 : 0));
+  Arrays aligned;
+  for (size_t i = 0; i < in.size(); ++i)
+    aligned.push_back(batch.mapped[i] ? align_batch(in[i], rank) : in[i]);
+  return aligned;
+}
+
+array batched(const array& x, bool mapped, int64_t size) {
+  if (mapped) return x;
+  Shape shape{size};
+  shape.insert(shape.end(), x.shape().begin(), x.shape().end());
+  return broadcast_to(x, shape);
+}
+
+std::vector<Maybe> adjoint_of(VjpRule rule, const Call& call, std::span<const Maybe> cotangents) {
+  bool is_complex = call.out[0].dtype() == complex64;
+  for (const auto& x : call.in) is_complex |= x.dtype() == complex64;
+  if (!is_complex || !cotangents[0]) return rule(call, cotangents);
+  Maybe turned = conjugate(*cotangents[0]);
+  auto result = rule(call, {&turned, 1});
+  for (auto& x : result)
+    if (x) x = conjugate(*x);
+  return result;
+}
+
 int normalize_axis(const char* op, int axis, size_t ndim) {
   int n = static_cast<int>(ndim), a = axis < 0 ? axis + n : axis;
   require<ShapeError>(a >= 0 && a < n, "[{}] axis {} for an array with {} axes.", op, axis, ndim);
   return a;
+}
+
+void check_mask(const char* op, const array& a, const array& mask) {
+  require(mask.dtype() == bool_, "[{}] the mask is {}; it must be bool.", op,
+          name_of(mask.dtype()));
+  bool leads = mask.ndim() <= a.ndim();
+  for (size_t i = 0; leads && i < mask.ndim(); ++i) leads = mask.shape()[i] == a.shape()[i];
+  require<ShapeError>(leads, "[{}] the mask has shape {} and a {}: it must be a's first axes.", op,
+                      text_of(mask.shape()), text_of(a.shape()));
 }
 
 Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim) {

@@ -257,6 +257,12 @@ TEST(Linalg, DerivativesOfEigenvaluesOfRealMatrices) {
       EXPECT_NEAR(paired(pulled, d), paired(g, pushed), 1e-3);
     }
   }
+  // Eigenvalues off the real axis, where a cotangent and its conjugate are not the same.
+  array spiral = array({0.5, -2.0, 1.5, 0.3}, Shape{2, 2}, float64);
+  array d = numbers({2, 2}, float64, -1, 1, 3), g = numbers({2}, complex64, -1, 1, 4);
+  Function values = [](const array& a) { return la::eigvals(a); };
+  array pushed = jvp(values, spiral, d).second, pulled = vjp(values, spiral, g).second;
+  EXPECT_NEAR(paired(pulled, d), paired(g, pushed), 1e-5);
   // A rotation: i and -i.
   array turn = array({0.f, -1.f, 1.f, 0.f}, Shape{2, 2});
   EXPECT_TRUE(close(abs(la::eigvals(turn)), ones({2}, float32), 1e-6));
