@@ -1,6 +1,5 @@
 #include "arguments.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

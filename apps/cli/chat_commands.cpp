@@ -1,6 +1,5 @@
 #include "chat_commands.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <algorithm>
 

@@ -1,5 +1,4 @@
 // The tarn program: a table of verbs.
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "base/text.h"
 #include "model_options.h"
 #include "tarn/error.h"
 #include "tarn/io.h"

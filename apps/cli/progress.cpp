@@ -1,6 +1,5 @@
 #include "progress.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <algorithm>
 #include <chrono>

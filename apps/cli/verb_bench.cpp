@@ -1,10 +1,10 @@
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <functional>
 #include <set>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "measure.h"
 #include "progress.h"
 #include "tarn/info.h"

@@ -1,8 +1,8 @@
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "base/text.h"
 #include "chat_commands.h"
 #include "conversation.h"
 #include "line_editor.h"

@@ -1,11 +1,10 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <map>
 
+#include "base/text.h"
 #include "model_options.h"
 #include "tarn/info.h"
 #include "tarn/ops.h"
@@ -51,7 +50,7 @@ void report_processor(const MachineInfo& machine, Report& report) {
   bool is_plain = machine.isa == "baseline" || machine.isa == "scalar";
   report.add(
       is_plain ? Finding::notable : Finding::good, "kernels",
-      fmt::format("{} (of {})", machine.isa, fmt::join(machine.isas, ", ")),
+      fmt::format("{} (of {})", machine.isa, joined(machine.isas)),
       is_plain ? "Without AVX2 the plainest kernels run: right, but several times slower." : "");
   std::string usable;
   std::map<std::string, std::string> missing;  // why, and what for that reason

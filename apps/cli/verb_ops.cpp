@@ -1,9 +1,9 @@
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "model_options.h"
 #include "tarn/info.h"
 #include "terminal.h"

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -52,8 +50,8 @@ class Converter {
       return (as_json ? json_text(decoded) : decoded) + "\n";
     }
     std::vector<int32_t> ids = tokenizer_.encode(text, {.parse_special = given_.parses_special});
-    return as_json ? fmt::format("[{}]\n", fmt::join(ids, ","))
-                   : fmt::format("{}\n", fmt::join(ids, " "));
+    return as_json ? fmt::format("[{}]\n", joined(ids, ","))
+                   : fmt::format("{}\n", joined(ids, " "));
   }
 
  private:

@@ -1,6 +1,5 @@
 #include "word_wrap.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <algorithm>
 

@@ -1,11 +1,9 @@
 // One line a check: require(cond, "[op] what was given, what is needed", args...).
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <utility>
 
+#include "base/text.h"
 #include "tarn/error.h"
 #include "tarn/shape.h"
 
@@ -34,10 +32,10 @@ inline ShapeText text_of(const Shape& shape) { return {shape}; }
 }  // namespace tarn
 
 template <>
-struct fmt::formatter<tarn::ShapeText> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const tarn::ShapeText& s, Context& context) const {
-    return fmt::format_to(context.out(), "({}{})", fmt::join(s.shape, ", "),
+struct fmt::formatter<tarn::ShapeText> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  auto format(const tarn::ShapeText& s, format_context& context) const {
+    return fmt::format_to(context.out(), "({}{})", tarn::joined(s.shape),
                           s.shape.size() == 1 ? "," : "");
   }
 };

@@ -34,7 +34,7 @@ void check_size(const ArraySpec& s) {
     fits &= d <= most_bytes;  // a size of 0 beside it hides it from the product
   }
   require<ShapeError>(fits && bytes && *bytes <= most_bytes, "no array has the shape ({})",
-                      fmt::join(s.shape, ", "));
+                      joined(s.shape));
 }
 
 void check_call(const Recording::CallOf& c, const Arrays& in) {

@@ -77,7 +77,7 @@ array::array(allocator::Buffer data, Shape shape, Dtype dtype,
   size_t has = allocator::allocator().size(data);
   require<ShapeError>(nbytes() <= has,
                       "[array] {} of shape ({}) needs {} bytes, the buffer has {}.", name_of(dtype),
-                      fmt::join(node_->shape, ", "), nbytes(), has);
+                      joined(node_->shape), nbytes(), has);
   node_->buffer->release = [data, deleter = std::move(deleter)](void*) {
     if (deleter) deleter(data);
   };

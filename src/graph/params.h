@@ -2,8 +2,6 @@
 // read back from its print.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -18,6 +16,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "graph/parse_fields.h"
 #include "graph/resize.h"
 #include "tarn/dtype.h"

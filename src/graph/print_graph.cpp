@@ -62,7 +62,7 @@ std::string described(NodeNamer& namer, const std::vector<array>& arrays) {
   std::string text;
   for (const auto& a : arrays)
     text += fmt::format("{}{} [({}{}), {}]", text.empty() ? "" : ", ", namer.get_name(a),
-                        fmt::join(a.shape(), ", "), a.ndim() == 1 ? "," : "", name_of(a.dtype()));
+                        joined(a.shape()), a.ndim() == 1 ? "," : "", name_of(a.dtype()));
   return text;
 }
 

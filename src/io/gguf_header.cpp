@@ -217,7 +217,7 @@ class Parser {
     require<FileError>(fits,
                        "[load] {}: byte {}: tensor \"{}\" of shape ({}) needs more bytes than the "
                        "file has ({}). The file is cut off or damaged; fetch it again.",
-                       path_, at, printable(t.name), fmt::join(t.shape, ", "), file_.size());
+                       path_, at, printable(t.name), joined(t.shape), file_.size());
     return static_cast<size_t>(*bytes);
   }
 

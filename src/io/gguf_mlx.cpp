@@ -116,7 +116,7 @@ void write_tensor_info(HeaderWriter& out, const std::string& name, const array& 
   require<ShapeError>(a.ndim() >= 1 && a.ndim() <= 4 && a.size() > 0,
                       "[save_gguf] \"{}\" has shape ({}); GGUF holds 1 to 4 dimensions, none of "
                       "size 0.",
-                      printable(name), fmt::join(a.shape(), ", "));
+                      printable(name), joined(a.shape()));
   out.text(name);
   out.number(static_cast<uint32_t>(a.ndim()));
   for (size_t i = a.ndim(); i-- > 0;) out.number(static_cast<uint64_t>(a.shape()[i]));

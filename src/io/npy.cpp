@@ -53,7 +53,7 @@ array load(const std::shared_ptr<const io::FileBytes>& bytes) {
                      "[load] {}: byte {}: {} bytes of numbers, {} of shape ({}) needs {}. The file "
                      "is cut off or damaged; save it again.",
                      printable(file, 4096), header.header_bytes, data.size(), name_of(header.dtype),
-                     fmt::join(header.shape, ", "), header.data_bytes);
+                     joined(header.shape), header.data_bytes);
   if (io::is_plain(header)) return io::alias(bytes, data, header.shape, header.dtype);
   io::FreshArray numbers(header.shape, header.dtype);
   io::normalise(header, data, numbers.data());

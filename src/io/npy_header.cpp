@@ -194,7 +194,7 @@ NpyHeader parse_npy(std::span<const std::byte> bytes, const std::string& name) {
   for (int64_t size : header.shape) count = count ? checked_mul(*count, size) : count;
   require<FileError>(count.has_value(),
                      "[load] {}: the shape ({}) needs more bytes than 64 bits can count.", shown,
-                     fmt::join(header.shape, ", "));
+                     joined(header.shape));
   header.data_bytes = static_cast<size_t>(*count);
   return header;
 }
@@ -203,7 +203,7 @@ std::string npy_header(const Shape& shape, Dtype dtype) {
   std::string descr;
   for (const auto& known : descr_names)
     if (known.dtype == dtype) descr = known.name;
-  std::string sizes = fmt::format("{}", fmt::join(shape, ", "));
+  std::string sizes = fmt::format("{}", joined(shape));
   if (shape.size() == 1) sizes += ',';
   auto text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}",
                           dtype.size == 1 ? '|' : '<', descr, sizes);

@@ -112,8 +112,8 @@ class NpzReader {
     auto header = io::parse_npy(front, where);
     if (header.data_bytes != st.size - whole)
       refuse(st, fmt::format("{} of shape ({}) needs {} bytes of numbers, {} are there",
-                             name_of(header.dtype), fmt::join(header.shape, ", "),
-                             header.data_bytes, st.size - whole));
+                             name_of(header.dtype), joined(header.shape), header.data_bytes,
+                             st.size - whole));
     io::FreshArray numbers(header.shape, header.dtype);
     std::span<std::byte> data(numbers.data(), header.data_bytes);
     fill(st, entry.get(), data);

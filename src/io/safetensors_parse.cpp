@@ -95,10 +95,9 @@ class Parser {
       refuse(name, fmt::format("data_offsets {}..{} leave the {} bytes of data", begin, end,
                                data_.size()));
     if (needed != end - begin)
-      refuse(name,
-             fmt::format("data_offsets {}..{} hold {} bytes but {} of shape ({}) needs {}", begin,
-                         end, end - begin, entry["dtype"].get<std::string>(),
-                         fmt::join(t.shape, ", "), needed ? fmt::to_string(*needed) : "more"));
+      refuse(name, fmt::format("data_offsets {}..{} hold {} bytes but {} of shape ({}) needs {}",
+                               begin, end, end - begin, entry["dtype"].get<std::string>(),
+                               joined(t.shape), needed ? fmt::format("{}", *needed) : "more"));
     t.bytes = data_.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
     result_.tensors.push_back(std::move(t));
   }

@@ -27,7 +27,7 @@ std::string misfits(const std::vector<std::pair<std::string, Shape>>& parameters
   if (strict)
     for (const auto& name : rest)
       found.push_back(fmt::format("{} belongs to nothing in the model.", name));
-  return fmt::format("{}", fmt::join(found, " "));
+  return fmt::format("{}", joined(found, " "));
 }
 
 void fail_misfits(const std::string& misfits) { fail("[load_parameters] {}", misfits); }

@@ -26,8 +26,8 @@ void check_paths(const char* where, const std::vector<std::string>& needed,
   for (const auto& path : there)
     if (wanted.count(path) == 0) extra.push_back(path);
   if (missing.empty() && extra.empty()) return;
-  std::string lacks = missing.empty() ? "" : fmt::format(" missing: {}.", fmt::join(missing, ", "));
-  std::string over = extra.empty() ? "" : fmt::format(" Not in it: {}.", fmt::join(extra, ", "));
+  std::string lacks = missing.empty() ? "" : fmt::format(" missing: {}.", joined(missing));
+  std::string over = extra.empty() ? "" : fmt::format(" Not in it: {}.", joined(extra));
   if (missing.empty()) over[1] = 'n';
   fail("[{}] the leaves do not fit the tree:{}{}", where, lacks, over);
 }
@@ -40,7 +40,7 @@ std::string structure_key(const std::vector<std::pair<std::string, array>>& flat
   std::string key;
   for (const auto& [path, a] : flat) {
     key += path;
-    if (!shapeless) key += fmt::format(" {} ({})", name_of(a.dtype()), fmt::join(a.shape(), ","));
+    if (!shapeless) key += fmt::format(" {} ({})", name_of(a.dtype()), joined(a.shape(), ","));
     key += ';';
   }
   return key;

@@ -1,7 +1,6 @@
 // Einstein's notation: its reading, the order of contraction, and one contraction by matmul.
 #include "tarn/ops/einsum.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <algorithm>
 #include <limits>

@@ -98,7 +98,7 @@ Axes normalize_axes(const char* op, const std::vector<int>& axes, size_t ndim) {
   for (int a : axes) out.push_back(normalize_axis(op, a, ndim));
   std::sort(out.begin(), out.end());
   require<ShapeError>(std::adjacent_find(out.begin(), out.end()) == out.end(),
-                      "[{}] axes ({}) name an axis twice.", op, fmt::join(axes, ", "));
+                      "[{}] axes ({}) name an axis twice.", op, joined(axes));
   return out;
 }
 

@@ -55,7 +55,7 @@ std::string explain(const array& a) {
       const PlanStep& s = plan->steps[i];
       bool waits = stage > 0 && i == plan->stage_begins[stage];
       text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}\n", waits ? "|" : "", s.what,
-                          s.kernel.name, name_of(s.out().dtype), fmt::join(s.out().shape, ", "),
+                          s.kernel.name, name_of(s.out().dtype), joined(s.out().shape),
                           place_name(s.at.back().place.kind), workers_name(s.who));
     }
   return text;

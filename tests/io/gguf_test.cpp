@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "golden.h"
 #include "io_files.h"
 #include "tarn/io.h"
 
@@ -125,9 +126,7 @@ const std::map<std::string, GgmlType> block_types = {
     {"Q6_K", GgmlType::q6_k}, {"IQ4_NL", GgmlType::iq4_nl}};
 
 TEST(Gguf, BlocksEqualTheReference) {
-  auto golden =
-      (std::filesystem::path(__FILE__).parent_path() / "../golden/io/blocks.npz").string();
-  auto reference = tarn::load_npz(golden);
+  auto reference = tarn::load_npz(golden("io/blocks.npz").string());
   Folder folder;
   for (const auto& [name, type] : block_types) {
     SCOPED_TRACE(name);

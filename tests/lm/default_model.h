@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "golden.h"
 #include "tarn/lm.h"
 #include "tarn/ops.h"
 
@@ -20,10 +21,6 @@ using tarn::Json;
 using tarn::Precision;
 using Ids = std::vector<int32_t>;
 namespace fs = std::filesystem;
-
-inline fs::path golden(const std::string& name) {
-  return fs::path(__FILE__).parent_path() / "../golden/lm" / name;
-}
 
 inline fs::path model_path() {
   const char* path = std::getenv("TARN_TEST_MODEL");
@@ -54,7 +51,7 @@ class DefaultModel : public testing::Test {
     return lm;
   }
   static const Json& data() {
-    static const Json json = tarn::load_json(golden("model.json").string());
+    static const Json json = tarn::load_json(golden("lm/model.json").string());
     return json;
   }
   static Ids prompt(size_t i) { return data()["prompts"][i]["prompt_ids"].get<Ids>(); }

@@ -72,7 +72,7 @@ std::vector<double> summary(const tarn::array& logits) {
 }
 
 TEST_F(DefaultModel, ExactModeGivesTheLogitsAndTokensOfTransformers) {
-  auto arrays = tarn::load_npz(golden("model_logits.npz").string());
+  auto arrays = tarn::load_npz(golden("lm/model_logits.npz").string());
   size_t count = data()["prompts"].size(), same = 0;
   ASSERT_EQ(count, 20u);
   double worst = 0;

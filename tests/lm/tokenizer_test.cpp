@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "golden.h"
 #include "tarn/error.h"
 
 namespace tarn_test {
@@ -43,10 +44,7 @@ std::string streamed(const Tokenizer& t, const Ids& ids, bool skip_special = fal
 
 // ---- What the libraries that made the vocabularies say ----
 
-Json goldens() {
-  auto path = std::filesystem::path(__FILE__).parent_path() / "../golden/lm/tokenizers.json";
-  return tarn::load_json(path.string());
-}
+Json goldens() { return tarn::load_json(golden("lm/tokenizers.json").string()); }
 
 Tokenizer tokenizer_of(const Json& entry) {
   if (entry.contains("tokenizer"))

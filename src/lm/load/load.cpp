@@ -10,7 +10,7 @@
 namespace tarn::lm {
 namespace {
 
-std::string shape_text(const Shape& s) { return fmt::format("({})", fmt::join(s, ", ")); }
+std::string shape_text(const Shape& s) { return fmt::format("({})", joined(s)); }
 
 // What is wrong with a set of weights, to be said in one error.
 class Complaints {

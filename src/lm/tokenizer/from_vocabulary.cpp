@@ -47,7 +47,7 @@ const Pre& pre_of(const Vocabulary& v) {
     std::vector<std::string_view> names;
     for (const Pre& p : kPres) names.push_back(p.name);
     fail<FileError>("[load] {}: tokenizer.ggml.pre `{}` is not supported; these are: {}.", v.file,
-                    printable(name), fmt::join(names, ", "));
+                    printable(name), joined(names));
   }
   return *pre;
 }

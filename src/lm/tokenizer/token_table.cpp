@@ -1,6 +1,5 @@
 #include "lm/tokenizer/token_table.h"
-
-#include <fmt/format.h>
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
