@@ -52,7 +52,7 @@ class SaysHowMany : public testing::Environment {
 inline testing::Environment* const says_how_many =
     testing::AddGlobalTestEnvironment(new SaysHowMany);
 
-inline std::string text(const Shape& s) { return fmt::format("({})", fmt::join(s, ",")); }
+inline std::string text(const Shape& s) { return fmt::format("({})", joined(s, ",")); }
 
 // Relative to the largest magnitude near an element: cancellation may lose digits of one element.
 inline testing::AssertionResult close(const array& got, const array& want, double rel,

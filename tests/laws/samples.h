@@ -46,12 +46,12 @@ inline const std::vector<Dtype> floats{float32, float16, bfloat16, float64};
 inline const std::vector<Dtype> inexacts{float32, float16, bfloat16, float64, complex64};
 inline const std::vector<Dtype> integers{bool_, uint8, uint16, uint32, uint64,
                                          int8,  int16, int32,  int64};
-inline std::vector<Dtype> joined(std::vector<Dtype> a, const std::vector<Dtype>& b) {
+inline std::vector<Dtype> together(std::vector<Dtype> a, const std::vector<Dtype>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
-inline const std::vector<Dtype> reals = joined(floats, integers);
-inline const std::vector<Dtype> numbers_ = joined(inexacts, integers);
+inline const std::vector<Dtype> reals = together(floats, integers);
+inline const std::vector<Dtype> numbers_ = together(inexacts, integers);
 
 inline bool is_float(Dtype t) { return issubdtype(t, floating); }
 
@@ -114,7 +114,7 @@ inline OpSamples elementwise(std::vector<Dtype> dtypes, std::vector<Range> range
             for (const auto& shapes : operand_shapes(static_cast<int>(ranges.size()))) {
               Sample s;
               for (size_t i = 0; i < shapes.size(); ++i) {
-                s.label += fmt::format("({})", fmt::join(shapes[i], ","));
+                s.label += fmt::format("({})", joined(shapes[i], ","));
                 s.in.push_back(
                     numbers(shapes[i], t, ranges[i].lo, ranges[i].hi, static_cast<int>(i) + 1));
                 if (smooth) s.smooth.push_back(static_cast<int>(i));

@@ -12,7 +12,7 @@ inline std::vector<Sample> matmuls(Dtype t) {
                                                           {{2, 1, 3, 4}, {3, 4, 2}},
                                                           {{0, 3}, {3, 2}},
                                                           {{2, 0}, {0, 3}}})
-    out.push_back({fmt::format("({}) ({})", fmt::join(a, ","), fmt::join(b, ",")),
+    out.push_back({fmt::format("({}) ({})", joined(a, ","), joined(b, ",")),
                    {},
                    {numbers(a, t, -1, 1), numbers(b, t, -1, 1, 1)},
                    {0, 1}});
@@ -156,7 +156,7 @@ inline void add_compounds(Table& t) {
   t["layer_norm"] = {floats, layer_norms, 1e-5};
   t["rope"] = {floats, ropes, 2e-5};
   t["attention"] = {floats, attentions, 1e-5};
-  t["arange"] = {joined({float32, float64, float16}, {int32, int64, uint8}), [](Dtype d) {
+  t["arange"] = {together({float32, float64, float16}, {int32, int64, uint8}), [](Dtype d) {
                    return std::vector<Sample>{{"ten", ops::Arange::P{2, 3, 10, d}, {}},
                                               {"none", ops::Arange::P{2, 3, 0, d}, {}}};
                  }};
@@ -166,7 +166,7 @@ inline void add_compounds(Table& t) {
         for (int width : {1, 2, 4})
           for (Shape shape : {Shape{5}, Shape{}, Shape{3, 7}, Shape{0}})
             for (Shape keys : {Shape{2}, Shape{3, 2}})
-              out.push_back({fmt::format("width {} shape ({})", width, fmt::join(shape, ",")),
+              out.push_back({fmt::format("width {} shape ({})", width, joined(shape, ",")),
                              ops::RandomBits::P{shape, width},
                              {indices(keys, 1000, uint32, 17)}});
         return out;

@@ -54,7 +54,7 @@ inline void add_binary(Table& t) {
   for (auto name : {"bitwise_and", "bitwise_or", "bitwise_xor"})
     t[name] = elementwise(integers, {{-9, 9}, {-9, 9}}, false);
   for (auto name : {"left_shift", "right_shift"})
-    t[name] = elementwise(joined({}, {uint8, uint16, uint32, uint64, int8, int16, int32, int64}),
+    t[name] = elementwise(together({}, {uint8, uint16, uint32, uint64, int8, int16, int32, int64}),
                           {{-9, 9}, bits}, false);
   t["where"] = {numbers_, [](Dtype d) {
                   auto samples = elementwise({d}, {{}, {}, {}}, false).make(d);
@@ -79,7 +79,7 @@ inline std::vector<Sample> reductions(Dtype t, Range r, bool smooth, bool one_ax
   if (empty) cases.push_back({{0, 3}, {0}});
   std::vector<Sample> out;
   for (auto& [shape, axes] : cases)
-    out.push_back({fmt::format("({}) over {}", fmt::join(shape, ","), fmt::join(axes, ",")),
+    out.push_back({fmt::format("({}) over {}", joined(shape, ","), joined(axes, ",")),
                    ops::ReduceParams{axes},
                    {numbers(shape, t, r.lo, r.hi)},
                    smooth ? std::vector<int>{0} : std::vector<int>{}});
@@ -91,8 +91,8 @@ inline std::vector<Sample> scans(Dtype t, Range r, bool smooth) {
     for (bool inclusive : {false, true})
       for (auto [shape, axis] : std::vector<std::pair<Shape, int>>{
                {{3, 4}, 0}, {{3, 4}, 1}, {{19}, 0}, {{0, 2}, 1}, {{2, 3, 2}, 1}})
-        out.push_back({fmt::format("({}) over {} reverse {} inclusive {}", fmt::join(shape, ","),
-                                   axis, reverse, inclusive),
+        out.push_back({fmt::format("({}) over {} reverse {} inclusive {}", joined(shape, ","), axis,
+                                   reverse, inclusive),
                        ops::ScanParams{axis, reverse, inclusive},
                        {numbers(shape, t, r.lo, r.hi)},
                        smooth ? std::vector<int>{0} : std::vector<int>{}});
@@ -101,7 +101,7 @@ inline std::vector<Sample> scans(Dtype t, Range r, bool smooth) {
 
 inline void add_folds(Table& t) {
   t["sum"] = {numbers_, [](Dtype d) { return reductions(d, {}, true, false, true); }, 2e-6};
-  t["prod"] = {joined(numbers_, {}),
+  t["prod"] = {together(numbers_, {}),
                [](Dtype d) {
                  return reductions(d, is_float(d) ? Range{0.9, 1.1} : Range{}, true, true, true);
                },

@@ -22,7 +22,7 @@ inline std::vector<Sample> ffts(Dtype t) {
   std::vector<Sample> out;
   for (auto [shape, axis] : lines_to_transform())
     for (bool inverse : {false, true}) {
-      out.push_back({fmt::format("({}) {}", fmt::join(shape, ","), inverse),
+      out.push_back({fmt::format("({}) {}", joined(shape, ","), inverse),
                      ops::Fft::P{axis, inverse, 0.5},
                      {numbers(shape, t, -1, 1)}});
     }
@@ -31,7 +31,7 @@ inline std::vector<Sample> ffts(Dtype t) {
 inline std::vector<Sample> rffts(Dtype t) {
   std::vector<Sample> out;
   for (auto [shape, axis] : lines_to_transform()) {
-    out.push_back({fmt::format("({})", fmt::join(shape, ",")),
+    out.push_back({fmt::format("({})", joined(shape, ",")),
                    ops::Rfft::P{axis, 0.5},
                    {numbers(shape, t, -1, 1)}});
   }
@@ -42,7 +42,7 @@ inline std::vector<Sample> irffts(Dtype t) {
   for (auto [shape, axis] : lines_to_transform()) {
     int64_t n = shape[static_cast<size_t>(axis)];
     shape[static_cast<size_t>(axis)] = n / 2 + 1;
-    out.push_back({fmt::format("({}) to {}", fmt::join(shape, ","), n),
+    out.push_back({fmt::format("({}) to {}", joined(shape, ","), n),
                    ops::Irfft::P{axis, n, 0.5},
                    {numbers(shape, t, -1, 1)}});
   }

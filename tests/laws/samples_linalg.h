@@ -15,7 +15,7 @@ inline array matrices(const Shape& shape, Dtype t, double ahead, double apart = 
   m.eval();
   return m;
 }
-inline std::string label(const Shape& shape) { return fmt::format("({})", fmt::join(shape, ",")); }
+inline std::string label(const Shape& shape) { return fmt::format("({})", joined(shape, ",")); }
 inline Sample of_matrix(const Shape& shape, const Params& p, const array& a, const char* how = "") {
   return {label(shape) + how, p, {a}, {0}, {}, true};
 }

@@ -1,7 +1,6 @@
 // Folders with config.json, tokenizer.json and safetensors: a tiny Llama, whole and damaged.
 #include "tarn/lm/load.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "tarn/io.h"
 #include "tarn/lm/generate.h"
 #include "tarn/ops.h"

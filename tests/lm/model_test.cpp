@@ -1,5 +1,4 @@
 // The default model beside transformers in float32; how answers end.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/text.h"
 #include "default_model.h"
 #include "tarn/io.h"
 

@@ -1,5 +1,4 @@
 // What holds an answer together, with the default model: cache, plans, sessions, cancelling.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/text.h"
 #include "default_model.h"
 #include "runtime/eval.h"
 
