@@ -5,6 +5,8 @@ source "$(dirname "$0")/shell.sh"
 preset=$1
 shift
 folder=build/$preset
+# What ccache must know to keep objects that read precompiled headers.
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 options=() targets=()
 for word in "$@"; do
   case "$word" in

@@ -45,7 +45,8 @@ MachineInfo machine_info();
 // Fills in the read bandwidths; takes half a second.
 void measure_bandwidth(MachineInfo& info);
 
-// The plan by which `a` would be computed: steps, what was fused, bytes, kernels.
+// The plan by which `a` would be computed: steps, what was fused and why something was not, bytes,
+// kernels.
 std::string explain(const array& a);
 
 }  // namespace tarn

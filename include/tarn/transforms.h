@@ -77,7 +77,7 @@ ArraysFunction custom_vjp(ArraysFunction fun, CustomVjp fun_vjp);
 //
 // With `shapeless` a recording serves other sizes as well, where that can be told: fun is recorded
 // for two sets of sizes, and if the calls of one follow from those of the other, sizes that vary in
-// the same way are no longer recorded. A fun that puts sizes into numbers (mean does) or decides by
+// the same way are no longer recorded. A fun that puts sizes into numbers of its own or decides by
 // them is recorded for each set of sizes, so the result is always fun's. Ranks and dtypes are
 // always recorded apart, and so are the sizes 0 and 1.
 ArraysFunction compile(const ArraysFunction& fun, bool shapeless = false);

@@ -34,6 +34,17 @@ void run_arange(const Step& s, int worker, int workers) {
   });
 }
 
+void run_element_count(const Step& s, int, int) {
+  double count = s.params->as<ops::ElementCount::P>().value();
+  visit_dtype(s.out.dtype, [&](auto t) {
+    using T = decltype(t);
+    if constexpr (std::is_integral_v<T> || std::is_same_v<T, double>)
+      *s.out.as<T>() = static_cast<T>(count);
+    else
+      *s.out.as<T>() = T(static_cast<float>(count));
+  });
+}
+
 // Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3").
 struct Words {
   uint32_t a, b;
@@ -86,6 +97,8 @@ double random_cost(const Step& s) { return 10.0 * static_cast<double>(s.out.size
 
 void add_sources(KernelTable& t) {
   t.add(ops::op_of<ops::Arange>, {.run = run_arange, .name = "range"});
+  t.add(ops::op_of<ops::ElementCount>,
+        {.run = run_element_count, .cost = [](const Step&) { return 10.0; }, .name = "number"});
   t.add(ops::op_of<ops::RandomBits>,
         {.run = run_random_bits, .cost = random_cost, .name = "threefry"});
 }

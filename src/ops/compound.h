@@ -140,6 +140,21 @@ struct Arange {
   };
   TARN_INFER
 };
+// How many elements axes of these sizes hold, less `less`, or one over that; 0-d. An op, and no
+// plain number, so that recordings can follow when sizes change.
+struct ElementCount {
+  using Kind = Source;
+  static constexpr Spec spec{"element_count", Types::number, "The product of sizes, or one over it."};
+  struct P {
+    Shape sizes{};
+    bool inverted = false;
+    int less = 0;
+    Dtype dtype{};
+    TARN_FIELDS(sizes, inverted, less, dtype)
+    double value() const;
+  };
+  TARN_INFER
+};
 // in: key (..., 2).
 struct RandomBits {
   using Kind = Source;
@@ -159,6 +174,10 @@ struct RandomBits {
 
 using ContractionOps = List<Matmul, QuantizedMatmul>;
 using FusedOps = List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention>;
-using SourceOps = List<Arange, RandomBits>;
+// Of a's sizes on `axes`; `op` stands in errors, p.sizes is filled in.
+array element_count(const char* op, const array& a, const std::vector<int>& axes, ElementCount::P p,
+                    StreamOrDevice s);
+
+using SourceOps = List<Arange, ElementCount, RandomBits>;
 
 }  // namespace tarn::ops

@@ -2,7 +2,10 @@
 #include "tarn/ops/creation.h"
 
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <numbers>
+#include <numeric>
 
 #include "ops/compound.h"
 #include "ops/movement.h"
@@ -15,6 +18,20 @@ namespace ops {
 ArraySpec Arange::infer(const Params& p, std::span<const array>) {
   const auto& a = p.as<P>();
   return {Shape{a.count}, a.dtype};
+}
+ArraySpec ElementCount::infer(const Params& p, std::span<const array>) {
+  return {Shape{}, p.as<P>().dtype};
+}
+double ElementCount::P::value() const {
+  double left = -less;
+  left += std::accumulate(sizes.begin(), sizes.end(), 1.0, std::multiplies<>());
+  if (!inverted) return left;
+  return left > 0 || less == 0 ? 1 / left : std::numeric_limits<double>::quiet_NaN();
+}
+array element_count(const char* op, const array& a, const std::vector<int>& axes, ElementCount::P p,
+                    StreamOrDevice s) {
+  for (int axis : normalize_axes(op, axes, a.ndim())) p.sizes.push_back(a.shape(axis));
+  return record(op_of<ElementCount>, p, {}, s);
 }
 }  // namespace ops
 

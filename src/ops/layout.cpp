@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ops/compound.h"
 #include "ops/movement.h"
 
 namespace tarn {
@@ -376,9 +377,7 @@ TARN_EACH(atleast_3d)
 
 array number_of_elements(const array& a, const std::vector<int>& axes, bool inverted, Dtype dtype,
                          StreamOrDevice s) {
-  double n = 1;
-  for (int axis : normalize_axes("number_of_elements", axes, a.ndim())) n *= double(a.shape(axis));
-  return astype(array(inverted ? 1 / n : n, float64), dtype, s);
+  return element_count("number_of_elements", a, axes, {.inverted = inverted, .dtype = dtype}, s);
 }
 
 }  // namespace tarn

@@ -161,9 +161,8 @@ array any(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrD
 }
 array mean(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
   array x = astype(a, domain("mean", Types::inexact, a.dtype()), s);
-  double n = 1;
-  for (int axis : normalize_axes("mean", axes, a.ndim())) n *= double(a.shape(axis));
-  return multiply(sum(x, axes, keepdims, s), constant(x, 1 / n), s);
+  array part = element_count("mean", x, axes, {.inverted = true, .dtype = x.dtype()}, s);
+  return multiply(sum(x, axes, keepdims, s), part, s);
 }
 array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
   array x = astype(a, domain("logsumexp", Types::floating, a.dtype()), s);
@@ -228,11 +227,10 @@ TARN_REDUCTION(median)
 
 array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof, StreamOrDevice s) {
   array x = astype(a, domain("var", Types::floating, a.dtype()), s);
-  double n = 1;
-  for (int axis : normalize_axes("var", axes, a.ndim())) n *= double(a.shape(axis));
   array centred = subtract(x, mean(x, axes, true, s), s);
-  double scale = n > ddof ? 1 / (n - ddof) : std::numeric_limits<double>::quiet_NaN();
-  return multiply(sum(square(centred, s), axes, keepdims, s), constant(x, scale), s);
+  array part =
+      element_count("var", x, axes, {.inverted = true, .less = ddof, .dtype = x.dtype()}, s);
+  return multiply(sum(square(centred, s), axes, keepdims, s), part, s);
 }
 array var(const array& a, bool keepdims, int ddof, StreamOrDevice s) {
   return var(a, every_axis(a), keepdims, ddof, s);

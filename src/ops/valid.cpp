@@ -208,6 +208,9 @@ bool valid(type<Arange>, const Params& params, In in) {
   return in.empty() && p.count >= 0 && p.dtype != bool_ && p.dtype != complex64 && fits(p.start) &&
          fits(p.step) && fits(p.start + p.step * static_cast<double>(p.count));
 }
+bool valid(type<ElementCount>, const Params& params, In in) {
+  return in.empty() && is_shape(params.as<ElementCount::P>().sizes);
+}
 bool valid(type<RandomBits>, const Params& params, In in) {
   const auto& p = params.as<RandomBits::P>();
   return in.size() == 1 && in[0].dtype() == uint32 && in[0].ndim() > 0 && in[0].shape(-1) == 2 &&

@@ -27,6 +27,26 @@ int recompute_cost(const std::vector<Value>& values, int id) {
   return cost;
 }
 
+// The steps in which v's readers are computed; none, and why, when v must be stored.
+std::vector<int> roots_of_readers(const std::vector<Value>& values, Value& v, bool fuse) {
+  std::vector<int> roots;
+  auto stored = [&](Stored why, const Op* reader = nullptr) {
+    v.stored = why, v.reader = reader;
+    return std::vector<int>();
+  };
+  if (v.users.empty()) return stored(Stored::unread);
+  if (v.output) return stored(Stored::output);
+  if (!fuse) return stored(Stored::alone);
+  for (int u : v.users) {
+    const Value& user = values[static_cast<size_t>(u)];
+    if (!is_elementwise(user)) return stored(Stored::reader, user.op);
+    if (user.layout.shape != v.layout.shape) return stored(Stored::repeats, user.op);
+    for (int r : user.roots)
+      if (std::find(roots.begin(), roots.end(), r) == roots.end()) roots.push_back(r);
+  }
+  return roots;
+}
+
 // The compute type of an op's operand: halves go through float.
 Dtype working(Dtype t) { return t == float16 || t == bfloat16 ? float32 : t; }
 
@@ -80,21 +100,16 @@ void choose_steps(std::vector<Value>& values, bool fuse) {
   for (int id = static_cast<int>(values.size()) - 1; id >= 0; --id) {
     Value& v = values[static_cast<size_t>(id)];
     if (!is_elementwise(v)) continue;
-    std::vector<int> roots;
-    bool stored = v.output || v.users.empty() || !fuse;
-    for (int u : v.users) {
-      const Value& user = values[static_cast<size_t>(u)];
-      if (!is_elementwise(user) || user.layout.shape != v.layout.shape) stored = true;
-      if (stored) break;
-      for (int r : user.roots)
-        if (std::find(roots.begin(), roots.end(), r) == roots.end()) roots.push_back(r);
-    }
-    if (!stored && roots.size() > 1) {
+    std::vector<int> roots = roots_of_readers(values, v, fuse);
+    bool fuses = !roots.empty();
+    if (roots.size() > 1) {
       v.roots = {-1};
-      stored = recompute_cost(values, id) > most_recomputed;
+      fuses = recompute_cost(values, id) <= most_recomputed;
+      if (!fuses) v.stored = Stored::shared;
     }
-    for (int r : roots) stored |= step_size[r] + 1 > most_ops;
-    v.roots = stored ? std::vector<int>{id} : roots;
+    for (int r : roots)
+      if (fuses && step_size[r] + 1 > most_ops) fuses = false, v.stored = Stored::full;
+    v.roots = fuses ? roots : std::vector<int>{id};
     for (int r : v.roots) ++step_size[r];
   }
   // A chain with too many inputs is cut: its largest inner values are stored.
@@ -106,7 +121,8 @@ void choose_steps(std::vector<Value>& values, bool fuse) {
     if (chain_of(values, id).inputs.size() <= most_inputs) continue;
     for (int x : v.in) {
       Value& inner = values[static_cast<size_t>(x)];
-      if (is_elementwise(inner)) inner.roots = {x};
+      if (is_elementwise(inner) && inner.roots != std::vector<int>{x})
+        inner.roots = {x}, inner.stored = Stored::full;
     }
   }
 }

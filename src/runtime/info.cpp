@@ -33,6 +33,27 @@ const char* workers_name(Who who) {
   return names[static_cast<int>(who)];
 }
 
+// Why the step does not go on in the step that reads its result.
+std::string not_fused(const PlanStep& s) {
+  switch (s.stored) {
+    case Stored::unread:
+      return "";
+    case Stored::output:
+      return ", stored: an array names it";
+    case Stored::reader:
+      return s.reader ? fmt::format(", stored for {}", s.reader->name) : ", stored for a view";
+    case Stored::repeats:
+      return fmt::format(", stored: {} repeats it along other axes", s.reader->name);
+    case Stored::shared:
+      return ", stored: several steps read it, and computing it again costs more";
+    case Stored::full:
+      return ", stored: the next step has as many operations or inputs as one may have";
+    case Stored::alone:
+      return ", stored: fusing is off";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::vector<OpInfo> list_ops() {
@@ -54,9 +75,9 @@ std::string explain(const array& a) {
     for (size_t i = plan->stage_begins[stage]; i < plan->stage_begins[stage + 1]; ++i) {
       const PlanStep& s = plan->steps[i];
       bool waits = stage > 0 && i == plan->stage_begins[stage];
-      text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}\n", waits ? "|" : "", s.what,
+      text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}{}\n", waits ? "|" : "", s.what,
                           s.kernel.name, name_of(s.out().dtype), joined(s.out().shape),
-                          place_name(s.at.back().place.kind), workers_name(s.who));
+                          place_name(s.at.back().place.kind), workers_name(s.who), not_fused(s));
     }
   return text;
 }

@@ -147,6 +147,7 @@ class Planner {
     s.program = backend_.compile(chain.ops, in);
     for (const auto& f : chain.ops) s.what += (s.what.empty() ? "" : "+") + std::string(f.op->name);
     double n = static_cast<double>(operand_of(value(id)).size());
+    s.stored = value(id).stored, s.reader = value(id).reader;
     chain_cost_ = fused_ns * n * static_cast<double>(chain.ops.size());
     push_step(std::move(s), chain.inputs, id);
   }

@@ -31,6 +31,17 @@ struct PlanOperand {
   int64_t bytes_in = 0;  // the view's first element, from the place's start
 };
 
+// Why a fused step's result is stored although elementwise ops read it; for explain.
+enum class Stored : uint8_t {
+  unread,   // nothing in the plan does
+  output,   // an array outside still names it
+  reader,   // what reads it is no elementwise op
+  repeats,  // the reader repeats it along other axes
+  shared,   // several steps read it, and it costs too much to compute again
+  full,     // the reader's step has as many ops or inputs as one may have
+  alone     // fusing is off
+};
+
 struct PlanStep {
   Kernel kernel{};
   const Op* op = nullptr;
@@ -42,6 +53,8 @@ struct PlanStep {
   std::optional<Place> scratch{};
   std::shared_ptr<const void> program{};
   std::string what{};  // for errors and explain
+  Stored stored = Stored::unread;
+  const Op* reader = nullptr;  // for Stored::reader and repeats
 
   const Operand& out() const { return shapes.back(); }
 };

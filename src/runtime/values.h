@@ -27,6 +27,8 @@ struct Value {
   // Fusing: the steps this elementwise value is computed in. Empty until decided.
   std::vector<int> roots{};
   std::vector<int> users{};  // values that read it, directly
+  Stored stored = Stored::unread;
+  const Op* reader = nullptr;  // because of which it is
 };
 
 // Turns items into values, expanding ops without a kernel.

@@ -147,8 +147,10 @@ TEST(Export, ShapelessTiesSizesThatGoTogether) {
 
 TEST(Export, ShapelessKeepsSizesThatBecameNumbers) {
   Folder folder;
+  auto part = [](const array& a) { return array(1 / static_cast<float>(a.shape(0))); };
   export_function(
-      folder.at("f"), [](const Args& in) { return Arrays{mean(in[0], 0)}; }, {ones({4, 3})}, true);
+      folder.at("f"), [&](const Args& in) { return Arrays{sum(in[0], 0) * part(in[0])}; },
+      {ones({4, 3})}, true);
   auto f = import_function(folder.at("f"));
   EXPECT_EQ(text(f({full({4, 5}, 2.0f)})[0]), "array([2, 2, 2, 2, 2], dtype=float32)");
   EXPECT_EQ(what_is_thrown([&] {
@@ -156,6 +158,20 @@ TEST(Export, ShapelessKeepsSizesThatBecameNumbers) {
             }),
             "[import_function] " + folder.at("f") +
                 ": no recording takes [float32 (5, 3)]; it holds [float32 (4, n0)].");
+}
+
+TEST(Export, ShapelessMeansAreOfWhatIsGiven) {
+  Folder folder;
+  export_function(
+      folder.at("f"),
+      [](const Args& in) {
+        return Arrays{mean(in[0], 0), var(in[0], 1, false, 1)};
+      },
+      {ones({4, 3})}, true);
+  auto f = import_function(folder.at("f"));
+  Arrays out = f({array({1.0f, 2.0f, 3.0f, 5.0f}, {2, 2})});
+  EXPECT_EQ(text(out[0]), "array([2, 3.5], dtype=float32)");
+  EXPECT_EQ(text(out[1]), "array([0.5, 2], dtype=float32)");
 }
 
 TEST(Export, ACallbackIsToldTheGraph) {

@@ -160,6 +160,13 @@ inline void add_compounds(Table& t) {
                    return std::vector<Sample>{{"ten", ops::Arange::P{2, 3, 10, d}, {}},
                                               {"none", ops::Arange::P{2, 3, 0, d}, {}}};
                  }};
+  t["element_count"] = {{float32, float64, float16, bfloat16, int32, int64, complex64},
+                        [](Dtype d) {
+                          using P = ops::ElementCount::P;
+                          return std::vector<Sample>{{"count", P{{2, 3}, false, 0, d}, {}},
+                                                     {"part", P{{4, 3}, true, 2, d}, {}},
+                                                     {"of nothing", P{{0, 3}, false, 0, d}, {}}};
+                        }};
   t["random_bits"] = {
       {uint32}, [](Dtype) {
         std::vector<Sample> out;

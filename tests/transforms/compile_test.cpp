@@ -81,6 +81,15 @@ TEST(Compile, ShapelessFollowsReshapesAndBroadcasts) {
   EXPECT_EQ(recordings(derivative, {{{2, 3}}, {{4, 5}}, {{6, 7}}}), 2);
 }
 
+TEST(Compile, ShapelessFollowsMeansAndVariances) {
+  auto f = [](const Arrays& in) {
+    const array& x = in[0];
+    return Arrays{mean(x), var(x, 1, true, 1), number_of_elements(x, {0}, false, int64),
+                  (x - mean(x, 0, true)) / tarn::std(x, 0, true)};
+  };
+  EXPECT_EQ(recordings(f, {{{4, 3}}, {{5, 7}}, {{8, 2}}, {{10, 11}}}), 2);
+}
+
 TEST(Compile, ShapelessLearnsAlthoughWhatIsCapturedWasComputedMeanwhile) {
   array w = rising({3});
   auto f = [&](const Arrays& in) { return Arrays{in[0] + exp(w)}; };
@@ -89,10 +98,10 @@ TEST(Compile, ShapelessLearnsAlthoughWhatIsCapturedWasComputedMeanwhile) {
 }
 
 TEST(Compile, ShapelessRecordsAgainWhereSizesBecomeNumbers) {
-  // mean divides by the size.
-  EXPECT_EQ(recordings([](const Arrays& in) { return Arrays{mean(in[0])}; },
-                       {{{2}}, {{3}}, {{4}}, {{3}}}),
-            3);
+  auto number = [](const Arrays& in) {
+    return Arrays{in[0] * array(1.0 / double(in[0].shape(0)), float32)};
+  };
+  EXPECT_EQ(recordings(number, {{{2}}, {{3}}, {{4}}, {{3}}}), 3);
   auto by_size = [](const Arrays& in) {
     return Arrays{in[0].shape(0) > 4 ? in[0] + array(1.0f) : in[0] * array(2.0f)};
   };
