@@ -71,6 +71,8 @@ std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(
 
 // Any thread may use any stream; all streams of a device share one queue.
 Stream default_stream(Device d);
+// The same: here every thread has one.
+std::optional<Stream> peek_default_stream(Device d);
 void set_default_stream(Stream s);
 Stream new_stream(Device d);
 Stream new_thread_unsafe_stream(Device d);

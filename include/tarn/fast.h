@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tarn/array.h"
 
@@ -15,6 +16,9 @@ array rms_norm(const array& x, const std::optional<array>& weight, float eps,
 // (x - mean) / sqrt(var + eps) * weight + bias over the last axis, in float32.
 array layer_norm(const array& x, const std::optional<array>& weight,
                  const std::optional<array>& bias, float eps, StreamOrDevice s = {});
+// logsumexp(logits) - logits[target] over the last axis, in float32, or float64 of float64. targets
+// are integers of the other axes' shape; one outside [0, classes) throws IndexError when evaluated.
+array cross_entropy(const array& logits, const array& targets, StreamOrDevice s = {});
 // Rotary position embedding of x (..., T, D): pairs (2i, 2i + 1) when traditional, else
 // (i, i + dims / 2), turned by (offset + t) * scale * base^(-2i / dims), or by
 // (offset + t) * scale / freqs[i]. The rest of D passes through.
@@ -50,5 +54,17 @@ array attention(const array& queries, const array& keys, const array& values,
 // from call to call without a new plan.
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,
                        int64_t length, bool causal, StreamOrDevice s = {});
+
+// The gated delta rule (Yang et al. 2024, "Gated Delta Networks"): a state S (Dv, Dk) a head, for
+// each of T steps S = gate S, S = S + beta (v - S k) k^T, and S q as output. queries and keys
+// (B, T, Hk, Dk), values (B, T, Hv, Dv), Hk dividing Hv; gates (B, T, Hv), or (B, T, Hv, Dk) with
+// one a column of S; beta (B, T, Hv). initial_state (B, Hv, Dv, Dk), zeros when absent. Steps where
+// the bool mask (B, T) is false leave the state and put out zeros. Gives the outputs (B, T, Hv, Dv)
+// in the dtype of queries, keys and values, and the last state in float32, or float64 if any is.
+std::vector<array> gated_delta_update(const array& queries, const array& keys, const array& values,
+                                      const array& gates, const array& beta,
+                                      const std::optional<array>& initial_state = std::nullopt,
+                                      const std::optional<array>& mask = std::nullopt,
+                                      StreamOrDevice s = {});
 
 }  // namespace tarn::fast

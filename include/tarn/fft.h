@@ -1,6 +1,8 @@
 // Discrete Fourier transforms of any length, along any axes.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "tarn/array.h"
@@ -81,5 +83,27 @@ array fftshift(const array& a, StreamOrDevice s = {});
 array fftshift(const array& a, const std::vector<int>& axes, StreamOrDevice s = {});
 array ifftshift(const array& a, StreamOrDevice s = {});
 array ifftshift(const array& a, const std::vector<int>& axes, StreamOrDevice s = {});
+
+// The short-time transform of x (..., T): (..., frequencies, frames) of frames of n_fft numbers,
+// hop_length (n_fft / 4) apart, each times the window, which has one axis and zeros on both sides
+// up to n_fft; without one, win_length (n_fft) ones. `center` puts the middle of frame i at number
+// i * hop_length, with n_fft / 2 numbers more at both ends, see pad. `onesided` leaves half of the
+// frequencies, see rfft; absent, it does for real x. Throws ShapeError when no frame fits.
+array stft(const array& x, int n_fft = 2048, const std::optional<int>& hop_length = std::nullopt,
+           const std::optional<int>& win_length = std::nullopt,
+           const std::optional<array>& window = std::nullopt, bool center = true,
+           const std::string& pad_mode = "reflect", FFTNorm norm = FFTNorm::Backward,
+           const std::optional<bool>& onesided = std::nullopt, StreamOrDevice s = {});
+// Back to float32 (..., T): the frames, each times the window again, are added where they overlap
+// and divided by the sum of the squared windows, or 1e-8 where that is more. n_fft, when absent, is
+// the even one that fits. `center` drops n_fft / 2 numbers at both ends; `length` sets how many
+// follow the first ones dropped instead, with zeros behind the last frame. Griffin, Lim 1984,
+// "Signal estimation from modified short-time Fourier transform".
+array istft(const array& stft_matrix, const std::optional<int>& n_fft = std::nullopt,
+            const std::optional<int>& hop_length = std::nullopt,
+            const std::optional<int>& win_length = std::nullopt,
+            const std::optional<array>& window = std::nullopt, bool center = true,
+            FFTNorm norm = FFTNorm::Backward, const std::optional<bool>& onesided = std::nullopt,
+            const std::optional<int>& length = std::nullopt, StreamOrDevice s = {});
 
 }  // namespace tarn::fft

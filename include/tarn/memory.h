@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace tarn {
 
+class array;
+
 size_t get_active_memory();
+// The memory blocks behind the arrays, each counted once; evaluates them.
+size_t get_array_buffer_size(const std::vector<array>& arrays);
 size_t get_peak_memory();
 void reset_peak_memory();
 // Freed memory that is kept for reuse.

@@ -14,4 +14,5 @@ void add_quantized(KernelTable& t);
 void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
+void add_delta_rules(KernelTable& t);
 }  // namespace tarn::cpu

@@ -19,7 +19,7 @@ Format format_of(Dtype t) {
 
 }  // namespace
 
-finfo::finfo(Dtype t) : dtype(t), bits(t.size * 8) {
+finfo::finfo(Dtype t) : dtype(t), bits(t == complex64 ? 32 : t.size * 8) {
   require(issubdtype(t, inexact), "[finfo] {} is no float dtype. Use iinfo for integers.",
           name_of(t));
   auto [fraction, exponent] = format_of(t);

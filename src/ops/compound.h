@@ -128,6 +128,19 @@ struct Attention {
   TARN_INFER TARN_EXPANSION TARN_VMAP
 };
 
+// in: q, k (B, T, Hk, Dk), v (B, T, Hv, Dv), gates (B, T, Hv) or (B, T, Hv, Dk), beta (B, T, Hv)
+// and a state (B, Hv, Dv, Dk), of one dtype. out (B, Hv, T Dv + Dv Dk): the outputs, the last
+// state.
+struct GatedDelta {
+  using Kind = Fused;
+  static constexpr Spec spec{"gated_delta", Types::floating,
+                             "A state led by the gated delta rule."};
+  struct P {
+    TARN_FIELDS()
+  };
+  TARN_INFER TARN_EXPANSION TARN_VMAP
+};
+
 // start + i * step for i < count.
 struct Arange {
   using Kind = Source;
@@ -144,7 +157,7 @@ struct Arange {
 // plain number, so that recordings can follow when sizes change.
 struct ElementCount {
   using Kind = Source;
-  static constexpr Spec spec{"element_count", Types::number, "The product of sizes, or one over it."};
+  static constexpr Spec spec{"element_count", Types::number, "A product of sizes, or one over it."};
   struct P {
     Shape sizes{};
     bool inverted = false;
@@ -173,11 +186,12 @@ struct RandomBits {
 #undef TARN_EXPANSION
 
 using ContractionOps = List<Matmul, QuantizedMatmul>;
-using FusedOps = List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention>;
+using FusedOps =
+    List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention, GatedDelta>;
+using SourceOps = List<Arange, ElementCount, RandomBits>;
+
 // Of a's sizes on `axes`; `op` stands in errors, p.sizes is filled in.
 array element_count(const char* op, const array& a, const std::vector<int>& axes, ElementCount::P p,
                     StreamOrDevice s);
-
-using SourceOps = List<Arange, ElementCount, RandomBits>;
 
 }  // namespace tarn::ops

@@ -178,8 +178,8 @@ struct Setting {
 };
 
 // `axes` is the number of spatial axes, 0 for whatever the input has.
-array convolve(const char* op, const array& input, const array& weight, size_t axes,
-               const Setting& set, StreamOrDevice s) {
+array convolution(const char* op, const array& input, const array& weight, size_t axes,
+                  const Setting& set, StreamOrDevice s) {
   check_axes(op, input, weight, axes);
   Dtype t = result_type(input, weight);
   require(issubdtype(t, inexact), "[{}] input is {} and weight {}: only floats are convolved.", op,
@@ -203,9 +203,9 @@ array convolve(const char* op, const array& input, const array& weight, size_t a
   return astype(out, t, s);
 }
 
-array convolve_back(const char* op, const array& input, const array& weight, const Numbers& stride,
-                    const Numbers& padding, const Numbers& dilation, const Numbers& output_padding,
-                    int groups, StreamOrDevice s) {
+array transposed_convolution(const char* op, const array& input, const array& weight,
+                             const Numbers& stride, const Numbers& padding, const Numbers& dilation,
+                             const Numbers& output_padding, int groups, StreamOrDevice s) {
   check_axes(op, input, weight, stride.size());
   require_positive(op, "stride", Shape(stride.begin(), stride.end()));
   require_positive(op, "dilation", Shape(dilation.begin(), dilation.end()));
@@ -219,7 +219,7 @@ array convolve_back(const char* op, const array& input, const array& weight, con
                         "[{}] a kernel that spans {} is too long.", op, kernel);
     set.lo.push_back(static_cast<int>(lo)), set.hi.push_back(static_cast<int>(hi));
   }
-  return convolve(op, input, weight, stride.size(), set, s);
+  return convolution(op, input, weight, stride.size(), set, s);
 }
 
 }  // namespace
@@ -227,38 +227,54 @@ array convolve_back(const char* op, const array& input, const array& weight, con
 array conv_general(array input, array weight, std::vector<int> stride, std::vector<int> padding_lo,
                    std::vector<int> padding_hi, std::vector<int> kernel_dilation,
                    std::vector<int> input_dilation, int groups, bool flip, StreamOrDevice s) {
-  return convolve("conv_general", input, weight, 0,
-                  {std::move(stride), std::move(padding_lo), std::move(padding_hi),
-                   std::move(kernel_dilation), std::move(input_dilation), groups, flip},
-                  s);
+  return convolution("conv_general", input, weight, 0,
+                     {std::move(stride), std::move(padding_lo), std::move(padding_hi),
+                      std::move(kernel_dilation), std::move(input_dilation), groups, flip},
+                     s);
+}
+array convolve(const array& a, const array& v, const std::string& mode, StreamOrDevice s) {
+  require<ShapeError>(a.ndim() == 1 && v.ndim() == 1 && a.size() > 0 && v.size() > 0,
+                      "[convolve] a has shape {} and v {}: both need one axis with 1 element or "
+                      "more.",
+                      text_of(a.shape()), text_of(v.shape()));
+  require(mode == "full" || mode == "same" || mode == "valid",
+          "[convolve] mode is \"{}\"; it must be \"full\", \"same\" or \"valid\".", mode);
+  const array &line = a.size() < v.size() ? v : a, &kernel = a.size() < v.size() ? a : v;
+  int more = static_cast<int>(kernel.size()) - 1;
+  int before = mode == "full" ? more : mode == "same" ? (more + 1) / 2 : 0;
+  int after = mode == "full" ? more : mode == "same" ? more - before : 0;
+  auto as_channel = [&](const array& x) { return reshape(x, {1, -1, 1}, s); };
+  array out =
+      conv_general(as_channel(line), as_channel(kernel), {}, {before}, {after}, {}, {}, 1, true, s);
+  return reshape(out, {-1}, s);
 }
 array conv1d(const array& input, const array& weight, int stride, int padding, int dilation,
              int groups, StreamOrDevice s) {
-  return convolve("conv1d", input, weight, 1,
-                  {{stride}, {padding}, {padding}, {dilation}, {}, groups}, s);
+  return convolution("conv1d", input, weight, 1,
+                     {{stride}, {padding}, {padding}, {dilation}, {}, groups}, s);
 }
 array conv2d(const array& input, const array& weight, const std::pair<int, int>& stride,
              const std::pair<int, int>& padding, const std::pair<int, int>& dilation, int groups,
              StreamOrDevice s) {
-  return convolve("conv2d", input, weight, 2,
-                  {list(stride), list(padding), list(padding), list(dilation), {}, groups}, s);
+  return convolution("conv2d", input, weight, 2,
+                     {list(stride), list(padding), list(padding), list(dilation), {}, groups}, s);
 }
 array conv3d(const array& input, const array& weight, const std::tuple<int, int, int>& stride,
              const std::tuple<int, int, int>& padding, const std::tuple<int, int, int>& dilation,
              int groups, StreamOrDevice s) {
-  return convolve("conv3d", input, weight, 3,
-                  {list(stride), list(padding), list(padding), list(dilation), {}, groups}, s);
+  return convolution("conv3d", input, weight, 3,
+                     {list(stride), list(padding), list(padding), list(dilation), {}, groups}, s);
 }
 array conv_transpose1d(const array& input, const array& weight, int stride, int padding,
                        int dilation, int output_padding, int groups, StreamOrDevice s) {
-  return convolve_back("conv_transpose1d", input, weight, {stride}, {padding}, {dilation},
-                       {output_padding}, groups, s);
+  return transposed_convolution("conv_transpose1d", input, weight, {stride}, {padding}, {dilation},
+                                {output_padding}, groups, s);
 }
 array conv_transpose2d(const array& input, const array& weight, const std::pair<int, int>& stride,
                        const std::pair<int, int>& padding, const std::pair<int, int>& dilation,
                        const std::pair<int, int>& output_padding, int groups, StreamOrDevice s) {
-  return convolve_back("conv_transpose2d", input, weight, list(stride), list(padding),
-                       list(dilation), list(output_padding), groups, s);
+  return transposed_convolution("conv_transpose2d", input, weight, list(stride), list(padding),
+                                list(dilation), list(output_padding), groups, s);
 }
 array conv_transpose3d(const array& input, const array& weight,
                        const std::tuple<int, int, int>& stride,
@@ -266,8 +282,8 @@ array conv_transpose3d(const array& input, const array& weight,
                        const std::tuple<int, int, int>& dilation,
                        const std::tuple<int, int, int>& output_padding, int groups,
                        StreamOrDevice s) {
-  return convolve_back("conv_transpose3d", input, weight, list(stride), list(padding),
-                       list(dilation), list(output_padding), groups, s);
+  return transposed_convolution("conv_transpose3d", input, weight, list(stride), list(padding),
+                                list(dilation), list(output_padding), groups, s);
 }
 
 }  // namespace tarn

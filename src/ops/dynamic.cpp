@@ -9,17 +9,22 @@ using namespace ops;
 
 namespace {
 
-// The places of the true elements of a flattened array, as int64; evaluates it.
-array true_places(const char* op, const array& condition, StreamOrDevice s) {
-  array flat = copy(flatten(astype(condition, bool_, s), s), s);
+// Evaluates what decides a shape.
+void eval_known(const char* op, const std::vector<array>& arrays) {
   try {
-    flat.eval();
+    eval(arrays);
   } catch (const ValueError&) {  // it hangs on an argument that has no value
     fail(
         "[{}] the result's size depends on values that are not known while a function is traced; "
         "call it outside vmap and compile.",
         op);
   }
+}
+
+// The places of the true elements of a flattened array, as int64; evaluates it.
+array true_places(const char* op, const array& condition, StreamOrDevice s) {
+  array flat = copy(flatten(astype(condition, bool_, s), s), s);
+  eval_known(op, {flat});
   const bool* hit = flat.data<bool>();
   std::vector<int64_t> places;
   for (int64_t i = 0, n = static_cast<int64_t>(flat.size()); i < n; ++i)
@@ -54,25 +59,14 @@ array masked_select(const array& a, const array& mask, StreamOrDevice s) {
 }
 
 Unique unique(const array& a, StreamOrDevice s) {
-  array flat = flatten(a, s);
-  int64_t n = flat.shape(0);
-  if (n == 0) {
-    array none = zeros(Shape{0}, int64, s);
-    return {flat, none, zeros(a.shape(), int64, s), none};
-  }
-  array order = argsort(flat, 0, s), sorted = take(flat, order, 0, s);
-  array later = slice(sorted, Shape{1}, Shape{n}, s),
-        sooner = slice(sorted, Shape{0}, Shape{n - 1}, s);
-  array both_nan = logical_and(not_equal(later, later, s), not_equal(sooner, sooner, s), s);
-  array differs = logical_and(not_equal(later, sooner, s), logical_not(both_nan, s), s);
-  array begins = concatenate({ones(Shape{1}, bool_, s), differs}, 0, s);
-  array starts = true_places("unique", begins, s);
-  array nth = subtract(cumsum(astype(begins, int64, s), 0, false, true, s), array(1, int64), s);
-  array inverse = put_along_axis(zeros(Shape{n}, int64, s), order, nth, 0, s);
-  array ends = concatenate(
-      {slice(starts, Shape{1}, starts.shape(), s), full(Shape{1}, array(n, int64), s)}, 0, s);
-  return {take(sorted, starts, 0, s), astype(take(order, starts, 0, s), int64, s),
-          reshape(inverse, a.shape(), s), subtract(ends, starts, s)};
+  require<ShapeError>(a.size() <= INT32_MAX, "[unique] a has {} elements; it may have 2147483647.",
+                      a.size());
+  auto all = unique(a, static_cast<int>(a.size()), true, true, true, std::nullopt, s);
+  eval_known("unique", all);
+  int64_t count = sum(greater(all[3], array(0), s), s).item<int32_t>();
+  auto first = [&](const array& x) { return copy(slice(x, Shape{0}, Shape{count}, s), s); };
+  return {first(all[0]), astype(first(all[1]), int64, s), astype(all[2], int64, s),
+          astype(first(all[3]), int64, s)};
 }
 
 }  // namespace tarn

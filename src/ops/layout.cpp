@@ -166,6 +166,11 @@ array swapaxes(const array& a, int axis1, int axis2, StreamOrDevice s) {
   std::swap(order[i], order[j]);
   return transpose(a, std::vector<int>(order.begin(), order.end()), s);
 }
+array matrix_transpose(const array& a, StreamOrDevice s) {
+  require<ShapeError>(a.ndim() >= 2, "[matrix_transpose] a has shape {}; it needs at least 2 axes.",
+                      text_of(a.shape()));
+  return swapaxes(a, -1, -2, s);
+}
 array moveaxis(const array& a, int source, int destination, StreamOrDevice s) {
   int from = normalize_axis("moveaxis", source, a.ndim());
   int to = normalize_axis("moveaxis", destination, a.ndim());

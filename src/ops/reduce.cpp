@@ -280,6 +280,18 @@ array argmin(const array& a, bool keepdims, StreamOrDevice s) {
 }
 array argmin(const array& a, StreamOrDevice s) { return argmin(a, false, s); }
 
+std::tuple<array, array> minmax(const array& a, bool keepdims, StreamOrDevice s) {
+  return {min(a, keepdims, s), max(a, keepdims, s)};
+}
+std::tuple<array, array> minmax(const array& a, StreamOrDevice s) { return minmax(a, false, s); }
+std::tuple<array, array> minmax(const array& a, const std::vector<int>& axes, bool keepdims,
+                                StreamOrDevice s) {
+  return {min(a, axes, keepdims, s), max(a, axes, keepdims, s)};
+}
+std::tuple<array, array> minmax(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return minmax(a, std::vector<int>{axis}, keepdims, s);
+}
+
 array trace(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) {
   return sum(diagonal(a, offset, axis1, axis2, s), -1, false, s);
 }

@@ -192,6 +192,17 @@ bool valid(type<Attention>, const Params& params, In in) {
   return !p.has_sinks ||
          (sinks.ndim() == 1 && sinks.shape(0) == q.shape(1) && issubdtype(sinks.dtype(), floating));
 }
+bool valid(type<GatedDelta>, const Params&, In in) {
+  if (in.size() != 6 || !same_dtypes(in) || !issubdtype(in[0].dtype(), floating)) return false;
+  const array &q = in[0], &v = in[2];
+  if (q.ndim() != 4 || v.ndim() != 4 || q.shape() != in[1].shape()) return false;
+  Shape heads(v.shape().begin(), v.shape().end() - 1), columns = heads;
+  columns.push_back(q.shape(3));
+  return v.shape(0) == q.shape(0) && v.shape(1) == q.shape(1) && q.shape(2) > 0 &&
+         v.shape(2) % q.shape(2) == 0 && in[4].shape() == heads &&
+         (in[3].shape() == heads || in[3].shape() == columns) &&
+         in[5].shape() == Shape{v.shape(0), v.shape(2), v.shape(3), q.shape(3)};
+}
 bool valid(type<SearchSorted>, const Params&, In in) {
   return in.size() == 2 && same_dtypes(in) && in[0].ndim() == 2 && in[1].ndim() == 2 &&
          in[0].shape(0) == in[1].shape(0);

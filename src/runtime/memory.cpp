@@ -1,10 +1,26 @@
 #include "tarn/memory.h"
 
+#include <cstddef>
+#include <unordered_map>
+
 #include "base/buffer.h"
+#include "tarn/array.h"
 
 namespace tarn {
 
 size_t get_active_memory() { return memory_counters().active; }
+size_t get_array_buffer_size(const std::vector<array>& arrays) {
+  std::unordered_map<const std::byte*, size_t> blocks;
+  for (const array& a : arrays) {
+    size_t size = a.buffer_size();
+    if (size == 0) continue;
+    const auto* first = static_cast<const std::byte*>(a.data<void>());
+    blocks[first - a.offset() * static_cast<int64_t>(a.itemsize())] = size;
+  }
+  size_t total = 0;
+  for (const auto& [begin, size] : blocks) total += size;
+  return total;
+}
 size_t get_peak_memory() { return memory_counters().peak; }
 void reset_peak_memory() { memory_counters().peak = memory_counters().active.load(); }
 size_t get_cache_memory() { return memory_counters().cached; }

@@ -161,6 +161,7 @@ Stream default_stream(Device d) {
   check_device("default_stream", d);
   return current_stream();
 }
+std::optional<Stream> peek_default_stream(Device d) { return default_stream(d); }
 void set_default_stream(Stream s) {
   check_device("set_default_stream", s.device);
   current_stream() = s;

@@ -98,6 +98,7 @@ TEST(Limits, AreThoseOfTheTypes) {
   EXPECT_EQ(brain.max, static_cast<double>(static_cast<float>(bfloat16_t(3.3895313892515355e38f))));
   EXPECT_EQ(pair.max, single.max);
   EXPECT_EQ(half.bits, 16);
+  EXPECT_EQ(pair.bits, 32);
   EXPECT_EQ(iinfo(int8).min, -128);
   EXPECT_EQ(iinfo(int8).max, 127u);
   EXPECT_EQ(iinfo(uint64).max, std::numeric_limits<uint64_t>::max());

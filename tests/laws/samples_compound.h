@@ -124,6 +124,28 @@ inline std::vector<Sample> attentions(Dtype t) {
           {"sinks", P{0.35f, false, false, true, 6}, {q, k, v, sinks}, {0, 1, 2, 3}, {3}}};
 }
 
+inline std::vector<Sample> delta_rules(Dtype t) {
+  std::vector<Sample> out;
+  auto add = [&](const char* label, int64_t steps, int64_t shared, Shape gates, int64_t rows,
+                 int64_t columns) {
+    array q = numbers({2, steps, shared, columns}, t, -0.5, 0.5);
+    array k = numbers({2, steps, shared, columns}, t, -0.5, 0.5, 1);
+    array v = numbers({2, steps, 4, rows}, t, -1, 1, 2);
+    array state = numbers({2, 4, rows, columns}, t, -1, 1, 3);
+    out.push_back({label,
+                   {},
+                   {q, k, v, numbers(std::move(gates), t, 0.4, 0.9),
+                    numbers({2, steps, 4}, t, 0.2, 0.8, 1), state},
+                   {0, 1, 2, 3, 4, 5}});
+  };
+  add("own keys", 3, 4, {2, 3, 4}, 3, 5);
+  add("shared keys", 3, 2, {2, 3, 4}, 2, 4);
+  add("a gate a column", 3, 2, {2, 3, 4, 9}, 2, 9);
+  add("rows of two blocks", 2, 1, {2, 2, 4}, 18, 3);
+  add("no step", 0, 2, {2, 0, 4}, 2, 4);
+  return out;
+}
+
 inline void add_compounds(Table& t) {
   t["matmul"] = {inexacts, matmuls, 2e-6};
   t["quantized_matmul"] = {floats, [](Dtype d) { return quantized(d, true); }, 1e-5};
@@ -156,6 +178,7 @@ inline void add_compounds(Table& t) {
   t["layer_norm"] = {floats, layer_norms, 1e-5};
   t["rope"] = {floats, ropes, 2e-5};
   t["attention"] = {floats, attentions, 1e-5};
+  t["gated_delta"] = {floats, delta_rules, 1e-5};
   t["arange"] = {together({float32, float64, float16}, {int32, int64, uint8}), [](Dtype d) {
                    return std::vector<Sample>{{"ten", ops::Arange::P{2, 3, 10, d}, {}},
                                               {"none", ops::Arange::P{2, 3, 0, d}, {}}};

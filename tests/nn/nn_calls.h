@@ -103,6 +103,7 @@ inline void add_layers(Calls& calls) {
     return layer(c, QuantizedLinear::init(64, 16, some_key(), c.flag("bias"), how),
                  [](const Linear& m, const Arrays& x) { return Arrays{m(x[0])}; });
   };
+  TARN_LAYER("QQLinear", QQLinear::init(64, 16, some_key()), m(x[0]))
   TARN_LAYER("QuantizedEmbedding", QuantizedEmbedding::init(10, 64, some_key()), m(x[0]),
              m.as_linear(x[1]))
 }

@@ -9,6 +9,26 @@ nn::losses::Reduction reduction(const Case& c) {
   return c.word("reduction") == "mean" ? R::mean : c.word("reduction") == "sum" ? R::sum : R::none;
 }
 
+// What has no parameters to differentiate: weights turned into codes, numbers dropped with a key.
+void add_keyed(Calls& calls) {
+  calls["quantize"] = [](const Case& c) {
+    nn::Linear linear = nn::Linear::of(64, 16, true);
+    linear.weight = c[0], linear.bias = c[1];
+    nn::Quantization how{.group_size = c.number("group_size"), .bits = c.number("bits")};
+    nn::quantize(linear, how);
+    return Arrays{linear.weight, linear.scales.value(), linear.biases.value()};
+  };
+#define TARN_DROPOUT(Name)                           \
+  calls[#Name] = [](const Case& c) {                 \
+    nn::Name layer{static_cast<float>(c.real("p"))}; \
+    return Arrays{layer(c[0], c[1])};                \
+  };
+  TARN_DROPOUT(Dropout)
+  TARN_DROPOUT(Dropout2d)
+  TARN_DROPOUT(Dropout3d)
+#undef TARN_DROPOUT
+}
+
 void add_losses(Calls& calls) {
   using namespace nn::losses;
   calls["cross_entropy"] = [](const Case& c) {
@@ -53,6 +73,10 @@ void add_initialisers(Calls& calls) {
   };
   calls["init.uniform"] = [](const Case& c) {
     return Arrays{uniform(c.shape("shape"), c[0], -1.0, 3.0)};
+  };
+  calls["init.sparse"] = [](const Case& c) {
+    array drawn = nn::init::sparse(c.shape("shape"), c[0], c.real("sparsity"));
+    return Arrays{sum(equal(drawn, array(0.0f)), 1)};
   };
   calls["init.orthogonal"] = [](const Case& c) {
     return Arrays{orthogonal(c.shape("shape"), c[0], c.real("gain", 1))};
@@ -162,6 +186,7 @@ int main(int count, char** words) {
   add_attention(calls);
   add_positions(calls);
   add_activations(calls);
+  add_keyed(calls);
   add_losses(calls);
   add_initialisers(calls);
   add_optimizers(calls);

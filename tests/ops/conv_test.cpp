@@ -118,5 +118,17 @@ TEST(Conv, BackUndoesTheShape) {
   EXPECT_EQ(x.shape(), (Shape{1, 9, 8, 3}));
 }
 
+TEST(Conv, OfLinesSaysWhatDoesNotFit) {
+  array x = zeros({4});
+  EXPECT_EQ(error_of([&] {
+              convolve(x, zeros({2, 2}));
+            }),
+            "[convolve] a has shape (4,) and v (2, 2): both need one axis with 1 element or more.");
+  EXPECT_EQ(error_of([&] { convolve(zeros({0}), x); }),
+            "[convolve] a has shape (0,) and v (4,): both need one axis with 1 element or more.");
+  EXPECT_EQ(error_of([&] { convolve(x, x, "most"); }),
+            "[convolve] mode is \"most\"; it must be \"full\", \"same\" or \"valid\".");
+}
+
 }  // namespace
 }  // namespace tarn

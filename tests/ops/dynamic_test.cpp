@@ -63,6 +63,33 @@ TEST(Dynamic, UniqueSaysWhereAndHowOften) {
   EXPECT_EQ(unique(zeros(Shape{0, 2})).inverse.shape(), (Shape{0, 2}));
 }
 
+TEST(Dynamic, UniqueHasDerivatives) {
+  array a = array({2.f, 5.f, 2.f, 3.f});
+  array slope = grad([](const array& x) { return sum(square(unique(x).values)); })(a);
+  EXPECT_TRUE(same(slope, array({4.f, 10.f, 0.f, 6.f})));
+}
+
+TEST(Unique, OfAKnownSizeCanBeTraced) {
+  array rows = array({1.f, 3.f, 1.f, 2.f, 2.f, 2.f}, Shape{2, 3});
+  ArraysFunction f = [](const std::vector<array>& in) {
+    return unique(in[0], 2, false, false, true, array(9.f));
+  };
+  for (const ArraysFunction& mapped : {vmap(f), compile(vmap(f))}) {
+    auto out = mapped({rows});
+    EXPECT_TRUE(same(out[0], array({1.f, 3.f, 2.f, 9.f}, Shape{2, 2})));
+    EXPECT_TRUE(same(out[1], array({2, 1, 3, 0}, Shape{2, 2})));
+  }
+}
+
+TEST(Unique, SaysWhatDoesNotFit) {
+  array a = array({1, 2});
+  EXPECT_EQ(message_of([&] { unique(a, -1); }), "[unique] size is -1; it must not be negative.");
+  EXPECT_EQ(message_of([&] { unique(a, 3, false, false, false, a); }),
+            "[unique] fill_value has shape (2,); it needs one element.");
+  EXPECT_EQ(message_of([&] { unique(zeros(Shape{0}), 3); }),
+            "[unique] an empty array has no element to fill 3 places with; give fill_value.");
+}
+
 TEST(Dynamic, SaysThatATracedArrayHasNoValue) {
   ArraysFunction f = [](const std::vector<array>& in) { return nonzero(in[0]); };
   EXPECT_EQ(message_of([&] {
@@ -74,6 +101,14 @@ TEST(Dynamic, SaysThatATracedArrayHasNoValue) {
               vmap(f)({reshape(array({1, 0, 1, 1}), {2, 2})});
             }),
             "[nonzero] the result's size depends on values that are not known while a function is "
+            "traced; call it outside vmap and compile.");
+  ArraysFunction distinct = [](const std::vector<array>& in) {
+    return std::vector<array>{unique(in[0]).values};
+  };
+  EXPECT_EQ(message_of([&] {
+              compile(distinct)({array({1, 0})});
+            }),
+            "[unique] the result's size depends on values that are not known while a function is "
             "traced; call it outside vmap and compile.");
 }
 

@@ -204,5 +204,55 @@ TEST(Fft, SaysWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] { fft::rfftfreq(-1); }), "[rfftfreq] n is -1: it must be 1 or more.");
 }
 
+TEST(Stft, ComesBackThroughIstft) {
+  array x = numbers({3, 50}, float32, -1, 1), window = hanning(16);
+  for (bool center : {true, false})
+    for (bool onesided : {true, false})
+      for (int hop : {1, 4}) {
+        array f = fft::stft(x, 16, hop, {}, window, center, "reflect", FFTNorm::Ortho, onesided);
+        EXPECT_EQ(f.shape(-2), onesided ? 9 : 16);
+        array y = fft::istft(f, 16, hop, {}, window, center, FFTNorm::Ortho, onesided);
+        // The window begins with a zero, so that without padding nothing tells of the first number.
+        int64_t from = center ? 0 : 1, to = std::min<int64_t>(y.shape(-1), 50) - from;
+        EXPECT_TRUE(close(slice(y, {0, from}, {3, to}), slice(x, {0, from}, {3, to}), 2e-5));
+      }
+}
+
+TEST(Stft, HasDerivativesAndBatches) {
+  array x = numbers({2, 12}, float32, -1, 1);
+  auto energy = [](const array& a) { return sum(square(abs(fft::stft(a, 4, 4, {}, {}, false)))); };
+  // Frames that do not overlap: of each number's spectrum both halves count, the edges once.
+  array slope = grad(energy)(x), h(1e-2f);
+  array along = zeros_like(x) + array(1.f);
+  array by_steps = (energy(x + h * along) - energy(x - h * along)) / (array(2.f) * h);
+  EXPECT_TRUE(close(sum(slope * along), by_steps, 1e-3));
+  UnaryFunction round_trip = [](const array& a) { return fft::istft(fft::stft(a, 4)); };
+  EXPECT_TRUE(close(vmap(round_trip)(x), round_trip(x), 1e-6));
+}
+
+TEST(Stft, SaysWhatDoesNotFit) {
+  array x = zeros({2, 10}), f = zeros({5, 3}, complex64);
+  EXPECT_EQ(error_of([&] { fft::stft(array(1.f), 4); }),
+            "[stft] x is 0-d; there is no axis to cut into frames.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 0); }), "[stft] n_fft is 0: it must be 1 or more.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 3); }), "[stft] hop_length is 0: it must be 1 or more.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 4, 1, 5); }),
+            "[stft] the window has 5 numbers; it needs 1 to n_fft, 4.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 4, 1, {}, x); }),
+            "[stft] the window has shape (2, 10); it needs one axis.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 4, 1, {}, zeros({4}, complex64)); }),
+            "[stft] the window is complex64; it must be real.");
+  EXPECT_EQ(error_of([&] { fft::stft(x, 12, {}, {}, {}, false); }),
+            "[stft] x has 10 numbers on its last axis; a frame needs 12.");
+  EXPECT_EQ(error_of([&] { fft::istft(f, 0); }), "[istft] n_fft is 0: it must be 1 or more.");
+  EXPECT_EQ(error_of([&] {
+              fft::istft(zeros({5, 0}));
+            }),
+            "[istft] the matrix has shape (5, 0); it needs frequencies and frames, 1 or more, as "
+            "last axes.");
+  EXPECT_EQ(error_of([&] { fft::istft(f, {}, {}, {}, {}, true, FFTNorm::Backward, {}, -1); }),
+            "[istft] length is -1; it must not be negative.");
+}
+
 }  // namespace
 }  // namespace tarn

@@ -179,6 +179,15 @@ inline void add_products(Calls& calls) {
   calls["rms_norm"] = [](const Case& c) {
     return Arrays{fast::rms_norm(c[0], c.maybe(1), static_cast<float>(c.real("eps")))};
   };
+  calls["fast_cross_entropy"] = [](const Case& c) {
+    return Arrays{fast::cross_entropy(c[0], c[1])};
+  };
+  calls["gated_delta_update"] = [](const Case& c) {
+    std::optional<array> state, mask;
+    if (c.flag("state")) state = c[5];
+    if (c.flag("mask")) mask = c.in.back();
+    return fast::gated_delta_update(c[0], c[1], c[2], c[3], c[4], state, mask);
+  };
   calls["layer_norm"] = [](const Case& c) {
     std::optional<array> weight, bias;
     size_t next = 1;
@@ -210,7 +219,8 @@ inline void add_creation(Calls& calls);
 inline void add_windows_and_products(Calls& calls);
 inline void add_updates(Calls& calls);
 inline void add_distributions(Calls& calls);
-inline void add_derivatives(Calls& calls);
+inline void add_words(Calls& calls);
+inline void add_transforms_of(Calls& calls);
 
 }  // namespace tarn::mlx_test
 
@@ -220,6 +230,8 @@ inline void add_derivatives(Calls& calls);
 #include "ops/mlx_more_calls.h"
 #include "ops/mlx_quantized_calls.h"
 #include "ops/mlx_linalg_calls.h"
+#include "ops/mlx_transform_calls.h"
+#include "ops/mlx_word_calls.h"
 
 namespace tarn::mlx_test {
 
@@ -237,8 +249,9 @@ inline Calls every_call() {
   add_windows_and_products(calls);
   add_updates(calls);
   add_distributions(calls);
-  add_derivatives(calls);
   add_linalg(calls);
+  add_words(calls);
+  add_transforms_of(calls);
   return calls;
 }
 

@@ -30,7 +30,8 @@ inline void add_transforms(Calls& calls) {
     return Arrays{fft::op(c[0], c.list("axes"), norm_of(c))};                               \
   };
   TARN_SOME(fft2)
-  TARN_SOME(ifft2) TARN_SOME(rfft2) TARN_SOME(irfft2)
+  TARN_SOME(ifft2)
+  TARN_SOME(rfft2) TARN_SOME(irfft2)
 #undef TARN_SOME
 #define TARN_ALL(op)                                                                        \
   calls["fft_" #op] = [](const Case& c) {                                                   \
@@ -48,6 +49,22 @@ inline void add_transforms(Calls& calls) {
 #undef TARN_SHIFT
               calls["fft_fftfreq"] =
                   [](const Case& c) { return Arrays{fft::fftfreq(c.number("n"), c.real("d", 1))}; };
+  auto maybe = [](const Case& c, const char* key) {
+    return c.has(key) ? std::optional(c.number(key)) : std::nullopt;
+  };
+  auto sided = [](const Case& c) {
+    return c.has("onesided") ? std::optional(c.flag("onesided")) : std::nullopt;
+  };
+  calls["fft_stft"] = [=](const Case& c) {
+    return Arrays{fft::stft(c[0], c.number("n_fft", 2048), maybe(c, "hop_length"),
+                            maybe(c, "win_length"), c.maybe(1), !c.flag("apart"),
+                            c.word("pad_mode", "reflect"), norm_of(c), sided(c))};
+  };
+  calls["fft_istft"] = [=](const Case& c) {
+    return Arrays{fft::istft(c[0], maybe(c, "n_fft"), maybe(c, "hop_length"),
+                             maybe(c, "win_length"), c.maybe(1), !c.flag("apart"), norm_of(c),
+                             sided(c), maybe(c, "length"))};
+  };
   calls["fft_rfftfreq"] = [](const Case& c) {
     return Arrays{fft::rfftfreq(c.number("n"), c.real("d", 1))};
   };

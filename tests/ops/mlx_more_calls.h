@@ -1,5 +1,4 @@
-// Windows, sums of products, searches, updates at array indices, distributions and derivatives, for
-// mlx_driver.
+// Windows, sums of products, searches, updates at array indices and distributions, for mlx_driver.
 #pragma once
 
 #include "ops/mlx_calls.h"
@@ -35,6 +34,14 @@ inline void add_windows_and_products(Calls& calls) {
   TARN_WINDOW(blackman)
 #undef TARN_WINDOW
   calls["einsum"] = [](const Case& c) { return Arrays{einsum(c.word("subscripts"), c.in)}; };
+  calls["logical_xor"] = [](const Case& c) { return Arrays{logical_xor(c[0], c[1])}; };
+  calls["matrix_transpose"] = [](const Case& c) { return Arrays{matrix_transpose(c[0])}; };
+  calls["full_like"] = [](const Case& c) {
+    return Arrays{c.has("dtype") ? full_like(c[0], c[1], c.dtype()) : full_like(c[0], c[1])};
+  };
+  calls["convolve"] = [](const Case& c) {
+    return Arrays{convolve(c[0], c[1], c.word("mode", "full"))};
+  };
   calls["kron"] = [](const Case& c) { return Arrays{kron(c[0], c[1])}; };
   calls["vecdot"] = [](const Case& c) { return Arrays{vecdot(c[0], c[1], c.number("axis", -1))}; };
   calls["diff"] = [](const Case& c) {
@@ -42,6 +49,15 @@ inline void add_windows_and_products(Calls& calls) {
   };
   calls["searchsorted"] = [](const Case& c) {
     return Arrays{searchsorted(c[0], c[1], c.word("side", "left"))};
+  };
+  calls["minmax"] = [](const Case& c) {
+    bool keep = c.flag("keepdims");
+    auto [low, high] = c.has("axes") ? minmax(c[0], c.list("axes"), keep) : minmax(c[0], keep);
+    return Arrays{low, high};
+  };
+  calls["unique"] = [](const Case& c) {
+    return unique(c[0], c.number("size"), c.flag("index"), c.flag("inverse"), c.flag("counts"),
+                  c.maybe(1));
   };
   calls["count_nonzero"] = [](const Case& c) {
     if (!c.has("axis")) return Arrays{count_nonzero(c[0], c.flag("keepdims"))};
@@ -72,20 +88,14 @@ inline void add_distributions(Calls& calls) {
     return Arrays{random::laplace(c.shape("shape"), c.dtype(), static_cast<float>(c.real("loc")),
                                   static_cast<float>(c.real("scale", 1)), c[0])};
   };
+  calls["random_multivariate_normal"] = [](const Case& c) {
+    array x = random::multivariate_normal(c[1], c[2], c.shape("shape"), c.dtype(), c[0]);
+    return Arrays{abs(x - c[1])};  // a singular vector may have either sign
+  };
   calls["random_categorical_many"] = [](const Case& c) {
     if (c.has("count"))
       return Arrays{random::categorical(c[1], c.number("axis"), c.number("count"), c[0])};
     return Arrays{random::categorical(c[1], c.number("axis"), c.shape("shape"), c[0])};
   };
 }
-// The cotangents of another call's inputs; the last input is the cotangent of its result.
-inline void add_derivatives(Calls& calls) {
-  calls["vjp"] = [known = calls](const Case& c) {
-    const auto& call = known.at(c.word("of"));
-    Arrays in(c.in.begin(), c.in.end() - 1);
-    ArraysFunction f = [&](const Arrays& x) { return call(Case{x, c.args}); };
-    return vjp(f, in, {c.in.back()}).second;
-  };
-}
-
 }  // namespace tarn::mlx_test

@@ -47,6 +47,11 @@ inline void add_quantized(Calls& calls) {
     return Arrays{qqmm(c[0], c[1], named(c, "scales"), group_of(c), bits_of(c), mode_of(c),
                        named(c, "global_x"), named(c, "global_w"))};
   };
+  calls["gather_qqmm"] = [](const Case& c) {
+    return Arrays{gather_qqmm(c[0], c[1], named(c, "scales"), named(c, "lhs"), named(c, "rhs"),
+                              group_of(c), bits_of(c), mode_of(c), named(c, "global_x"),
+                              named(c, "global_w"), c.flag("sorted"))};
+  };
   calls["from_fp8"] = [](const Case& c) { return Arrays{from_fp8(c[0], c.dtype())}; };
   calls["to_fp8"] = [](const Case& c) { return Arrays{to_fp8(c[0])}; };
   calls["gather_mm"] = [](const Case& c) {

@@ -1,9 +1,9 @@
-"""Cases of layout, indexing, creation and random numbers, for mlx_test.py."""
+"""Cases of layout, indexing and creation, for mlx_test.py."""
 
 import mlx.core as mx
 import numpy as np
 
-from mlx_cases import COMMON, DTYPES, FLOATS, INTEGERS, Case, draw, dtype_of
+from mlx_cases import COMMON, DTYPES, FLOATS, Case, draw, dtype_of
 
 
 def layout():
@@ -283,99 +283,3 @@ def creation():
                 k=k,
                 dtype=dtype,
             )
-
-
-def draws():
-    r = mx.random
-    for seed in (0, 1, 42, 2**32 - 1, 2**40 + 17, 2**64 - 1):
-        yield Case("random_key", [], lambda s=seed: r.key(s), seed=seed)
-
-    def seeded(seed):
-        r.seed(seed)
-        return [r.uniform(shape=(5,)), r.uniform(shape=(3,)), r.normal((4,))]
-
-    for seed in (0, 7):
-        yield Case("random_seed", [], lambda s=seed: seeded(s), 1e-5, seed=seed)
-    for seed in (0, 5):
-        key = r.key(seed)
-        for count in (1, 2, 3, 10):
-            yield Case("random_split", [key], lambda k=key, n=count: r.split(k, n), count=count)
-        for shape in ([], [1], [2], [3], [5], [7, 3], [64], [0], [2, 3, 5], [1001]):
-            size = dict(shape=shape)
-            for dtype in ("float32", "float16", "bfloat16"):
-                for low, high in ((0.0, 1.0), (-2.0, 5.0)):
-                    a, b = (mx.array(v).astype(dtype_of(dtype)) for v in (low, high))
-                    yield Case(
-                        "random_uniform",
-                        [key, a, b],
-                        lambda k=key, a=a, b=b, s=shape, d=dtype: r.uniform(
-                            a, b, s, dtype_of(d), k
-                        ),
-                        "exact",
-                        dtype=dtype,
-                        **size
-                    )
-                for loc, scale in ((0.0, 1.0), (3.0, 0.5)):
-                    yield Case(
-                        "random_normal",
-                        [key],
-                        lambda k=key, s=shape, d=dtype, l=loc, c=scale: r.normal(
-                            s, dtype_of(d), l, c, k
-                        ),
-                        1e-5,
-                        dtype=dtype,
-                        loc=loc,
-                        scale=scale,
-                        **size
-                    )
-                yield Case(
-                    "random_gumbel",
-                    [key],
-                    lambda k=key, s=shape, d=dtype: r.gumbel(s, dtype_of(d), k),
-                    1e-4 if dtype == "float32" else 0.1,
-                    dtype=dtype,
-                    **size
-                )
-            for dtype in INTEGERS[1:]:
-                low, high = mx.array(3), mx.array(100)
-                yield Case(
-                    "random_randint",
-                    [key, low, high],
-                    lambda k=key, s=shape, d=dtype, a=low, b=high: r.randint(
-                        a, b, s, dtype_of(d), k
-                    ),
-                    dtype=dtype,
-                    **size
-                )
-            for p in (0.0, 0.3, 1.0):
-                v = mx.array(p)
-                yield Case(
-                    "random_bernoulli",
-                    [key, v],
-                    lambda k=key, s=shape, v=v: r.bernoulli(v, s, k),
-                    **size
-                )
-        for count in (1, 2, 10, 1000):
-            yield Case(
-                "random_permutation",
-                [key],
-                lambda k=key, n=count: r.permutation(n, key=k),
-                count=count,
-            )
-        for axis in (0, 1):
-            x = draw((6, 7), "float32")
-            yield Case(
-                "random_permutation",
-                [key, x],
-                lambda k=key, x=x, a=axis: r.permutation(x, axis=a, key=k),
-                "exact",
-                axis=axis,
-            )
-            yield Case(
-                "random_categorical",
-                [key, x],
-                lambda k=key, x=x, a=axis: r.categorical(x, axis=a, key=k),
-                axis=axis,
-            )
-        # Bits have no name of their own in MLX's Python: split draws (n, 2) words.
-        yield Case("random_bits", [key], lambda k=key: r.split(k, 5), shape=[5, 2], width=4)

@@ -116,9 +116,7 @@ def factors():
         for shape in SQUARE:
             a = matrix(shape, dtype, 0)
             for uplo in "LU":  # the two triangles differ: one of them is read
-                yield Case(
-                    "linalg_eigh", [a], lambda a=a, u=uplo: eigh(a, u), near, uplo=uplo
-                )
+                yield Case("linalg_eigh", [a], lambda a=a, u=uplo: eigh(a, u), near, uplo=uplo)
                 yield Case(
                     "linalg_eigvalsh",
                     [a],

@@ -1,10 +1,9 @@
-"""Cases of windows, sums of products, searches, updates, distributions and derivatives, for
-mlx_test.py."""
+"""Cases of windows, sums of products, searches and updates, for mlx_test.py."""
 
 import mlx.core as mx
 import numpy as np
 
-from mlx_cases import DTYPES, FLOATS, Case, draw, dtype_of, filled
+from mlx_cases import DTYPES, FLOATS, Case, draw, filled
 
 EINSUMS = [
     ("ij,jk->ik", [(3, 4), (4, 5)]),
@@ -50,6 +49,10 @@ def sums_of_products():
                 3e-2 if dtype == "bfloat16" else 1e-5,
                 subscripts=subscripts,
             )
+        path = lambda i=inputs, s=subscripts: mx.array(
+            np.array([n for step in mx.einsum_path(s, *i)[0] for n in step], np.int64)
+        )
+        yield Case("einsum_path", inputs, path, subscripts=subscripts)
     for dtype in DTYPES:
         for a, b in [
             ((2, 3), (3, 2)),
@@ -190,99 +193,6 @@ def updates():
         yield Case("masked_scatter", [x, mask, source], masked)
 
 
-def distributions():
-    r = mx.random
-    for seed in (0, 11):
-        key = r.key(seed)
-        for shape in ([], [5], [3, 4], [0], [1001]):
-            yield Case(
-                "random_complex_normal",
-                [key],
-                lambda k=key, s=shape: r.normal(s, mx.complex64, key=k),
-                1e-5,
-                shape=shape,
-            )
-            for dtype in ("float32", "float16", "bfloat16"):
-                loc = mx.array(0.5, dtype_of(dtype))
-                scale = mx.array(2.0, dtype_of(dtype))
-                loose = {"float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}[dtype]
-                yield Case(
-                    "random_normal_around",
-                    [key, loc, scale],
-                    lambda k=key, s=shape, d=dtype, l=loc, c=scale: r.normal(
-                        s, dtype_of(d), l, c, k
-                    ),
-                    loose,
-                    shape=shape,
-                    dtype=dtype,
-                )
-                low, high = mx.array(-1.0), mx.array(0.5)
-                yield Case(
-                    "random_truncated_normal",
-                    [key, low, high],
-                    lambda k=key, s=shape, d=dtype: r.truncated_normal(
-                        low, high, s, dtype_of(d), k
-                    ),
-                    loose,
-                    shape=shape,
-                    dtype=dtype,
-                )
-                for loc_, scale_ in ((0.0, 1.0), (2.0, 0.25)):
-                    yield Case(
-                        "random_laplace",
-                        [key],
-                        lambda k=key, s=shape, d=dtype, l=loc_, c=scale_: r.laplace(
-                            s, dtype_of(d), l, c, k
-                        ),
-                        loose,
-                        shape=shape,
-                        dtype=dtype,
-                        loc=loc_,
-                        scale=scale_,
-                    )
-        for shape in ((7,), (1, 7), (3, 7), (2, 3, 7)):
-            logits = draw(shape, "float32")
-            yield Case(
-                "random_categorical_many",
-                [key, logits],
-                lambda k=key, x=logits: r.categorical(x, num_samples=6, key=k),
-                axis=-1,
-                count=6,
-            )
-            wide = [5] + list(shape[:-1])
-            yield Case(
-                "random_categorical_many",
-                [key, logits],
-                lambda k=key, x=logits, s=wide: r.categorical(x, shape=s, key=k),
-                axis=-1,
-                shape=wide,
-            )
-
-
-def derivatives():
-    unary = (
-        "exp log sin cos tan sinh cosh tanh sqrt square abs reciprocal negative real imag conjugate"
-    )
-    for op in unary.split():
-        f = getattr(mx, "conj" if op == "conjugate" else op)
-        for dtype in ("float32", "complex64"):
-            x = draw((3, 4), dtype, 0.3, 2)
-            out = f(x)
-            v = draw((3, 4), str(out.dtype).split(".")[-1], -1, 1)
-            yield Case("vjp", [x, v], lambda x=x, v=v, f=f: mx.vjp(f, [x], [v])[1], 1e-5, of=op)
-    for op in "add subtract multiply divide matmul power".split():
-        f = getattr(mx, op)
-        for dtype in ("float32", "complex64"):
-            x, y, v = (draw((4, 4), dtype, low, 2) for low in (0.3, 0.4, -1))
-            yield Case(
-                "vjp",
-                [x, y, v],
-                lambda x=x, y=y, v=v, f=f: mx.vjp(f, [x, y], [v])[1],
-                2e-5,
-                of=op,
-            )
-
-
 def more():
     from mlx_conv_cases import convolutions
     from mlx_fft_cases import transforms
@@ -291,5 +201,5 @@ def more():
     yield from convolutions()
     yield from transforms()
     yield from linalg_cases()
-    for cases in (windows, sums_of_products, searches, updates, distributions, derivatives):
+    for cases in (windows, sums_of_products, searches, updates):
         yield from cases()

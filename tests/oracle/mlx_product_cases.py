@@ -124,7 +124,7 @@ def transformers():
                         lambda v=v, d=dims, t=traditional, s=scale, o=offset: mx.fast.rope(
                             v, d, traditional=t, base=10000.0, scale=s, offset=o
                         ),
-                        3e-4,
+                        4e-2 if dtype == "bfloat16" else 3e-4,  # MLX turns halves in halves
                         dims=dims,
                         traditional=traditional,
                         base=10000.0,

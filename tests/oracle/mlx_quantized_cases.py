@@ -85,11 +85,11 @@ def float_codes():
                     "dequantize",
                     list(q),
                     # MLX reads float8 wrongly in float64.
-                    lambda q=q, m=mode, t=to: mx.dequantize(
-                        *q, mode=m, dtype=mx.float32
-                    ).astype(mx.float64)
-                    if t == "float64"
-                    else mx.dequantize(*q, mode=m, dtype=getattr(mx, t) if t else None),
+                    lambda q=q, m=mode, t=to: (
+                        mx.dequantize(*q, mode=m, dtype=mx.float32).astype(mx.float64)
+                        if t == "float64"
+                        else mx.dequantize(*q, mode=m, dtype=getattr(mx, t) if t else None)
+                    ),
                     "exact",
                     mode=mode,
                     dtype=to,
@@ -109,9 +109,7 @@ def float_codes():
             "dequantize",
             [*q, scale],
             ["w", "scales", "global"],
-            lambda q=q, g=scale: mx.dequantize(
-                *q, mode="nvfp4", global_scale=g, dtype=mx.float32
-            ),
+            lambda q=q, g=scale: mx.dequantize(*q, mode="nvfp4", global_scale=g, dtype=mx.float32),
             mode="nvfp4",
             dtype="float32",
         )
@@ -192,9 +190,31 @@ def activations():
                 "qqmm",
                 [v, *q],
                 ["x", "w", "scales"],
-                (lambda v=v, q=q, m=mode: mx.qqmm(v, *q, mode=m))
-                if dtype == "float32"
-                else (lambda a=want: a),
+                (
+                    (lambda v=v, q=q, m=mode: mx.qqmm(v, *q, mode=m))
+                    if dtype == "float32"
+                    else (lambda a=want: a)
+                ),
+                1e-5,
+                mode=mode,
+            )
+
+
+def chosen_activations():
+    """MLX computes gather_qqmm on cards only; on others it is gather_qmm of rounded inputs."""
+    lhs, rhs = mx.array([0, 3, 2]), mx.array([1, 0, 0])
+    for mode in ("nvfp4", "mxfp8"):
+        x, w = draw((4, 3, 128), "float32", -1, 1), draw((2, 8, 128), "float32")
+        q = mx.quantize(w, mode=mode)
+        rounded = mx.dequantize(*mx.quantize(x, mode=mode), mode=mode, dtype=mx.float32)
+        for left, right in ((lhs, rhs), (None, mx.array([[1], [0]])), (lhs[:, None], rhs)):
+            yield optional(
+                "gather_qqmm",
+                [x, *q, left, right],
+                ["x", "w", "scales", "lhs", "rhs"],
+                lambda x=rounded, q=q, l=left, r=right, m=mode: mx.gather_qmm(
+                    x, *q, lhs_indices=l, rhs_indices=r, mode=m
+                ),
                 1e-5,
                 mode=mode,
             )
@@ -211,9 +231,7 @@ def chosen_products():
             (mx.array([[0], [1]]), rhs),
             (lhs > 1, rhs),
         ):
-            f = wide(
-                lambda a, b, x=left, y=right: mx.gather_mm(a, b, x, y), a.dtype
-            )
+            f = wide(lambda a, b, x=left, y=right: mx.gather_mm(a, b, x, y), a.dtype)
             yield optional(
                 "gather_mm",
                 [a, b, left, right],
@@ -240,9 +258,7 @@ def chosen_products():
             mx.array([[[0, 1]], [[1, 50]]]).astype(mx.uint32),
         ):
             f = wide(lambda x, y, s=segments: mx.segmented_mm(x, y, s), x.dtype)
-            yield Case(
-                "segmented_mm", [x, y, segments], lambda f=f, x=x, y=y: f(x, y), 1e-5
-            )
+            yield Case("segmented_mm", [x, y, segments], lambda f=f, x=x, y=y: f(x, y), 1e-5)
         yield from blocks(dtype)
 
 
@@ -256,9 +272,7 @@ def blocks(dtype):
                 for shape in ((rows, columns), (2, rows, inner), (inner, columns))
             )
             for masks in ((out, None, None), (None, lhs, None), (out, lhs, rhs), (None, lhs, rhs)):
-                f = wide(
-                    lambda a, b, s=block, m=masks: mx.block_masked_mm(a, b, s, *m), a.dtype
-                )
+                f = wide(lambda a, b, s=block, m=masks: mx.block_masked_mm(a, b, s, *m), a.dtype)
                 yield optional(
                     "block_masked_mm",
                     [a, b, *masks],
@@ -295,6 +309,7 @@ def quantised():
         float_codes,
         quantised_products,
         activations,
+        chosen_activations,
         chosen_products,
         transforms,
     ):

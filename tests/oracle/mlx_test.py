@@ -5,7 +5,8 @@
 
 The cases are made here, with what MLX computes for them; the driver computes them with Tarn.
 Results must have the same dtype and shape; integers, bools and bits must be equal, floats close.
-Where Tarn differs on purpose, mlx_differences.py says how and why.
+Where Tarn differs on purpose, mlx_differences.py says how and why. Every function that MLX exposes
+is called, or mlx_coverage.py says why not.
 """
 
 import argparse
@@ -18,29 +19,10 @@ import tempfile
 import mlx.core as mx
 import numpy as np
 
-CALLED, EXPOSED = set(), set()
-
-
-def note_calls(module, prefix=""):
-    """Every function of MLX notes that it was called."""
-
-    def noting(name, function):
-        def call(*args, **kwargs):
-            CALLED.add(name)
-            return function(*args, **kwargs)
-
-        return call
-
-    for name, value in list(vars(module).items()):
-        if callable(value) and not isinstance(value, type) and not name.startswith("_"):
-            EXPOSED.add(prefix + name)
-            setattr(module, name, noting(prefix + name, value))
-
-
 # Before the cases, some of which keep the functions they call.
-note_calls(mx)
-for submodule in ("fast", "fft", "linalg", "random"):
-    note_calls(getattr(mx, submodule), submodule + ".")
+from mlx_coverage import NOT_CALLED, covered
+
+COVERAGE = covered()
 
 from mlx_cases import all_cases
 from mlx_differences import DIFFERENCES
@@ -103,8 +85,9 @@ def far(got, want, dtype, tolerance):
 class Run:
     """Writes the cases, runs the driver once, compares what comes back."""
 
-    def __init__(self, driver, cases):
+    def __init__(self, driver, cases, coverage=None):
         self.driver, self.cases, self.wants = driver, cases, []
+        self.coverage = coverage or COVERAGE
 
     def write(self, folder):
         blob, lines = bytearray(), []
@@ -118,10 +101,10 @@ class Run:
         (folder / "cases").write_text("\n".join(lines) + "\n")
         (folder / "input").write_bytes(bytes(blob))
 
-    @staticmethod
-    def expected(case):
+    def expected(self, case):
         try:
-            out = case.mlx()
+            with self.coverage:
+                out = case.mlx()
             out = list(out) if isinstance(out, (list, tuple)) else [out]
             mx.eval(*out)
             return [(name_of(a.dtype), tuple(a.shape), raw(a)) for a in out]
@@ -195,13 +178,15 @@ def main():
         print(f"{op}: no case")
     for reason in stale:
         print(f"no case differs any more by: {reason}")
-    if not options.only:
-        print("MLX's functions that no case calls:", ", ".join(sorted(EXPOSED - CALLED)))
+    uncovered = list(COVERAGE.problems(NOT_CALLED)) if not options.only else []
+    for line in uncovered:
+        print(line)
     print(
-        f"{len(cases)} cases of {len({c.op for c in cases})} ops, {sum(explained.values())} differ"
-        f" on purpose, {sum(map(len, failed.values()))} otherwise"
+        f"{len(cases)} cases of {len({c.op for c in cases})} ops call {len(COVERAGE.called)} of"
+        f" MLX's {len(set(COVERAGE.names.values()))} functions; {sum(explained.values())} differ on"
+        f" purpose, {sum(map(len, failed.values()))} otherwise"
     )
-    sys.exit(1 if failed or untested or stale or not cases else 0)
+    sys.exit(1 if failed or untested or stale or uncovered or not cases else 0)
 
 
 if __name__ == "__main__":

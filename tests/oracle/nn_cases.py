@@ -6,7 +6,8 @@ import mlx.optimizers as optim
 from mlx.utils import tree_flatten
 
 from mlx_cases import Case, draw
-from nn_layer_cases import layer, layer_cases, whole, x
+from nn_layer_cases import dropouts, layer, layer_cases, quantized_model, rounded_inputs
+from nn_layer_cases import whole, with_value_and_grad, x
 
 # --- activations
 
@@ -114,6 +115,10 @@ def initialisers():
                 for mode in ("fan_in", "fan_out"):
                     make = lambda a, f=getattr(init, name)(), m=mode, g=gain: f(a, m, g)
                     yield initialiser(name, shape, make, gain=gain, mode=mode)
+    for sparsity in (0.0, 0.3, 1.0):
+        # MLX draws twice from its state: what can be compared is the zeros of each row.
+        make = lambda a, s=sparsity: (init.sparse(s)(a) == 0).sum(1)
+        yield initialiser("sparse", (9, 7), make, sparsity=sparsity)
     for shape in ((8, 8), (5, 9), (9, 5)):
         yield initialiser("orthogonal", shape, init.orthogonal(1.5), 1e-3, gain=1.5)
 
@@ -202,4 +207,6 @@ def all_cases():
     mx.random.seed(1)
     yield from layer_cases()
     for make in (activations, losses, initialisers, optimizers, schedules):
+        yield from make()
+    for make in (rounded_inputs, quantized_model, with_value_and_grad, dropouts):
         yield from make()

@@ -86,6 +86,55 @@ def linear_layers():
     yield layer("Sequential", sequence, [x(4, 8)])
 
 
+def rounded_inputs():
+    args = {"draw_weights": False, "grad": False, "tolerance": 1e-3}
+    yield layer("QQLinear", nn.QQLinear(64, 16), [x(1, 64)], **args)
+
+
+def quantized_model():
+    for group_size, bits in ((64, 4), (32, 8)):
+        linear = nn.Linear(64, 16)
+
+        def codes(m=linear, g=group_size, b=bits):
+            model = nn.Sequential(nn.Linear(64, 16))
+            model.layers[0].weight, model.layers[0].bias = m.weight, m.bias
+            nn.quantize(model, g, b)
+            q = model.layers[0]
+            return [q.weight, q.scales, q.biases]
+
+        inputs, args = [linear.weight, linear.bias], {"group_size": group_size, "bits": bits}
+        yield Case("quantize", inputs, codes, "exact", **args)
+
+
+def with_value_and_grad():
+    module, given = perturbed(nn.Linear(8, 5)), x(3, 8)
+
+    def mlx():
+        loss = lambda a: mx.sin(module(a) + 0.5).sum()
+        _, by_path = nn.value_and_grad(module, loss)(given)
+        return [module(given), by_path["bias"], by_path["weight"], mx.grad(loss)(given)]
+
+    inputs = [given, module.weight, module.bias]
+    args = {"params": ["weight", "bias"], "grad": True, "in": 8, "out": 5, "bias": True}
+    yield Case("Linear", inputs, mlx, **args)
+
+
+def dropouts():
+    """MLX draws with the second half of the split of its state."""
+    key = mx.random.split(mx.random.key(5))[1]
+    shapes = {"": (6, 7), "2d": (3, 4, 5, 6), "3d": (2, 2, 3, 4, 5)}
+    for dims, shape in shapes.items():
+        for given in (x(*shape), x(*shape[1:])):
+            for p in (0.0, 0.3, 0.5):
+
+                def dropped(m=getattr(nn, "Dropout" + dims)(p), a=given):
+                    m.train()
+                    mx.random.seed(5)
+                    return m(a)
+
+                yield Case("Dropout" + dims, [given, key], dropped, p=p)
+
+
 def quantized_linear(bias, group_size, bits):
     module = nn.QuantizedLinear(64, 16, bias, group_size, bits)
     args = {"bias": bias, "group_size": group_size, "bits": bits, "draw_weights": False}
@@ -192,9 +241,7 @@ def attention():
             both = nn.Transformer(8, 2, 2, 2, **options)
             source, target = x(2, 5, 8), x(2, 5, 8)
             yield layer("TransformerEncoder", encoder, [source, mask], **args)
-            yield layer(
-                "TransformerEncoder", encoder, [source], lambda m, v: m(v, None), **args
-            )
+            yield layer("TransformerEncoder", encoder, [source], lambda m, v: m(v, None), **args)
             decode = lambda m, v, memory, k=None: m(v, memory, k, None)
             yield layer("TransformerDecoder", decoder, [target, source, mask], decode, **args)
             run = lambda m, s, t, k=None: m(s, t, None, k, None)

@@ -4,7 +4,8 @@ mlx.optimizers on the CPU.
 
     nn_test.py --driver build/nn_driver [--only NAME]
 
-As mlx_test.py: the cases are made here, with what MLX computes for them.
+As mlx_test.py: the cases are made here, with what MLX computes for them. Everything is called, or
+nn_coverage.py says why not.
 """
 
 import argparse
@@ -12,6 +13,11 @@ import subprocess
 import sys
 
 import mlx.core as mx
+
+# Before the cases, some of which keep the functions they call.
+from nn_coverage import NOT_CALLED, covered
+
+COVERAGE = covered()
 
 import mlx_test
 from nn_cases import all_cases
@@ -29,13 +35,19 @@ def main():
     known = subprocess.run([options.driver, "--list"], check=True, capture_output=True, text=True)
     cases = [c for c in all_cases() if options.only in (None, c.op)]
     untested = set(known.stdout.split()) - {c.op for c in cases} if not options.only else set()
-    problems = list(mlx_test.Run(options.driver, cases).problems())
+    problems = list(mlx_test.Run(options.driver, cases, COVERAGE).problems())
     for case, problem in problems:
         print(f"{case}: {problem}")
     for op in sorted(untested):
         print(f"{op}: no case")
-    print(f"{len(cases)} cases of {len({c.op for c in cases})} calls, {len(problems)} differ")
-    sys.exit(1 if problems or untested or not cases else 0)
+    uncovered = list(COVERAGE.problems(NOT_CALLED)) if not options.only else []
+    for line in uncovered:
+        print(line)
+    print(
+        f"{len(cases)} cases of {len({c.op for c in cases})} calls, {len(COVERAGE.called)} of"
+        f" MLX's {len(set(COVERAGE.names.values()))}; {len(problems)} differ"
+    )
+    sys.exit(1 if problems or untested or uncovered or not cases else 0)
 
 
 if __name__ == "__main__":

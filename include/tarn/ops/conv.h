@@ -2,6 +2,7 @@
 // C_in / groups), the result (N, spatial..., C_out), over 1 to 3 spatial axes.
 #pragma once
 
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -29,6 +30,12 @@ inline array conv_general(const array& input, const array& weight, std::vector<i
   return conv_general(input, weight, std::move(stride), padding, padding,
                       std::move(kernel_dilation), std::move(input_dilation), groups, flip, s);
 }
+
+// The convolution of two lines in the sense of signal processing, as NumPy has it: mode "full" of
+// all n + m - 1 places where they overlap, "same" of the max(n, m) in the middle, "valid" of those
+// where the shorter lies within the longer. Dtypes and sizes as in conv_general.
+array convolve(const array& a, const array& v, const std::string& mode = "full",
+               StreamOrDevice s = {});
 
 array conv1d(const array& input, const array& weight, int stride = 1, int padding = 0,
              int dilation = 1, int groups = 1, StreamOrDevice s = {});

@@ -31,6 +31,8 @@ array transpose(const array& a, std::vector<int> axes, StreamOrDevice s = {});
 array transpose(const array& a, std::initializer_list<int> axes, StreamOrDevice s = {});
 array transpose(const array& a, StreamOrDevice s = {});
 array swapaxes(const array& a, int axis1, int axis2, StreamOrDevice s = {});
+// The last two axes swapped.
+array matrix_transpose(const array& a, StreamOrDevice s = {});
 array moveaxis(const array& a, int source, int destination, StreamOrDevice s = {});
 // mode "constant"; "edge": the outermost element again and again; "reflect": the elements in
 // reverse, without the outermost; "symmetric": the same with it.

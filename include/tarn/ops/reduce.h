@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tarn/array.h"
@@ -24,6 +25,13 @@ TARN_REDUCTION(prod)
 // NaN when any element is NaN. Throws ValueError over an empty axis.
 TARN_REDUCTION(max)
 TARN_REDUCTION(min)
+// Both, the minimum first.
+std::tuple<array, array> minmax(const array& a, bool keepdims, StreamOrDevice s = {});
+std::tuple<array, array> minmax(const array& a, StreamOrDevice s = {});
+std::tuple<array, array> minmax(const array& a, const std::vector<int>& axes, bool keepdims = false,
+                                StreamOrDevice s = {});
+std::tuple<array, array> minmax(const array& a, int axis, bool keepdims = false,
+                                StreamOrDevice s = {});
 // Integers give float32.
 TARN_REDUCTION(mean)
 TARN_REDUCTION(logsumexp)
@@ -103,6 +111,15 @@ array topk(const array& a, int k, StreamOrDevice s = {});
 // axis; side "right": the place behind the last.
 array searchsorted(const array& sorted_sequence, const array& values,
                    const std::string& side = "left", StreamOrDevice s = {});
+// The distinct elements of an array, in rising order, as `size` of them: the smallest ones, or all
+// and then fill_value, which is the smallest one when absent. NaNs count as equal. Then come, as
+// asked for: uint32, where each stands first in a, flattened; uint32 of a's shape, which one each
+// element is; int32, how often each occurs, 0 for the fill. Unlike unique of dynamic.h it can be
+// called inside vmap and compile. Throws ValueError without fill_value for an empty a.
+std::vector<array> unique(const array& a, int size, bool return_index = false,
+                          bool return_inverse = false, bool return_counts = false,
+                          const std::optional<array>& fill_value = std::nullopt,
+                          StreamOrDevice s = {});
 
 // exp(a - max) / sum over the axes; integers give float32.
 array softmax(const array& a, const std::vector<int>& axes, bool precise = false,
