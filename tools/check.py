@@ -87,7 +87,6 @@ LONGER = {
     "src/lm/chat_template/format.cpp": (500, "printf and str.format, one language each"),
     "src/cpu/elementwise.cpp": (400, "the chain's compiler and its runner share every type"),
     "src/cpu/reduce.cpp": (420, "four ways to fold an axis over one set of words"),
-    "tests/ops/linalg_test.cpp": (450, "cases of one table of functions"),
     "tests/ops/mistakes_test.cpp": (450, "one mistake a line, with its whole message"),
     "tools/check.py": (450, "one function a rule of the tree"),
     "tests/api/api_samples.py": (600, "data: what each parameter is given"),

@@ -48,10 +48,12 @@ levels() {
   done
 }
 
-# On one thread, and slow under its sanitizer, so left to the other stages: the kernels alone, whose
-# workers are called in turn, and the hostile vocabularies. tests/CMakeLists.txt says which cases of
-# the program run there.
-one_thread='^(cpu|lm\.Hostile)\.'
+# On one thread, or what other tests do on several, and slow under the thread sanitizer, so left to
+# the other stages: the kernels alone, whose workers are called in turn, hostile vocabularies and
+# files, sampling, long transforms, and training. tests/CMakeLists.txt says which cases of the
+# program run there.
+one_thread='^(cpu\.|lm\.(Hostile|Sample\.)|hostile\.FunctionFile|ops\.Fft\.Long|'
+one_thread+='bindings\.(digits|transformer))'
 
 # The thread sanitizer of g++ 12 cannot place its shadow under the address randomisation of newer
 # kernels; without randomisation it can.
