@@ -158,7 +158,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.dumps(answer).encode()
         if fault.get("endless"):
             return self.endless(b"[" * 65536)
-        return self.send(200, {"Content-Type": "application/json", "Content-Length": len(body)}, body)
+        return self.send(200, {"Content-Length": len(body)}, body)
 
     def file(self, repo_id, revision, name):
         hub = self.server.hub

@@ -63,12 +63,13 @@ struct HubOptions {
 // Of all files of a model together; what was there already counts as done.
 struct DownloadProgress {
   uint64_t bytes_done = 0, bytes_total = 0;  // a total of 0 is not known yet
+  uint64_t bytes_at_start = 0;               // of those done: what was there when it began
   int files_done = 0, files_total = 0;
   double bytes_per_second = -1, seconds_left = -1;  // negative: not known yet
 };
 
 struct FetchOptions {
-  // Called on the calling thread, about ten times a second and once at the end.
+  // Called on the calling thread: at the beginning, about ten times a second, and at the end.
   std::function<void(const DownloadProgress&)> progress{};
   // Cancelled is thrown within 50 ms of a request; what has come is kept and continued next time.
   std::stop_token stop{};

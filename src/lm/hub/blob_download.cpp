@@ -69,7 +69,9 @@ BlobDownload::BlobDownload(const Source& source, const HubFile& file, HttpClient
       digest_(file) {}
 
 BlobDownload::~BlobDownload() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  if (size_ == 0) ::unlink(source_.layout.part(file_).c_str());  // nothing to go on from
 }
 
 void BlobDownload::check_stop() const {

@@ -123,11 +123,9 @@ fs::path HubClient::fetch(const ModelConfiguration& model, const FetchOptions& o
     return path_in(snapshot(model.id, revision_of(model), patterns_of(model), options), model);
   Source source = impl_->source(model.id, model.commit);
   Local local = look(source.layout, model);
-  if (!local.is_whole()) {
-    if (*impl_->options.offline)
-      refuse_offline(lack_text(model.id + " as pinned", impl_->options, local));
-    fetch_files(source, model.files, options);
-  }
+  if (!local.is_whole() && *impl_->options.offline)
+    refuse_offline(lack_text(model.id + " as pinned", impl_->options, local));
+  fetch_files(source, model.files, options);
   return path_in(source.layout.snapshot(model.commit), model);
 }
 

@@ -30,7 +30,7 @@ class Meter {
   explicit Meter(const std::vector<Item>& items) : items_(items) {
     now_.files_total = static_cast<int>(items.size());
     for (const Item& item : items) now_.bytes_total += item.file->bytes;
-    before_ = sum();
+    now_.bytes_at_start = before_ = sum();
   }
 
   const DownloadProgress& read() {
@@ -73,8 +73,7 @@ class Crew {
   Crew(const Source& source, std::vector<Item>& items, std::stop_token stop)
       : source_(source), items_(items), on_stop_(stop, Forward{stop_}) {}
 
-  void run(const std::function<void(const DownloadProgress&)>& progress) {
-    Meter meter(items_);
+  void run(Meter& meter, const std::function<void(const DownloadProgress&)>& progress) {
     start();
     std::unique_lock lock(mutex_);
     while (running_ > 0) {
@@ -87,7 +86,6 @@ class Crew {
     lock.unlock();
     threads_.clear();
     if (error_) std::rethrow_exception(error_);
-    if (progress) progress(meter.read());
   }
 
   ~Crew() { stop_.request_stop(); }
@@ -153,15 +151,20 @@ void check_room(const Source& source, const std::vector<Item>& items) {
          bytes_text(available));
 }
 
-}  // namespace
-
-void fetch_files(const Source& source, const std::vector<HubFile>& files,
-                 const FetchOptions& options) {
-  // Files of the same content are one blob.
+// What there is to bring: files of the same content are one blob.
+std::vector<const HubFile*> distinct_blobs(const std::vector<HubFile>& files) {
   std::vector<const HubFile*> blobs;
   std::set<std::string> seen;
   for (const HubFile& f : files)
     if (seen.insert(f.blob()).second) blobs.push_back(&f);
+  return blobs;
+}
+
+}  // namespace
+
+void fetch_files(const Source& source, const std::vector<HubFile>& files,
+                 const FetchOptions& options) {
+  std::vector<const HubFile*> blobs = distinct_blobs(files);
   std::vector<Item> items(blobs.size());
   bool is_whole = true;
   for (size_t i = 0; i < blobs.size(); ++i) {
@@ -172,11 +175,14 @@ void fetch_files(const Source& source, const std::vector<HubFile>& files,
     items[i].got = items[i].is_done ? blobs[i]->bytes : part;
     is_whole = is_whole && items[i].is_done;
   }
+  Meter meter(items);
   if (!is_whole) {
     check_room(source, items);
     source.layout.make_folders();
-    Crew(source, items, options.stop).run(options.progress);
+    if (options.progress) options.progress(meter.read());
+    Crew(source, items, options.stop).run(meter, options.progress);
   }
+  if (options.progress) options.progress(meter.read());
   for (const HubFile& f : files) source.layout.link(source.commit, f);
 }
 
