@@ -239,9 +239,9 @@ void BlobDownload::check_hash() {
 void BlobDownload::put_in_place() {
   auto part = source_.layout.part(file_), blob = source_.layout.blob(file_);
   if (::fsync(descriptor_) != 0) fail_on_disk(part, "cannot sync", errno);
+  ::unlink(source_.layout.etag(file_).c_str());  // first: after a crash nobody would
   if (::rename(part.c_str(), blob.c_str()) != 0) fail_on_disk(blob, "cannot rename to this", errno);
   sync_folder(source_.layout.blobs());
-  ::unlink(source_.layout.etag(file_).c_str());
 }
 
 }  // namespace tarn::lm::hub
