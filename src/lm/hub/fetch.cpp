@@ -85,7 +85,9 @@ class Crew {
     }
     lock.unlock();
     threads_.clear();
-    if (error_) std::rethrow_exception(error_);
+    if (!error_) return;
+    if (progress) progress(meter.read());  // how far it came
+    std::rethrow_exception(error_);
   }
 
   ~Crew() { stop_.request_stop(); }
