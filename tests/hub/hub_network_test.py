@@ -37,6 +37,17 @@ class Redirects(HubCase):
             self.assert_whole(self.drive(token="hf_secret"))
             self.assertNotIn("Authorization", cdn.requests[0][3])
 
+    def test_an_address_that_has_expired(self):
+        with FakeHub("cdn", origin=self.hub) as cdn:
+            self.hub.cdn_url = cdn.url
+            self.hub.fault(FILE, status=403, times=2)
+            self.assert_whole(self.drive())
+            self.assertEqual(len(self.hub.asked("resolve")), 2 + 3)
+            shutil.rmtree(self.cache)
+            self.hub.fault(FILE, status=404, times=9)
+            text = f"{cdn.url[7:]} answers with status 404 (tried 4 times). Try again later."
+            self.assert_error(self.drive(), HEAD + text, can_retry=True)
+
     def test_a_wrong_token(self):
         self.repo.token = "right"
         self.assert_error(

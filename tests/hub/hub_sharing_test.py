@@ -32,20 +32,27 @@ class Killed(HubCase):
             env=hub_case.environment(),
         )
 
+    def slow_down(self, names):
+        self.hub.faults.clear()
+        for name in names:
+            self.hub.fault(f"{ID}/{name}", block=4000, delay=0.0003)
+
     def test_a_hundred_times_and_then_the_right_bytes(self):
         """Each run is killed at a random moment; the parts that are left only grow."""
         self.repo.commits[self.commit]["b.safetensors"] = Lfs(random_bytes(2, 300_000))
         self.repo.commits[self.commit]["model-2.safetensors"] = Lfs(random_bytes(3, 300_000))
         names = [*NEEDED, "model-2.safetensors"]
         draw, killed, resumed = random.Random(7), 0, 0
+        begin = time.monotonic()
+        self.slow_down(names)
+        self.assert_whole(self.drive(), names)
+        whole = time.monotonic() - begin
         while killed < 100:
             if not self.part().exists():
                 shutil.rmtree(self.cache, ignore_errors=True)
-            self.hub.faults.clear()
-            for name in names:
-                self.hub.fault(f"{ID}/{name}", block=4000, delay=0.0003)
+            self.slow_down(names)
             run = self.start()
-            time.sleep(draw.uniform(0, 0.05))
+            time.sleep(draw.uniform(0, 0.6 * whole))
             run.kill()
             run.communicate()
             killed += run.returncode == -signal.SIGKILL

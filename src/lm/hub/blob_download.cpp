@@ -186,9 +186,9 @@ void BlobDownload::check_origin(const HttpResponse& r) const {
     throw wrong_content(fmt::format("the hub sends that of commit {}, not of {}", printable(commit),
                                     source_.commit));
   std::string linked = unquoted(r.header("x-linked-etag"));
-  if (is_sha256(linked) && linked != file_.sha256)
-    throw wrong_content(fmt::format("the hub now has the {} {}, its list of files says {}",
-                                    hash_name(file_), linked, file_.blob()));
+  if (is_sha256(linked) && !file_.sha256.empty() && linked != file_.sha256)
+    throw wrong_content(fmt::format("the hub now has the SHA-256 {}, its list of files says {}",
+                                    linked, file_.sha256));
 }
 
 bool BlobDownload::is_continuation(const HttpResponse& r) const {

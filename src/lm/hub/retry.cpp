@@ -53,6 +53,29 @@ double retry_after(const std::string& text) {
   return at < 0 ? -1 : std::max(0.0, std::difftime(at, std::time(nullptr)));
 }
 
+Failure refused(long status, const std::string& said, bool has_token) {
+  if (status == 403)
+    return {HubReason::not_allowed, fmt::format("access is restricted (403{})", said), false,
+            has_token ? "Ask for access on the model's page, with the account of your token."
+                      : "Ask for access on the model's page and set HF_TOKEN."};
+  if (has_token)
+    return {HubReason::not_allowed, fmt::format("the hub does not accept the token (401{})", said),
+            false, "Set HF_TOKEN to one that is valid for it, or check the name."};
+  return {HubReason::not_allowed, fmt::format("the hub wants a token (401{})", said), false,
+          "There is no such model, or it is private: check the name, or set HF_TOKEN."};
+}
+
+Failure not_found(const HttpResponse& r, const std::string& said, std::string_view what) {
+  std::string text = fmt::format("the hub has no such {} (404{})", what, said);
+  if (what == "file")
+    return {HubReason::content, text, false,
+            "It was listed a moment ago: the model is being changed. Try again."};
+  if (r.header("x-error-code") == "RevisionNotFound")
+    return {HubReason::not_found, "the hub has no such revision (404)", false,
+            "Check the name of the branch, tag or commit."};
+  return {HubReason::not_found, text, false, "Check the name; a private one needs HF_TOKEN."};
+}
+
 }  // namespace
 
 void try_again(const HubOptions& options, const std::stop_token& stop, const Attempts& a) {
@@ -75,30 +98,20 @@ void try_again(const HubOptions& options, const std::stop_token& stop, const Att
 }
 
 Failure failure_of_status(const HttpResponse& r, const HubOptions& options, std::string_view what) {
-  std::string code = r.header("x-error-code"), said = r.header("x-error-message");
+  Url from = parse_url(r.url);
+  if (from.origin() != parse_url(options.endpoint).origin())
+    // Where the hub keeps large files. An address that has expired is a new one the next time.
+    return {HubReason::server, fmt::format("{} answers with status {}", from.host, r.status), true,
+            "Try again later.", retry_after(r.header("retry-after"))};
+  std::string said = r.header("x-error-message");
   if (!said.empty()) said = fmt::format("; it says \"{}\"", printable(said));
   bool has_token = !options.token->empty();
   switch (r.status) {
     case 401:
-      return {HubReason::not_allowed,
-              has_token ? fmt::format("the hub does not accept the token (401{})", said)
-                        : fmt::format("the hub wants a token (401{})", said),
-              false,
-              has_token ? "Set HF_TOKEN to one that is valid for it, or check the name."
-                        : "There is no such model, or it is private: check the name, or set "
-                          "HF_TOKEN."};
     case 403:
-      return {HubReason::not_allowed, fmt::format("access is restricted (403{})", said), false,
-              has_token ? "Ask for access on the model's page, with the account of your token."
-                        : "Ask for access on the model's page and set HF_TOKEN."};
+      return refused(r.status, said, has_token);
     case 404:
-      if (code == "RevisionNotFound")
-        return {HubReason::not_found, "the hub has no such revision (404)", false,
-                "Check the name of the branch, tag or commit."};
-      return {HubReason::not_found, fmt::format("the hub has no such {} (404{})", what, said),
-              false,
-              what == "file" ? "It was listed a moment ago: the model is being changed. Try again."
-                             : "Check the name; a private one needs HF_TOKEN."};
+      return not_found(r, said, what);
     case 429: {
       double seconds = retry_after(r.header("retry-after"));
       std::string wait = seconds < 0 ? "" : fmt::format(" and to wait {:.0f} s", seconds);
