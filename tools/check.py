@@ -41,7 +41,7 @@ MAY_INCLUDE = {
         "base",
     ],
     "nn": ["base"],
-    "lm": ["base"],
+    "lm": ["io/atomic_write.h", "base"],
     "apps": ["base"],
     "bindings": [],
     "public": [],
@@ -69,6 +69,7 @@ THIRD_PARTY = {
     "pcre2.h": ["lm"],
     "utf8proc.h": ["lm", "apps"],
     "openssl/": ["lm"],
+    "curl/": ["lm"],
     "CLI/": ["apps"],
     "histedit.h": ["apps"],
 }

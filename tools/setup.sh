@@ -6,7 +6,7 @@ source "$(dirname "$0")/shell.sh"
 
 build=(
   g++ cmake ninja-build
-  pkgconf             # finds libzip, PCRE2, utf8proc and libedit
+  pkgconf             # finds libzip, PCRE2, utf8proc, libcurl, OpenSSL and libedit
   ccache              # an unchanged file is compiled once, whatever the folder
   libfmt-dev          # error messages and all other text
   nlohmann-json3-dev  # configurations
@@ -16,6 +16,7 @@ build=(
   libzip-dev          # npz files
   libutf8proc-dev     # Unicode normal forms, categories, widths
   libpcre2-dev        # the splitting patterns of vocabularies
+  libcurl4-openssl-dev  # models from a hub
   libssl-dev          # SHA-256 of model files
   libeigen3-dev       # decompositions of matrices
 )

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/require.h"
+#include "hub_verbs.h"
 #include "progress.h"
 #include "terminal.h"
 
@@ -16,13 +17,27 @@ namespace tarn::cli {
 
 void ModelOptions::add_to(Arguments& arguments) {
   arguments.text("-m,--model", path,
-                 "a GGUF file or a folder with safetensors\n(default: $TARN_MODEL, or the one "
-                 "that `make chat` fetches)");
+                 "a GGUF file, a folder with safetensors, or org/name on a hub\n(default: "
+                 "$TARN_MODEL, or the one that `make chat` fetches)");
+  arguments.flag("--offline", is_offline, "uses what is in the cache, asks no hub");
   arguments.number("--threads", threads, "threads to compute with; 0: all there are", {0, 1024});
 }
 
 std::filesystem::path ModelOptions::file() const {
-  return path.empty() ? lm::default_model_path() : std::filesystem::path(path);
+  if (path.empty()) return lm::default_model_path();
+  lm::ModelRegistry pinned = local_registry();
+  std::error_code error;
+  bool is_name = pinned.find(path) || (!std::filesystem::exists(path, error) && is_hub_name(path));
+  if (!is_name) return path;
+  lm::HubOptions options;
+  if (is_offline) options.offline = true;
+  return fetch_with_bar(lm::HubClient(options), pinned.configuration(path), false);
+}
+
+std::string ModelOptions::name() const {
+  std::error_code error;
+  if (!path.empty() && !std::filesystem::exists(path, error)) return path;  // a name, not a file
+  return (path.empty() ? lm::default_model_path() : std::filesystem::path(path)).stem().string();
 }
 
 void AnswerOptions::add_to(Arguments& a) {

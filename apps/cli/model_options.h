@@ -11,11 +11,15 @@
 namespace tarn::cli {
 
 struct ModelOptions {
-  std::string path{};  // empty: lm::default_model_path()
-  int threads = 0;     // 0: all there are
+  std::string path{};       // or a name on a hub; empty: lm::default_model_path()
+  int threads = 0;          // 0: all there are
+  bool is_offline = false;  // no hub is asked
 
   void add_to(Arguments& arguments);
+  // What load() takes; downloads it first when it is a name and not in the cache.
   std::filesystem::path file() const;
+  // What to call it.
+  std::string name() const;
 };
 
 // How answers are made. The same table serves the command line and /set.

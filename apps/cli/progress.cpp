@@ -93,6 +93,7 @@ Progress::Progress(ProgressOptions options) : options_(std::move(options)), term
   next_draw_ = start_ + (on_terminal_ ? bar_after_s : line_every_s);
   state_.label = safe_text(options_.label);
   state_.total = options_.total;
+  state_.done = options_.done;
   state_.in_bytes = options_.in_bytes;
 }
 

@@ -29,6 +29,7 @@ std::string progress_line(const ProgressState& state, int columns, bool bar);
 struct ProgressOptions {
   std::string label{};
   uint64_t total = 0;
+  uint64_t done = 0;  // what was done before, which counts for the share and not for the rate
   bool in_bytes = true;
   int fd = 2;
   // For tests: seconds since some moment, and whether to draw as on a terminal.

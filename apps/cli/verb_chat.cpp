@@ -166,7 +166,7 @@ int chat(const Words& words) {
   Conversation conversation(load_model(model), options);
   conversation.set_system(system);
   if (is_once) return answer_once(conversation, prompt);
-  return ChatLoop(*editor, conversation, model.file().stem().string()).run();
+  return ChatLoop(*editor, conversation, model.name()).run();
 }
 
 }  // namespace tarn::cli

@@ -15,5 +15,11 @@ int tokenize(const Words& arguments);
 int bench(const Words& arguments);
 int ops(const Words& arguments);
 int doctor(const Words& arguments);
+int pull(const Words& arguments);
+int ls(const Words& arguments);
+int show(const Words& arguments);
+int rm(const Words& arguments);
+int verify(const Words& arguments);
+int du(const Words& arguments);
 
 }  // namespace tarn::cli

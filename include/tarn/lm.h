@@ -3,7 +3,10 @@
 
 #include "tarn/lm/chat_template.h"
 #include "tarn/lm/generate.h"
+#include "tarn/lm/hub.h"
+#include "tarn/lm/hub_cache.h"
 #include "tarn/lm/load.h"
 #include "tarn/lm/model.h"
+#include "tarn/lm/model_registry.h"
 #include "tarn/lm/sample.h"
 #include "tarn/lm/tokenizer.h"

@@ -9,16 +9,23 @@ output. A block without main() gets one around it. Where blocks above it are mar
 `<!-- part: NAME -->`, the program begins with them; a part that is printed again replaces the
 earlier one. `<!-- run with tarn/NAME.h -->` leaves a program out while there is no such header.
 A source that says its output itself has lines
-`// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL.
+`// Output:` and then `//   ...`; one that says `// Needs a model.` gets $TARN_TEST_MODEL,
+`// Needs a hub.` a fake one that has org/tiny, `// Needs a model beside it.` a folder `model`.
 """
 
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
 
-INCLUDE = pathlib.Path(__file__).resolve().parent.parent.parent / "include"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "hub"))
+import surroundings
+
+TREE = pathlib.Path(__file__).resolve().parent.parent.parent
+INCLUDE = TREE / "include"
+NEEDS_HUB = "// Needs a hub."
 BLOCK = re.compile(
     r"<!-- (?:(run)(?: with (\S+))?|part: (\w+)) -->\n+"
     r"```cpp\n(.*?)```(?(1)\n\n*```text\n(.*?)```)",
@@ -82,7 +89,13 @@ def run(program, source):
         for line in expected.splitlines()
         if line.startswith("//")
     ]
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
+    with contextlib.ExitStack() as around:
+        environment = around.enter_context(surroundings.hub()) if NEEDS_HUB in text else None
+        if "// Needs a model beside it." in text:
+            program = around.enter_context(surroundings.model_beside(program))
+        done = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, timeout=300, env=environment
+        )
     got = done.stdout.splitlines()
     if done.returncode == 0 and got == expected:
         return 0
