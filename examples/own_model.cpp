@@ -14,7 +14,7 @@ using namespace tarn;
 using lm::required;
 
 // The keys of its config.json.
-struct Args {
+struct OwnArgs {
   int64_t width = required, depth = required, heads = 4, vocab_size = required;
   int64_t context = 1024;
   TARN_FIELDS(width, depth, heads, vocab_size, context)
@@ -27,7 +27,7 @@ struct Args {
 
 // Members have the names of the checkpoint: "blocks.0.attention.q.weight".
 struct Attention {
-  Args a;
+  OwnArgs a;
   nn::Linear q = nn::Linear::of(a.width, a.width), k = nn::Linear::of(a.width, a.width);
   nn::Linear v = nn::Linear::of(a.width, a.width), out = nn::Linear::of(a.width, a.width);
   TARN_FIELDS(q, k, v, out)
@@ -42,7 +42,7 @@ struct Attention {
 };
 
 struct Block {
-  Args a;
+  OwnArgs a;
   nn::RMSNorm norm = nn::RMSNorm::of(a.width);
   Attention attention{a};
   nn::Linear up = nn::Linear::of(a.width, 2 * a.width), down = nn::Linear::of(2 * a.width, a.width);
@@ -55,7 +55,7 @@ struct Block {
 };
 
 struct OwnModel {
-  Args a;
+  OwnArgs a;
   nn::Embedding embed = nn::Embedding::of(a.vocab_size, a.width);
   std::vector<Block> blocks = nn::repeat<Block>(a.depth, a);
   nn::Linear head = nn::Linear::of(a.width, a.vocab_size);
@@ -83,7 +83,7 @@ void write_checkpoint(const std::filesystem::path& folder) {
       << R"({"added_tokens": [], "model": {"type": "BPE", "merges": [],
              "vocab": {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}}})";
   std::unordered_map<std::string, array> weights;
-  OwnModel shapes{Args{.width = 32, .depth = 2, .vocab_size = 5}};
+  OwnModel shapes{OwnArgs{.width = 32, .depth = 2, .vocab_size = 5}};
   uint64_t seed = 1;
   auto fill = [&](const std::string& path, nn::Matrix& m) {
     weights.emplace(path + ".weight",
@@ -101,7 +101,7 @@ int main() {
   auto folder = std::filesystem::temp_directory_path() / "tarn-own-model";
   write_checkpoint(folder);
 
-  lm::register_architecture(lm::architecture<OwnModel, Args>("own"));
+  lm::register_architecture(lm::architecture<OwnModel, OwnArgs>("own"));
   lm::LanguageModel model = lm::load(folder);
 
   int tokens = 0;
