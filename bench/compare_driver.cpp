@@ -67,8 +67,8 @@ Json prefill(const lm::LanguageModel& model, Json command) {
 Json likeliest(const lm::LanguageModel& model, const Json& command) {
   auto ids = command["ids"].get<Ids>();
   PrecisionScope scope(precision_of(command));
-  lm::Pass pass =
-      model.model.new_pass(precision_of(command) == Precision::exact ? float32 : float16);
+  lm::Pass pass = model.model.new_pass(
+      {.dtype = precision_of(command) == Precision::exact ? float32 : float16});
   pass.last_only = false;
   array row(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32);
   array best = astype(argmax(model.model(row, pass), -1), int32);

@@ -50,5 +50,9 @@ array attention(const array& queries, const array& keys, const array& values,
 // from call to call without a new plan.
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,
                        int64_t length, bool causal, StreamOrDevice s = {});
+// With all that attention takes; keys and values may be of a narrower dtype than queries, and a
+// mask covers S keys or `length` of them.
+array cached_attention(const array& queries, const array& keys, const array& values, int64_t length,
+                       const AttentionOptions& options, StreamOrDevice s = {});
 
 }  // namespace tarn::fast

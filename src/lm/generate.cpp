@@ -93,10 +93,12 @@ struct Generation::State {
     StopScope stop(options.stop);
     array logits = lm.model(row_of(ids), session->pass);
     std::vector<array> wanted{logits};
-    for (const auto& c : session->pass.caches) c.collect(wanted);
+    session->pass.collect(wanted);
     try {
       eval(wanted);
     } catch (...) {
+      auto known = static_cast<int64_t>(session->tokens.size());
+      if (!session->pass.can_truncate(known)) *session = Session{};
       session->pass.truncate(static_cast<int64_t>(session->tokens.size()));
       // What was recorded is computed along with the next step. After a long prompt that was to
       // follow little or nothing, starting anew is cheaper.
@@ -109,13 +111,13 @@ struct Generation::State {
 
   array prefill() {
     Dtype kept = options.precision == Precision::exact ? float32 : float16;
-    const auto& caches = session->pass.caches;
-    // Numbers kept for the other precision are of no use: exact answers stay exact.
-    bool fits =
-        !caches.empty() && (caches[0].keys().size() == 0 || caches[0].keys().dtype() == kept);
-    if (!fits) *session = Session{.pass = lm.model.new_pass(kept)};
+    const auto& rows = session->pass.rows;
     // At least the last token is computed again: its logits are needed.
     size_t known = std::min(common_prefix(session->tokens, prompt), prompt.size() - 1);
+    // Numbers kept for the other precision are of no use: exact answers stay exact.
+    bool fits = rows.size() == 1 && rows[0].options.dtype == kept &&
+                rows[0].can_truncate(static_cast<int64_t>(known));
+    if (!fits) *session = Session{.pass = lm.model.new_pass({.dtype = kept})}, known = 0;
     session->pass.truncate(static_cast<int64_t>(known));
     session->tokens.resize(known);
     info.cached_tokens = static_cast<int>(known);
@@ -243,14 +245,14 @@ std::vector<double> token_log_probabilities(const LanguageModel& model,
           tokens.size());
   constexpr size_t step = 256;
   PrecisionScope scope(precision);
-  Pass pass = model.model.new_pass(precision == Precision::exact ? float32 : float16);
+  Pass pass = model.model.new_pass({.dtype = precision == Precision::exact ? float32 : float16});
   pass.last_only = false;
   std::vector<double> result;
   for (size_t at = 0; at + 1 < tokens.size(); at += step) {
     size_t n = std::min(step, tokens.size() - 1 - at);
     array logits = model.model(row_of({tokens.data() + at, n}), pass);
     std::vector<array> wanted{logits};
-    for (const auto& c : pass.caches) c.collect(wanted);
+    pass.collect(wanted);
     eval(wanted);
     auto width = static_cast<size_t>(logits.shape(-1));
     for (size_t i = 0; i < n; ++i)

@@ -160,8 +160,13 @@ Arrays Attention::expand(const Params& params, std::span<const array> in) {
     if (p.window > 0) scores = where(row - column < array(p.window, int64), scores, lowest);
   }
   if (p.has_mask) {
-    array mask = broadcast_to(in[3], Shape{in[0].shape(0), heads, rows, p.length});
-    mask = split_heads(mask);
+    array mask = in[3];
+    if (mask.shape(-1) > p.length) {
+      Shape size = mask.shape();
+      size.back() = p.length;
+      mask = slice_of(mask, Shape(size.size(), 0), size, Shape(size.size(), 1));
+    }
+    mask = split_heads(broadcast_to(mask, Shape{in[0].shape(0), heads, rows, p.length}));
     scores =
         mask.dtype() == bool_ ? where(mask, scores, lowest) : scores + astype(mask, scores.dtype());
   }
@@ -316,27 +321,43 @@ void check_attention(const array& q, const array& k, const array& v) {
 }
 }  // namespace
 
-array attention(const array& queries, const array& keys, const array& values,
-                const AttentionOptions& o, StreamOrDevice s) {
-  check_attention(queries, keys, values);
+namespace {
+// What follows keys and values among the inputs, checked.
+void add_mask_and_sinks(const AttentionOptions& o, const array& q, int64_t keys,
+                        std::vector<array>& in) {
   require(o.window >= 0 && o.softcap >= 0,
           "[attention] window is {} and softcap {}; 0 is for none, and neither is negative.",
           o.window, o.softcap);
-  Dtype t = domain("attention", Types::floating, result_type(queries, keys, values));
-  std::vector<array> in{astype(queries, t, s), astype(keys, t, s), astype(values, t, s)};
   if (o.mask) {
-    broadcast_to(*o.mask, {queries.shape(0), queries.shape(1), queries.shape(2), keys.shape(2)});
+    broadcast_to(*o.mask, {q.shape(0), q.shape(1), q.shape(2), keys});
     in.push_back(*o.mask);
   }
-  if (o.sinks) {
-    require<ShapeError>(o.sinks->ndim() == 1 && o.sinks->shape(0) == queries.shape(1),
-                        "[scaled_dot_product_attention] sinks have shape {}; {} heads need ({},).",
-                        text_of(o.sinks->shape()), queries.shape(1), queries.shape(1));
-    in.push_back(*o.sinks);
-  }
-  Attention::P p{o.scale,   o.causal, o.mask.has_value(), o.sinks.has_value(), keys.shape(2),
+  if (!o.sinks) return;
+  require<ShapeError>(o.sinks->ndim() == 1 && o.sinks->shape(0) == q.shape(1),
+                      "[scaled_dot_product_attention] sinks have shape {}; {} heads need ({},).",
+                      text_of(o.sinks->shape()), q.shape(1), q.shape(1));
+  in.push_back(*o.sinks);
+}
+array record_attention(const AttentionOptions& o, int64_t length, std::vector<array> in,
+                       StreamOrDevice s) {
+  Attention::P p{o.scale,   o.causal, o.mask.has_value(), o.sinks.has_value(), length,
                  o.softcap, o.window};
   return record(op_of<Attention>, p, std::move(in), s);
+}
+void check_length(const array& queries, const array& keys, int64_t length) {
+  require<ShapeError>(length > 0 && length <= keys.shape(2) && queries.shape(2) <= length,
+                      "[cached_attention] {} queries over {} of {} keys.", queries.shape(2), length,
+                      keys.shape(2));
+}
+}  // namespace
+
+array attention(const array& queries, const array& keys, const array& values,
+                const AttentionOptions& o, StreamOrDevice s) {
+  check_attention(queries, keys, values);
+  Dtype t = domain("attention", Types::floating, result_type(queries, keys, values));
+  std::vector<array> in{astype(queries, t, s), astype(keys, t, s), astype(values, t, s)};
+  add_mask_and_sinks(o, queries, keys.shape(2), in);
+  return record_attention(o, keys.shape(2), std::move(in), s);
 }
 array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
                                    float scale, const std::string& mask_mode,
@@ -359,11 +380,17 @@ array scaled_dot_product_attention(const array& queries, const array& keys, cons
 array cached_attention(const array& queries, const array& keys, const array& values, float scale,
                        int64_t length, bool causal, StreamOrDevice s) {
   check_attention(queries, keys, values);
-  require<ShapeError>(length > 0 && length <= keys.shape(2) && queries.shape(2) <= length,
-                      "[cached_attention] {} queries over {} of {} keys.", queries.shape(2), length,
-                      keys.shape(2));
-  return record(op_of<Attention>, Attention::P{scale, causal, false, false, length},
-                {queries, keys, values}, s);
+  check_length(queries, keys, length);
+  return record_attention({.scale = scale, .causal = causal}, length, {queries, keys, values}, s);
+}
+array cached_attention(const array& queries, const array& keys, const array& values, int64_t length,
+                       const AttentionOptions& o, StreamOrDevice s) {
+  check_attention(queries, keys, values);
+  check_length(queries, keys, length);
+  std::vector<array> in{queries, keys, values};
+  bool all = o.mask && o.mask->ndim() > 0 && o.mask->shape(-1) == keys.shape(2);
+  add_mask_and_sinks(o, queries, all ? keys.shape(2) : length, in);
+  return record_attention(o, length, std::move(in), s);
 }
 
 }  // namespace fast

@@ -44,6 +44,60 @@ TEST_F(DefaultModelSession, DecodingKeepsItsPlansAndItsCache) {
   EXPECT_LE(after.bytes_copied_for_updates - before.bytes_copied_for_updates, grown);
 }
 
+// The likeliest token of each row, one row after the other.
+Ids likeliest(const tarn::array& logits) {
+  tarn::array best = tarn::astype(tarn::argmax(logits, -1), tarn::int32);
+  tarn::array flat = tarn::reshape(best, {-1});
+  return {flat.data<int32_t>(), flat.data<int32_t>() + flat.size()};
+}
+
+// Rows of different lengths together: a prompt is computed while others decode, a row ends before
+// the others do, and each gives what it gives alone.
+TEST_F(DefaultModelSession, RowsOfABatchGiveWhatTheyGiveAlone) {
+  constexpr size_t rows = 3, steps = 5;
+  std::vector<Ids> want;
+  for (size_t row = 0; row < rows; ++row) {
+    Answer answer = collect(generate(endless(), prompt(row), exact(2 * steps)));
+    want.push_back(answer.ids);
+  }
+  tarn::PrecisionScope scope(Precision::exact);
+  const Model& m = model().model;
+  Pass pass = m.new_pass({}, 2);
+  auto run = [&](const std::vector<Ids>& parts) {
+    Ids all;
+    pass.counts.clear();
+    for (const Ids& p : parts) {
+      all.insert(all.end(), p.begin(), p.end());
+      pass.counts.push_back(static_cast<int64_t>(p.size()));
+    }
+    return likeliest(
+        m(tarn::array(all.begin(), tarn::Shape{1, static_cast<int64_t>(all.size())}, tarn::int32),
+          pass));
+  };
+  std::vector<Ids> got(rows);
+  Ids next = run({prompt(0), prompt(1)});
+  got[0].push_back(next[0]), got[1].push_back(next[1]);
+  for (size_t i = 1; i < steps; ++i) {
+    next = run({{next[0]}, {next[1]}});
+    got[0].push_back(next[0]), got[1].push_back(next[1]);
+  }
+  pass.rows.push_back(m.new_cache());
+  next = run({{next[0]}, {next[1]}, prompt(2)});
+  for (size_t row = 0; row < rows; ++row) got[row].push_back(next[row]);
+  pass.rows.erase(pass.rows.begin());  // the first row ends
+  for (size_t i = 1; i < steps; ++i) {
+    pass.counts.clear();  // a token for each
+    tarn::array column({got[1].back(), got[2].back()}, {2, 1}, tarn::int32);
+    next = likeliest(m(column, pass));
+    got[1].push_back(next[0]), got[2].push_back(next[1]);
+  }
+  for (size_t row = 0; row < rows; ++row) {
+    ASSERT_GE(got[row].size(), steps);
+    EXPECT_EQ(got[row], Ids(want[row].begin(),
+                            want[row].begin() + static_cast<std::ptrdiff_t>(got[row].size())));
+  }
+}
+
 TEST_F(DefaultModelSession, SessionComputesOnlyWhatIsNew) {
   std::vector<Message> talk{{"user", "Name three rivers in Europe."}};
   Session session;

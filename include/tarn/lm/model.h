@@ -8,55 +8,51 @@
 #include <vector>
 
 #include "tarn/array.h"
+#include "tarn/lm/cache.h"
 #include "tarn/nn/layers.h"
 
 namespace tarn::lm {
 
-// The keys and values of one layer that were computed before. Buffers have room to grow, so that
-// appending writes in place; copies of a cache share them.
-class KVCache {
- public:
-  // How the numbers are kept: float16 halves what decoding reads, float32 is exact.
-  explicit KVCache(Dtype dtype = float32) : dtype_(dtype) {}
+// What one call of a model carries besides the tokens: the sequences that go on in it, each with
+// its own length, and what is wanted. Rows are values: erase one, push_back another, copy one to
+// fork it.
+struct Pass {
+  std::vector<Cache> rows{};  // none: nothing is remembered, each row of ids is a whole sequence
+  // How many of ids (1, sum) belong to each row, side by side; empty: ids (B, n) has n for each.
+  std::vector<int64_t> counts{};
+  bool last_only = true;  // logits of each row's last position only
 
-  int64_t length() const { return length_; }
-  // Makes room for `extra` more positions of keys (B, heads, ., key_size); evaluates when it grows.
-  void reserve(int64_t batch, int64_t heads, int64_t key_size, int64_t value_size, int64_t extra);
-  // Appends keys and values (B, heads, n, size).
-  void append(const array& keys, const array& values);
-  // Forgets all positions from `length` on.
-  void truncate(int64_t length);
-  const array& keys() const { return keys_; }
-  const array& values() const { return values_; }
-  // The arrays to evaluate so that nothing recorded keeps old ones alive.
+  int64_t length(size_t row = 0) const { return row < rows.size() ? rows[row].length() : 0; }
+  bool can_truncate(int64_t length) const;
+  void truncate(int64_t length);  // every row
   void collect(std::vector<array>& into) const;
 
- private:
-  Dtype dtype_;
-  array keys_{}, values_{};
-  int64_t length_ = 0, capacity_ = 0;
-};
-
-// What one call of a model carries besides the tokens.
-struct Pass {
-  std::vector<KVCache> caches{};  // one a layer
-  bool last_only = true;          // logits of the last position only
-
-  int64_t length() const { return caches.empty() ? 0 : caches[0].length(); }
-  void truncate(int64_t length);
+  // For models. Throws ShapeError for ids that do not fit the rows.
+  void check(const array& ids) const;
+  // x (1, heads, n, size) with positions that begin at `offset`, turned by them.
+  using Turn = std::function<array(const array& x, int64_t offset)>;
+  // Each row's queries over what its layer remembers and its new keys and values, which are
+  // appended: q (B, n, heads, size), k and v (B, n, kv heads, size) to (B, n, heads * value size).
+  array attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
+               const Attend& how);
+  // The positions of x (B, n, hidden) whose logits are wanted: x, (B, 1, hidden) or, with counts,
+  // (rows, 1, hidden).
+  array wanted(const array& x) const;
 };
 
 struct ModelShape {
   int64_t layers = 0, hidden_size = 0, vocabulary = 0, context = 0;
+  std::vector<LayerShape> cached{};  // one a layer
 };
 
 // The interface that every architecture is erased to.
 struct AnyModel {
   virtual ~AnyModel() = default;
-  // ids (B, n) int32 to logits (B, n or 1, vocabulary).
+  // ids (B, n) int32 to logits (B, n, vocabulary), or as Pass::wanted says.
   virtual array forward(const array& ids, Pass& pass) const = 0;
   virtual void parameters(const std::function<void(const std::string&, array&)>& f) = 0;
   virtual void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) = 0;
+  virtual void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) = 0;
   virtual ModelShape shape() const = 0;
   virtual std::unique_ptr<AnyModel> copy() const = 0;
 };
@@ -74,10 +70,13 @@ class Model {
   }
 
   array operator()(const array& ids, Pass& pass) const { return it_->forward(ids, pass); }
-  Pass new_pass(Dtype cache_dtype = float32) const;
+  Cache new_cache(const CacheOptions& options = {}) const;
+  // With so many empty rows.
+  Pass new_pass(const CacheOptions& options = {}, size_t rows = 1) const;
   ModelShape shape() const { return it_->shape(); }
   void parameters(const std::function<void(const std::string&, array&)>& f) { it_->parameters(f); }
   void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) { it_->matrices(f); }
+  void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) { it_->norms(f); }
   explicit operator bool() const { return it_ != nullptr; }
 
  private:

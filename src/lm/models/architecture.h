@@ -84,6 +84,9 @@ struct Held final : AnyModel {
     nn::each<nn::Linear>(m, erased);
     nn::each<nn::Embedding>(m, erased);
   }
+  void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) override {
+    nn::each<nn::RMSNorm>(m, f);
+  }
   ModelShape shape() const override { return m.shape(); }
   std::unique_ptr<AnyModel> copy() const override { return std::make_unique<Held>(m); }
 };

@@ -55,16 +55,15 @@ struct Attention {
     return fast::rope(x, static_cast<int>(a.head()), a.rope_traditional, base, 1.0f,
                       static_cast<int>(offset), periods);
   }
-  array operator()(const array& x, KVCache& cache) const {
-    int64_t batch = x.shape(0), n = x.shape(1), offset = cache.length();
+  array operator()(const array& x, Pass& pass, size_t layer) const {
     auto heads = [&](const array& y, int64_t count) {
-      return transpose(reshape(y, {batch, n, count, a.head()}), {0, 2, 1, 3});
+      return reshape(y, {x.shape(0), x.shape(1), count, a.head()});
     };
-    array q = turned(heads(q_proj(x), a.num_attention_heads), offset);
-    cache.append(turned(heads(k_proj(x), a.kv_heads()), offset), heads(v_proj(x), a.kv_heads()));
-    float scale = 1 / std::sqrt(static_cast<float>(a.head()));
-    array y = fast::cached_attention(q, cache.keys(), cache.values(), scale, cache.length(), n > 1);
-    return o_proj(reshape(transpose(y, {0, 2, 1, 3}), {batch, n, -1}));
+    array y = pass.attend(layer, heads(q_proj(x), a.num_attention_heads),
+                          heads(k_proj(x), a.kv_heads()), heads(v_proj(x), a.kv_heads()),
+                          [&](const array& z, int64_t offset) { return turned(z, offset); },
+                          {.scale = 1 / std::sqrt(static_cast<float>(a.head()))});
+    return o_proj(y);
   }
 };
 
@@ -84,8 +83,8 @@ struct Block {
   nn::RMSNorm post_attention_layernorm = nn::RMSNorm::of(a.hidden_size, a.rms_norm_eps);
   Mlp mlp{a};
   TARN_FIELDS(input_layernorm, self_attn, post_attention_layernorm, mlp)
-  array operator()(const array& x, KVCache& cache) const {
-    array h = x + self_attn(input_layernorm(x), cache);
+  array operator()(const array& x, Pass& pass, size_t layer) const {
+    array h = x + self_attn(input_layernorm(x), pass, layer);
     return h + mlp(post_attention_layernorm(h));
   }
 };
@@ -106,15 +105,16 @@ struct Llama {
   TARN_FIELDS(model, lm_head)
 
   array operator()(const array& ids, Pass& pass) const {
+    pass.check(ids);
     array h = astype(model.embed_tokens(ids), float32);
-    for (size_t i = 0; i < model.layers.size(); ++i) h = model.layers[i](h, pass.caches[i]);
-    int64_t n = h.shape(1);
-    if (pass.last_only && n > 1) h = slice(h, {0, n - 1, 0}, h.shape());
-    h = model.norm(h);
+    for (size_t i = 0; i < model.layers.size(); ++i) h = model.layers[i](h, pass, i);
+    h = model.norm(pass.wanted(h));
     return lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h);
   }
   ModelShape shape() const {
-    return {a.num_hidden_layers, a.hidden_size, a.vocab_size, a.max_position_embeddings};
+    LayerShape layer{a.kv_heads(), a.head(), a.head()};
+    return {a.num_hidden_layers, a.hidden_size, a.vocab_size, a.max_position_embeddings,
+            std::vector<LayerShape>(static_cast<size_t>(a.num_hidden_layers), layer)};
   }
 };
 

@@ -1,0 +1,148 @@
+// What a model remembers of a sequence: the keys and values of every layer. Caches are values:
+// copies share arrays, rows of a batch are taken out and put in by copying and moving them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "tarn/array.h"
+
+namespace tarn::lm {
+
+// How a layer's queries meet what it remembers.
+struct Attend {
+  float scale = 1;
+  float softcap = 0;   // scores become softcap * tanh(score / softcap); 0: none
+  int64_t window = 0;  // positions that a query sees, its own among them; 0: all
+};
+
+// Buffers with room to grow, so that appending writes in place.
+class PlainCache {
+ public:
+  // How the numbers are kept: float16 halves what decoding reads, float32 is exact.
+  explicit PlainCache(Dtype dtype = float32) : dtype_(dtype) {}
+
+  int64_t length() const { return length_; }
+  // Appends keys and values (1, kv heads, n, size); the queries (1, heads, n, size) are their
+  // positions', and see themselves and all before.
+  array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  bool can_truncate(int64_t length) const { return length >= 0 && length <= length_; }
+  void truncate(int64_t length) { length_ = length; }
+  void collect(std::vector<array>& into) const;
+
+ private:
+  friend class QuantisedCache;
+  void append(const array& keys, const array& values);
+  void reserve(const array& keys, const array& values);
+  Dtype dtype_;
+  array keys_{}, values_{};
+  int64_t length_ = 0, capacity_ = 0;
+};
+
+// The first `keep` positions and the latest of the others, `max_size` in all: a ring. A query sees
+// the kept ones and the max_size - keep latest, its own among them, however the prompt is cut.
+class RotatingCache {
+ public:
+  explicit RotatingCache(int64_t max_size, int64_t keep = 0, Dtype dtype = float32)
+      : dtype_(dtype), max_size_(max_size), keep_(keep) {}
+
+  int64_t length() const { return length_; }
+  array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  // What has left the ring is lost: only a cache that is not over its size can go back.
+  bool can_truncate(int64_t length) const {
+    return length >= 0 && (length == length_ || (length < length_ && length_ <= max_size_));
+  }
+  void truncate(int64_t length);
+  void collect(std::vector<array>& into) const;
+
+ private:
+  void reserve(const array& keys, const array& values);
+  void put(const array& keys, const array& values);
+  std::pair<array, array> in_order() const;
+  array attend_chunk(const array& queries, const array& keys, const array& values,
+                     const Attend& how);
+  Dtype dtype_;
+  int64_t max_size_, keep_;
+  array keys_{}, values_{};
+  int64_t length_ = 0, next_ = 0, capacity_ = 0;  // next_: where the next position goes
+};
+
+// Keys and values in affine groups along the head, as tarn::quantize makes them.
+class QuantisedCache {
+ public:
+  QuantisedCache(int bits, int group_size, Dtype dtype = float32)
+      : bits_(bits), group_size_(group_size), dtype_(dtype) {}
+  // What the other holds, quantised.
+  QuantisedCache(const PlainCache& other, int bits, int group_size);
+
+  int64_t length() const { return length_; }
+  array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  bool can_truncate(int64_t length) const { return length >= 0 && length <= length_; }
+  void truncate(int64_t length) { length_ = length; }
+  void collect(std::vector<array>& into) const;
+
+ private:
+  using Parts = std::vector<array>;  // codes, scales, biases; empty before the first position
+  void append(const array& keys, const array& values);
+  void grow(Parts& parts, const Parts& like, int64_t capacity);
+  int bits_, group_size_;
+  Dtype dtype_;  // of scales and biases
+  Parts keys_{}, values_{};
+  int64_t length_ = 0, capacity_ = 0;
+};
+
+// How a new cache keeps what it is given.
+struct CacheOptions {
+  Dtype dtype = float32;
+  // Positions that layers without a window of their own remember, the first `keep` for good; 0: all
+  int64_t max_size = 0;
+  int64_t keep = 4;
+  int bits = 0;         // 2, 3, 4, 5, 6 or 8: quantised once there are quantised_start positions
+  int group_size = 64;  // must divide the size of a head
+  int64_t quantised_start = 0;
+};
+// Throws ValueError for a number outside its range and for what does not go together.
+void check(const CacheOptions& options);
+
+// What one layer keeps at a position, and how far back it looks (0: all the way).
+struct LayerShape {
+  int64_t kv_heads = 0, key_size = 0, value_size = 0, window = 0;
+};
+
+// One layer's cache, of the kind that layer and options ask for. Members as in PlainCache.
+class LayerCache {
+ public:
+  LayerCache(const LayerShape& shape, const CacheOptions& options);
+  using Kind = std::variant<PlainCache, RotatingCache, QuantisedCache>;
+  explicit LayerCache(Kind kind) : kind_(std::move(kind)) {}
+
+  int64_t length() const;
+  array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  bool can_truncate(int64_t length) const;
+  void truncate(int64_t length);
+  void collect(std::vector<array>& into) const;
+  const Kind& kind() const { return kind_; }
+
+ private:
+  Kind kind_;
+  CacheOptions options_{};  // what becomes of a plain cache later
+};
+
+// One sequence.
+struct Cache {
+  std::vector<LayerCache> layers{};
+  CacheOptions options{};
+
+  int64_t length() const { return layers.empty() ? 0 : layers[0].length(); }
+  // Forgets all positions from `length` on. Throws ValueError where can_truncate is false.
+  bool can_truncate(int64_t length) const;
+  void truncate(int64_t length);
+  // The arrays to evaluate so that nothing recorded keeps old ones alive.
+  void collect(std::vector<array>& into) const;
+  size_t nbytes() const;
+};
+
+}  // namespace tarn::lm

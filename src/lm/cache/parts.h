@@ -1,0 +1,23 @@
+// What the kinds of cache share: how much room there is, and what a query may see.
+#pragma once
+
+#include <vector>
+
+#include "tarn/fast.h"
+#include "tarn/lm/cache.h"
+
+namespace tarn::lm {
+
+// Room doubles, from 256 positions on, up to `most` (0: any number): a plan of the decode step
+// lasts as long as the room does.
+int64_t capacity_for(int64_t length, int64_t most = 0);
+
+// `old` with room for `capacity` positions along axis 2, its first `length` kept; `like` gives the
+// other axes. To be evaluated apart from the decode step, so that its plan does not change.
+array grown(const array& old, const array& like, int64_t length, int64_t capacity, Dtype dtype);
+
+// Which of `capacity` slots each of the last n of `length` positions sees when position p lies in
+// slot p: bool (n, capacity). A window of 0 is none.
+array visible_slots(int64_t n, int64_t length, int64_t capacity, int64_t window);
+
+}  // namespace tarn::lm

@@ -1,0 +1,110 @@
+// A call of a model with the sequences that go on in it.
+#include <algorithm>
+#include <numeric>
+
+#include "base/require.h"
+#include "base/text.h"
+#include "tarn/fast.h"
+#include "tarn/lm/model.h"
+#include "tarn/ops.h"
+
+namespace tarn::lm {
+namespace {
+
+array heads_first(const array& x) { return transpose(x, {0, 2, 1, 3}); }
+array heads_joined(const array& x) {
+  return reshape(heads_first(x), {x.shape(0), x.shape(2), x.shape(1) * x.shape(3)});
+}
+
+// Positions [from, from + n) of x (1, all, heads, size).
+array part(const array& x, int64_t from, int64_t n) {
+  Shape stop = x.shape();
+  stop[1] = from + n;
+  return slice(x, {0, from, 0, 0}, stop);
+}
+
+}  // namespace
+
+bool Pass::can_truncate(int64_t length) const {
+  return std::all_of(rows.begin(), rows.end(),
+                     [&](const Cache& row) { return row.can_truncate(length); });
+}
+void Pass::truncate(int64_t length) {
+  for (auto& row : rows) row.truncate(length);
+}
+void Pass::collect(std::vector<array>& into) const {
+  for (const auto& row : rows) row.collect(into);
+}
+
+void Pass::check(const array& ids) const {
+  require<ShapeError>(ids.ndim() == 2, "[model] ids have shape ({}); rows of tokens are needed.",
+                      joined(ids.shape()));
+  if (counts.empty()) {
+    require<ShapeError>(rows.empty() || ids.shape(0) == static_cast<int64_t>(rows.size()),
+                        "[model] ids have shape ({}) for {} sequences: a row for each is needed.",
+                        joined(ids.shape()), rows.size());
+    return;
+  }
+  int64_t sum = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  bool positive = std::all_of(counts.begin(), counts.end(), [](int64_t n) { return n > 0; });
+  require<ShapeError>(
+      positive && counts.size() == rows.size() && ids.shape(0) == 1 && ids.shape(1) == sum,
+      "[model] ids have shape ({}) for {} sequences with {} tokens: (1, {}) and a "
+      "positive count for each are needed.",
+      joined(ids.shape()), rows.size(), joined(counts), sum);
+}
+
+array Pass::attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
+                   const Attend& how) {
+  int64_t batch = q.shape(0), n = q.shape(1);
+  if (rows.empty()) {
+    fast::AttentionOptions o{
+        .scale = how.scale, .causal = true, .window = how.window, .softcap = how.softcap};
+    return heads_joined(
+        fast::attention(turn(heads_first(q), 0), turn(heads_first(k), 0), heads_first(v), o));
+  }
+  auto one = [&](size_t row, const array& q_row, const array& k_row, const array& v_row) {
+    LayerCache& cache = rows[row].layers[layer];
+    int64_t offset = cache.length();
+    return heads_joined(cache.attend(turn(heads_first(q_row), offset),
+                                     turn(heads_first(k_row), offset), heads_first(v_row), how));
+  };
+  if (rows.size() == 1) return one(0, q, k, v);
+  auto flat = [](const array& x) { return reshape(x, {1, -1, x.shape(2), x.shape(3)}); };
+  array all_q = flat(q), all_k = flat(k), all_v = flat(v);
+  std::vector<array> results;
+  int64_t from = 0;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    int64_t count = counts.empty() ? n : counts[row];
+    results.push_back(
+        one(row, part(all_q, from, count), part(all_k, from, count), part(all_v, from, count)));
+    from += count;
+  }
+  return reshape(concatenate(results, 1), {batch, n, -1});
+}
+
+array Pass::wanted(const array& x) const {
+  int64_t n = x.shape(1);
+  if (!last_only) return x;
+  if (counts.size() < 2) return n == 1 ? x : slice(x, {0, n - 1, 0}, x.shape());
+  std::vector<int32_t> last;
+  int32_t at = -1;
+  for (int64_t count : counts) last.push_back(at += static_cast<int32_t>(count));
+  array indices(last.begin(), Shape{static_cast<int64_t>(last.size())}, int32);
+  return reshape(take(x, indices, 1), {static_cast<int64_t>(last.size()), 1, x.shape(2)});
+}
+
+Cache Model::new_cache(const CacheOptions& options) const {
+  lm::check(options);
+  Cache cache{.options = options};
+  for (const LayerShape& layer : shape().cached) cache.layers.emplace_back(layer, options);
+  return cache;
+}
+
+Pass Model::new_pass(const CacheOptions& options, size_t rows) const {
+  Pass pass;
+  for (size_t i = 0; i < rows; ++i) pass.rows.push_back(new_cache(options));
+  return pass;
+}
+
+}  // namespace tarn::lm
