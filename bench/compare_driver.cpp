@@ -30,8 +30,7 @@ Precision precision_of(const Json& command) {
 
 // The prompt's and the answer's time, answered greedily; the model's stop tokens do not stop it.
 lm::GenerationInfo answer(const lm::LanguageModel& model, const Json& command, Ids* ids = nullptr) {
-  lm::GenerateOptions options;
-  options.max_tokens = command["new"].get<int>();
+  lm::GenerateParameters options{.max_tokens = command["new"].get<int>(), .temperature = 0};
   options.precision = precision_of(command);
   lm::GenerationInfo info;
   for (const lm::Event& e : lm::generate(model, command["ids"].get<Ids>(), options)) {

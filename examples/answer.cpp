@@ -11,7 +11,7 @@ int main(int count, char** words) {
   try {
     lm::LanguageModel model = lm::load(count > 1 ? words[1] : lm::default_model_path());
     auto prompt = model.encode_chat({{.role = "user", .content = "Name the capital of France."}});
-    for (const lm::Event& event : lm::generate(model, prompt, {.max_tokens = 7}))
+    for (const lm::Event& event : lm::generate(model, prompt, {.max_tokens = 7, .temperature = 0}))
       std::cout << event.text << std::flush;
     std::cout << "\n";
   } catch (const Error& error) {

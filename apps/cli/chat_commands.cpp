@@ -106,7 +106,7 @@ CommandResult set(Context c, const std::string& rest) {
 
 CommandResult stats(Context c, const std::string&) {
   const Conversation& chat = c.conversation;
-  auto context = chat.model().model.shape().context;
+  auto context = chat.model()->model.shape().context;
   std::string text =
       fmt::format("{} question{}, {} of {} tokens of context in use", chat.questions(),
                   chat.questions() == 1 ? "" : "s", chat.remembered_tokens(), context);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/require.h"
 #include "terminal.h"
 #include "word_wrap.h"
@@ -48,67 +50,37 @@ void AnswerOutput::finish() {
 }
 
 Conversation::Conversation(lm::LanguageModel model, AnswerOptions options)
-    : model_(std::move(model)), options_(std::move(options)) {}
+    : session_(lm::ModelContainer(std::move(model))), options_(std::move(options)) {}
 
-void Conversation::set_options(AnswerOptions options) {
-  // What is remembered is stored in the precision's own type.
-  if (options.precision != options_.precision) session_ = {};
-  options_ = std::move(options);
-}
-
-void Conversation::set_system(std::string text) { system_ = std::move(text); }
-
-void Conversation::clear() {
-  messages_.clear();
-  session_ = {};
-}
-
-std::vector<int32_t> Conversation::prompt_ids() const {
-  std::vector<lm::Message> all;
-  if (!system_.empty()) all.push_back({"system", system_});
-  all.insert(all.end(), messages_.begin(), messages_.end());
-  std::vector<int32_t> ids = model_.encode_chat(all);
-  int64_t context = model_.model.shape().context;
-  require(context == 0 || static_cast<int64_t>(ids.size()) < context,
-          "[chat] with this message the conversation has {} tokens and the model's context {}: {}",
-          ids.size(), context,
-          messages_.size() > 1 ? "/clear begins a new one." : "the message must be shorter.");
-  return ids;
+void Conversation::set_system(std::string text) {
+  session_.options().instructions = std::move(text);
 }
 
 AnswerStatistics Conversation::ask(const std::string& question, std::stop_token stop,
                                    const OnPiece& on_piece) {
   AnswerStatistics statistics;
-  statistics.context = model_.model.shape().context;
+  statistics.context = model()->model.shape().context;
   double start = now_seconds();
-  std::string answer;
-  messages_.push_back({"user", question});
-  try {
-    lm::GenerateOptions options = options_.to_generate();
-    options.stop = std::move(stop);
-    for (const lm::Event& event : lm::generate(model_, prompt_ids(), options, &session_)) {
-      if (event.kind == lm::Event::Kind::info) {
-        statistics.info = event.info;
-        continue;
-      }
-      if (answer.empty()) statistics.first_token_seconds = now_seconds() - start;
-      answer += event.text;
-      on_piece(event.text);
-    }
-  } catch (...) {
-    messages_.pop_back();
-    throw;
+  bool has_begun = false;
+  session_.options().parameters = options_.to_generate();
+  session_.options().parameters.stop = std::move(stop);
+  for (const lm::Event& event : session_.stream(question)) {
+    if (event.kind == lm::Event::Kind::info) statistics.info = event.info;
+    if (event.text.empty()) continue;
+    if (!std::exchange(has_begun, true)) statistics.first_token_seconds = now_seconds() - start;
+    on_piece(event.text);
   }
   const lm::GenerationInfo& info = statistics.info;
   int64_t used = int64_t{info.prompt_tokens} + info.generated_tokens;
   statistics.is_context_full =
       info.finish_reason == "length" && statistics.context > 0 && used >= statistics.context;
-  if (answer.empty() && info.finish_reason == "cancelled") {
-    messages_.pop_back();  // stopped before it began: as if it had not been asked
-  } else {
-    messages_.push_back({"assistant", std::move(answer)});
-  }
   return statistics;
+}
+
+int Conversation::questions() const {
+  const auto& all = session_.messages();
+  return static_cast<int>(
+      std::count_if(all.begin(), all.end(), [](const lm::Message& m) { return m.role == "user"; }));
 }
 
 }  // namespace tarn::cli

@@ -45,13 +45,13 @@ class Conversation {
  public:
   Conversation(lm::LanguageModel model, AnswerOptions options);
 
-  const lm::LanguageModel& model() const { return model_; }
+  std::shared_ptr<const lm::LanguageModel> model() const { return session_.container().model(); }
   const AnswerOptions& options() const { return options_; }
-  void set_options(AnswerOptions options);
+  void set_options(AnswerOptions options) { options_ = std::move(options); }
   // What the model is told before everything else; empty: what its template says by itself.
-  const std::string& system() const { return system_; }
+  const std::string& system() const { return session_.options().instructions; }
   void set_system(std::string text);
-  void clear();
+  void clear() { session_.clear(); }
 
   using OnPiece = std::function<void(std::string_view)>;
   // Asks and passes the answer on as it comes. A stopped answer is kept as far as it came; when it
@@ -59,18 +59,13 @@ class Conversation {
   // conversation no longer fits the model's context.
   AnswerStatistics ask(const std::string& question, std::stop_token stop, const OnPiece& on_piece);
 
-  int questions() const { return static_cast<int>(messages_.size()) / 2; }
+  int questions() const;
   // Tokens that the model remembers now.
-  size_t remembered_tokens() const { return session_.tokens.size(); }
+  size_t remembered_tokens() const { return session_.remembered_tokens(); }
 
  private:
-  std::vector<int32_t> prompt_ids() const;
-
-  lm::LanguageModel model_;
+  lm::ChatSession session_;
   AnswerOptions options_;
-  std::string system_{};
-  std::vector<lm::Message> messages_{};  // question, answer, question …
-  lm::Session session_{};
 };
 
 }  // namespace tarn::cli

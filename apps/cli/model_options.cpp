@@ -52,17 +52,17 @@ void AnswerOptions::add_to(Arguments& a) {
   a.choice("--precision", precision, {"balanced", "exact"}, "exact: activations stay in float32");
 }
 
-lm::GenerateOptions AnswerOptions::to_generate() const {
-  lm::GenerateOptions options;
+lm::GenerateParameters AnswerOptions::to_generate() const {
+  lm::GenerateParameters options;
   options.max_tokens = max_tokens;
-  options.sample.temperature = temperature;
-  options.sample.top_p = top_p;
-  options.sample.top_k = top_k;
-  options.sample.min_p = min_p;
-  options.sample.repetition_penalty = repetition_penalty;
-  options.sample.seed = seed;
+  options.temperature = temperature;
+  options.top_p = top_p;
+  options.top_k = top_k;
+  options.min_p = min_p;
+  if (repetition_penalty != 1) options.repetition_penalty = repetition_penalty;
+  options.seed = seed;
   options.precision = precision == "exact" ? Precision::exact : Precision::balanced;
-  lm::check(options.sample);
+  lm::check(options);
   return options;
 }
 

@@ -30,7 +30,7 @@ struct AnswerOptions {
   std::string precision = "balanced";
 
   void add_to(Arguments& arguments);
-  lm::GenerateOptions to_generate() const;
+  lm::GenerateParameters to_generate() const;
 };
 
 // Loads with a progress bar on standard error. Ctrl-C meanwhile throws Cancelled.

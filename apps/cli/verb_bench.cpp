@@ -57,8 +57,7 @@ std::vector<int32_t> made_up_prompt(const lm::LanguageModel& lm, int tokens) {
 
 lm::GenerationInfo run_once(const lm::LanguageModel& lm, const BenchArguments& given,
                             int prompt_tokens, int new_tokens, std::stop_token stop) {
-  lm::GenerateOptions options;
-  options.max_tokens = new_tokens;
+  lm::GenerateParameters options{.max_tokens = new_tokens, .temperature = 0};
   options.precision = given.precision == "exact" ? Precision::exact : Precision::balanced;
   options.stop = stop;
   lm::GenerationInfo info;

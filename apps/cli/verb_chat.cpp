@@ -88,7 +88,7 @@ class ChatLoop {
   void greet() {
     Terminal terminal(STDERR_FILENO);
     std::string line = safe_text(model_name_);
-    int64_t context = conversation_.model().model.shape().context;
+    int64_t context = conversation_.model()->model.shape().context;
     if (context > 0) line += fmt::format(" · context {}", context);
     line += " · /help lists commands, Ctrl-D leaves";
     say(terminal.styled(Style::dim, cut_to_width(line, terminal.columns() - 1)) + "\n");

@@ -58,7 +58,7 @@ std::string to_json(const std::vector<int32_t>& prompt, const Collected& all) {
 
 int answer(const lm::LanguageModel& lm, const GenerateArguments& given) {
   InterruptScope interrupt;
-  lm::GenerateOptions options = given.answer.to_generate();
+  lm::GenerateParameters options = given.answer.to_generate();
   options.stop_strings = given.stops;
   options.stop = interrupt.token();
   options.log_probabilities = given.wants_json;

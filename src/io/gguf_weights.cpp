@@ -10,6 +10,7 @@
 #include "io/fresh_array.h"
 #include "io/gguf_blocks.h"
 #include "io/gguf_header.h"
+#include "tarn/stop.h"
 
 namespace tarn::io {
 namespace {
@@ -162,10 +163,13 @@ void run(const std::vector<Task>& tasks, size_t threads) {
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error;
+  const std::stop_token stop = StopScope::current();
   auto worker = [&] {
     try {
-      for (size_t i = next++; i < tasks.size() && !failed; i = next++)
+      for (size_t i = next++; i < tasks.size() && !failed; i = next++) {
+        require<Cancelled>(!stop.stop_requested(), "[load] stopped on request.");
         tasks[i].weight->work(tasks[i].begin, tasks[i].end);
+      }
     } catch (...) {
       if (!failed.exchange(true)) error = std::current_exception();
     }

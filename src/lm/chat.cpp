@@ -4,16 +4,46 @@
 #include "tarn/lm/load.h"
 
 namespace tarn::lm {
+namespace {
+
+// As templates expect it: tools' calls and their results have members of their own.
+OrderedJson json_of(const Message& m) {
+  OrderedJson out{{"role", m.role}, {"content", m.content}};
+  for (const auto& call : m.tool_calls) {
+    OrderedJson one{{"type", "function"}};
+    if (!call.id.empty()) one["id"] = call.id;
+    one["function"] = {{"name", call.name},
+                       {"arguments", parse_ordered_json(call.arguments, "a call's arguments")}};
+    out["tool_calls"].push_back(std::move(one));
+  }
+  if (!m.tool_call_id.empty()) out["tool_call_id"] = m.tool_call_id;
+  if (!m.name.empty()) out["name"] = m.name;
+  return out;
+}
+
+OrderedJson json_of(const ToolSpec& tool) {
+  return {
+      {"type", "function"},
+      {"function",
+       {{"name", tool.name},
+        {"description", tool.description},
+        {"parameters", parse_ordered_json(tool.parameters, "the parameters of " + tool.name)}}}};
+}
+
+}  // namespace
 
 std::string LanguageModel::render(const std::vector<Message>& messages,
-                                  bool add_generation_prompt) const {
+                                  const RenderOptions& options) const {
   require(chat_template.has_value(),
           "[chat] {} has no chat template. Use the prompt as it stands (--raw).", name);
-  OrderedJson variables;
+  OrderedJson variables = OrderedJson::object();
+  if (!options.context.empty())
+    variables = parse_ordered_json(options.context, "the additional context");
+  require(variables.is_object(), "[chat] the additional context is no JSON object.");
   variables["messages"] = OrderedJson::array();
-  for (const auto& m : messages)
-    variables["messages"].push_back({{"role", m.role}, {"content", m.content}});
-  variables["add_generation_prompt"] = add_generation_prompt;
+  for (const auto& m : messages) variables["messages"].push_back(json_of(m));
+  for (const auto& tool : options.tools) variables["tools"].push_back(json_of(tool));
+  variables["add_generation_prompt"] = options.add_generation_prompt;
   auto text = [&](std::optional<int32_t> id) {
     return id ? std::string(tokenizer.token_text(*id)) : std::string();
   };
@@ -24,8 +54,10 @@ std::string LanguageModel::render(const std::vector<Message>& messages,
       variables.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
 }
 
-std::vector<int32_t> LanguageModel::encode_chat(const std::vector<Message>& messages) const {
-  return tokenizer.encode(render(messages), {.add_special_tokens = false, .parse_special = true});
+std::vector<int32_t> LanguageModel::encode_chat(const std::vector<Message>& messages,
+                                                const RenderOptions& options) const {
+  return tokenizer.encode(render(messages, options),
+                          {.add_special_tokens = false, .parse_special = true});
 }
 
 }  // namespace tarn::lm

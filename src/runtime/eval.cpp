@@ -313,6 +313,7 @@ EvalCounters eval_counters() {
 StopScope::StopScope(std::stop_token token)
     : before_(std::exchange(current_stop, std::move(token))) {}
 StopScope::~StopScope() { current_stop = std::move(before_); }
+std::stop_token StopScope::current() { return current_stop; }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
 bool keeps_history() { return tracing_depth > 0; }

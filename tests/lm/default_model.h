@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "answers.h"
 #include "base/json.h"
 #include "golden.h"
 #include "tarn/lm.h"
@@ -18,8 +19,6 @@ namespace tarn_test {
 
 using namespace tarn::lm;
 using tarn::Json;
-using tarn::Precision;
-using Ids = std::vector<int32_t>;
 namespace fs = std::filesystem;
 
 inline fs::path model_path() {
@@ -56,28 +55,5 @@ class DefaultModel : public testing::Test {
   }
   static Ids prompt(size_t i) { return data()["prompts"][i]["prompt_ids"].get<Ids>(); }
 };
-
-struct Answer {
-  Ids ids{};
-  std::string text{};
-  GenerationInfo info{};
-};
-
-inline Answer collect(Generation generation) {
-  Answer a;
-  for (const Event& e : generation) {
-    a.ids.insert(a.ids.end(), e.ids.begin(), e.ids.end());
-    a.text += e.text;
-    if (e.kind == Event::Kind::info) a.info = e.info;
-  }
-  return a;
-}
-
-inline GenerateOptions exact(int max_tokens) {
-  GenerateOptions o;
-  o.max_tokens = max_tokens;
-  o.precision = Precision::exact;
-  return o;
-}
 
 }  // namespace tarn_test

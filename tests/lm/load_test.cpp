@@ -207,7 +207,7 @@ TEST_F(ModelFolder, TemplateAndStopTokensOfTheCompanions) {
   EXPECT_EQ(lm.encode_chat({{"user", "abc"}}), (std::vector<int32_t>{0, 1, 2, 15}));
   write(folder_ / "chat_template.jinja", "the file wins");
   EXPECT_EQ(tarn::lm::load(folder_).render({{"user", "abc"}}), "the file wins");
-  tarn::lm::GenerateOptions options;
+  tarn::lm::GenerateParameters options;
   options.max_tokens = 4;
   EXPECT_FALSE(tarn::lm::respond(lm, "abc", options).size() > 4);
 }

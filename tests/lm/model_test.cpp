@@ -127,7 +127,7 @@ TEST_F(DefaultModel, FinishReasons) {
   EXPECT_EQ(some.info.finish_reason, "length");
   ASSERT_EQ(some.ids.size(), 12u);
   EXPECT_EQ(some.text, model().tokenizer.decode(some.ids));
-  GenerateOptions options = exact(12);
+  GenerateParameters options = exact(12);
   auto cut = some.text.rfind(' ');
   ASSERT_NE(cut, std::string::npos);
   options.stop_strings = {"nowhere in the answer", some.text.substr(cut)};
@@ -137,7 +137,7 @@ TEST_F(DefaultModel, FinishReasons) {
 }
 
 TEST_F(DefaultModel, LogProbabilitiesAreThoseOfTheTokens) {
-  GenerateOptions options = exact(6);
+  GenerateParameters options = exact(6);
   options.log_probabilities = true;
   Ids ids = prompt(0);
   std::vector<double> got;
@@ -149,16 +149,6 @@ TEST_F(DefaultModel, LogProbabilitiesAreThoseOfTheTokens) {
   auto all = token_log_probabilities(model(), ids, Precision::exact);
   ASSERT_EQ(all.size() + 1, ids.size());
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(got[i], all[all.size() - 6 + i], 1e-3);
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const tarn::Error& error) {
-    return error.message();
-  }
-  return "no error";
 }
 
 TEST_F(DefaultModel, ErrorsNameTheirReason) {

@@ -31,7 +31,7 @@ std::vector<int32_t> draws(const SampleOptions& options, const Logits& logits, i
   std::vector<int32_t> ids;
   for (int i = 0; i < count; ++i) {
     Logits copy = logits;
-    ids.push_back(sampler.pick(copy, {}));
+    ids.push_back(sampler.pick(copy));
   }
   return ids;
 }
@@ -123,28 +123,31 @@ TEST(Sample, FiltersWorkTogether) {
               UnorderedElementsAre(0, 1));
 }
 
-TEST(Sample, PenaltiesOfTokensSeenLately) {
-  auto after = [](SampleOptions options, Logits logits, std::vector<int32_t> recent) {
-    Sampler(options).pick(logits, recent);
-    return logits;
+// The tokens above the threshold, all but the least likely of them, are left out.
+TEST(Sample, XtcExcludesTheTopChoices) {
+  auto xtc = [](float probability, float threshold) {
+    return SampleOptions{
+        .temperature = 1, .xtc_probability = probability, .xtc_threshold = threshold, .seed = 1};
   };
-  // Repetition: positive logits are divided, negative ones multiplied, once for each token.
-  EXPECT_THAT(after({.repetition_penalty = 2}, {4, -4, 4, 0}, {0, 1, 0}), ElementsAre(2, -8, 4, 0));
-  EXPECT_THAT(after({.presence_penalty = 0.5f}, {4, -4, 4}, {0, 1, 0}),
-              ElementsAre(3.5f, -4.5f, 4));
-  EXPECT_THAT(after({.frequency_penalty = 0.5f}, {4, -4, 4}, {0, 1, 0}), ElementsAre(3, -4.5f, 4));
-  EXPECT_THAT(after({.repetition_penalty = 2, .presence_penalty = 1, .frequency_penalty = 1},
-                    {4, 4}, {1, 1}),
-              ElementsAre(4, -1));
-  // Only the last `penalty_context` tokens count; ids outside the vocabulary do not matter.
-  EXPECT_THAT(after({.repetition_penalty = 2, .penalty_context = 1}, {4, 4}, {0, 1}),
-              ElementsAre(4, 2));
-  EXPECT_THAT(after({.repetition_penalty = 2, .penalty_context = 0}, {4, 4}, {0, 1}),
-              ElementsAre(4, 4));
-  EXPECT_THAT(after({.repetition_penalty = 2}, {4, 4}, {7, -1}), ElementsAre(4, 4));
-  Logits logits{4, 3};
-  std::vector<int32_t> recent{0};
-  EXPECT_EQ(Sampler({.repetition_penalty = 2}).pick(logits, recent), 1);
+  EXPECT_EQ(kinds(xtc(0, 0.1f)).size(), 5u);
+  EXPECT_THAT(kinds(xtc(1, 0.1f)), UnorderedElementsAre(2, 3, 4));
+  EXPECT_THAT(kinds(xtc(1, 0.2f)), UnorderedElementsAre(1, 2, 3, 4));
+  // Only one token is above it: it stays.
+  EXPECT_EQ(kinds(xtc(1, 0.4f)).size(), 5u);
+  EXPECT_EQ(kinds(xtc(1, 0.5f)).size(), 5u);
+  SampleOptions kept = xtc(1, 0.1f);
+  kept.xtc_kept = {0};
+  EXPECT_THAT(kinds(kept), UnorderedElementsAre(0, 2, 3, 4));
+  // Before top-k: two of those that XTC leaves.
+  SampleOptions with_top_k = xtc(1, 0.2f);
+  with_top_k.top_k = 2;
+  EXPECT_THAT(kinds(with_top_k), UnorderedElementsAre(1, 2));
+  // After min-p, on what it leaves: 0.5, 0.25 and 0.125 of 0.875.
+  SampleOptions with_min_p = xtc(1, 0.14f);
+  with_min_p.min_p = 0.2f;
+  EXPECT_THAT(kinds(with_min_p), UnorderedElementsAre(2));
+  auto ids = draws(xtc(0.5f, 0.1f), halves, 20'000);
+  EXPECT_NEAR(static_cast<double>(std::count(ids.begin(), ids.end(), 0)) / 20'000, 0.25, 0.02);
 }
 
 TEST(Sample, SeedDecidesTheDraws) {
@@ -175,7 +178,7 @@ TEST(Sample, NotNumbersStillGiveAnId) {
          {SampleOptions{}, SampleOptions{.temperature = 1, .seed = 1},
           SampleOptions{.temperature = 1, .top_p = 0.5f, .min_p = 0.5f, .top_k = 2, .seed = 1}}) {
       Logits copy = logits;
-      int32_t id = Sampler(options).pick(copy, {});
+      int32_t id = Sampler(options).pick(copy);
       EXPECT_GE(id, 0);
       EXPECT_LT(id, 3);
     }
@@ -185,6 +188,17 @@ TEST(Sample, LogProbability) {
   EXPECT_NEAR(tarn::lm::log_probability(halves, 0), std::log(0.5), 1e-6);
   EXPECT_NEAR(tarn::lm::log_probability(halves, 4), std::log(0.0625), 1e-6);
   EXPECT_NEAR(tarn::lm::log_probability(Logits{1000, 0}, 1), -1000, 1e-6);
+}
+
+TEST(Sample, TopLogProbabilities) {
+  auto top = tarn::lm::top_log_probabilities(halves, 4);
+  ASSERT_EQ(top.size(), 4u);
+  for (auto [place, p] : {std::pair{0, 0.5}, {1, 0.25}, {2, 0.125}, {3, 0.0625}}) {
+    EXPECT_EQ(top[static_cast<size_t>(place)].id, place);
+    EXPECT_NEAR(top[static_cast<size_t>(place)].log_prob, std::log(p), 1e-6);
+  }
+  EXPECT_EQ(tarn::lm::top_log_probabilities(Logits{1, 2}, 9).size(), 2u);
+  EXPECT_EQ(tarn::lm::top_log_probabilities(Logits{1, 2}, 0).size(), 0u);
 }
 
 std::string error_of(const SampleOptions& options) {
@@ -208,20 +222,14 @@ TEST(Sample, NumbersOutsideTheirRange) {
   EXPECT_EQ(error_of({.min_p = -0.5f}), "[sample] min_p is -0.5; it must be in [0, 1].");
   EXPECT_EQ(error_of({.min_p = 2}), "[sample] min_p is 2; it must be in [0, 1].");
   EXPECT_EQ(error_of({.top_k = -1}), "[sample] top_k is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of({.repetition_penalty = 0}),
-            "[sample] repetition_penalty is 0; it must be above 0.");
-  EXPECT_EQ(error_of({.repetition_penalty = infinity}),
-            "[sample] repetition_penalty is inf; it must be above 0.");
-  EXPECT_EQ(error_of({.presence_penalty = nan}),
-            "[sample] presence_penalty is nan; it must be a number.");
-  EXPECT_EQ(error_of({.frequency_penalty = infinity}),
-            "[sample] frequency_penalty is inf; it must be a number.");
-  EXPECT_EQ(error_of({.penalty_context = -1}),
-            "[sample] penalty_context is -1; it must be 0 or more.");
+  EXPECT_EQ(error_of({.xtc_probability = 2}),
+            "[sample] xtc_probability is 2; it must be in [0, 1].");
+  EXPECT_EQ(error_of({.xtc_threshold = 0.75f}),
+            "[sample] xtc_threshold is 0.75; it must be in [0, 0.5].");
   EXPECT_EQ(error_of({}), "no error");
   Sampler sampler({});
   Logits none;
-  EXPECT_THROW(sampler.pick(none, {}), tarn::ValueError);
+  EXPECT_THROW(sampler.pick(none), tarn::ValueError);
 }
 
 }  // namespace

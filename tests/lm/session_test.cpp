@@ -23,8 +23,7 @@ TEST_F(DefaultModelSession, DecodingKeepsItsPlansAndItsCache) {
   LanguageModel lm = endless();
   Ids start = prompt(18);
   start.resize(20);
-  GenerateOptions options;
-  options.max_tokens = 1000;
+  GenerateParameters options{.max_tokens = 1000, .temperature = 0};
   tarn::clear_plan_cache();
   tarn::EvalCounters before{};
   int tokens = 0;
@@ -140,7 +139,7 @@ TEST_F(DefaultModelSession, CopiedSessionsGoOnApart) {
 
 TEST_F(DefaultModelSession, SessionOfTheOtherPrecisionBeginsAnew) {
   Session session;
-  GenerateOptions balanced = exact(4);
+  GenerateParameters balanced = exact(4);
   balanced.precision = Precision::balanced;
   collect(generate(model(), prompt(0), balanced, &session));
   Answer other = collect(generate(model(), prompt(0), exact(4), &session));
@@ -150,10 +149,10 @@ TEST_F(DefaultModelSession, SessionOfTheOtherPrecisionBeginsAnew) {
 }
 
 TEST_F(DefaultModelSession, AnswerDoesNotDependOnTheSizeOfPrefillSteps) {
-  GenerateOptions options = exact(12);
+  GenerateParameters options = exact(12);
   Answer whole = collect(generate(model(), prompt(18), options));
   for (int step : {1000, 64, 7}) {
-    options.prefill_step = step;
+    options.prefill.step_size = step;
     EXPECT_EQ(collect(generate(model(), prompt(18), options)).ids, whole.ids) << step;
   }
 }
@@ -164,7 +163,7 @@ TEST_F(DefaultModelSession, StoppedDecodingLeavesTheSessionUsable) {
   Answer want = collect(generate(model(), prompt(0), exact(16)));
   Session session;
   std::stop_source source;
-  GenerateOptions options = exact(200);
+  GenerateParameters options = exact(200);
   options.stop = source.get_token();
   Answer cut;
   for (const Event& e : generate(model(), prompt(0), options, &session)) {
@@ -188,9 +187,9 @@ TEST_F(DefaultModelSession, StoppedAtAnyMomentLeavesTheSessionUsable) {
   double slowest = 0;
   for (int wait : {0, 3, 11, 31, 95}) {
     std::stop_source source;
-    GenerateOptions options = exact(400);
+    GenerateParameters options = exact(400);
     options.stop = source.get_token();
-    options.prefill_step = 64;
+    options.prefill.step_size = 64;
     std::chrono::steady_clock::time_point asked;
     std::thread other([&] {
       std::this_thread::sleep_for(std::chrono::milliseconds(wait));
@@ -210,10 +209,66 @@ TEST_F(DefaultModelSession, StoppedAtAnyMomentLeavesTheSessionUsable) {
   EXPECT_LT(slowest, 1.0);
 }
 
+// Milliseconds from a stop, asked for `wait` ms after the beginning, to the end of `work`.
+template <class F>
+double milliseconds_to_stop(int wait, F work) {
+  std::stop_source source;
+  std::chrono::steady_clock::time_point asked;
+  std::jthread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait));
+    asked = std::chrono::steady_clock::now();
+    source.request_stop();
+  });
+  work(source.get_token());
+  auto ended = std::chrono::steady_clock::now();
+  other.join();
+  return std::chrono::duration<double, std::milli>(ended - asked).count();
+}
+
+// The median of five: others may hold the processor for a moment.
+template <class F>
+double median_to_stop(int wait, F work) {
+  std::vector<double> all;
+  for (int i = 0; i < 5; ++i) all.push_back(milliseconds_to_stop(wait, work));
+  std::sort(all.begin(), all.end());
+  return all[2];
+}
+
+TEST_F(DefaultModelSession, AStopTakesEffectWithin50Milliseconds) {
+  double loading = median_to_stop(3, [](std::stop_token stop) {
+    EXPECT_THROW(load(model_path(), {.stop = stop}), tarn::Cancelled);
+  });
+  Ids long_prompt;
+  while (long_prompt.size() < 2000) {
+    Ids part = prompt(18);
+    long_prompt.insert(long_prompt.end(), part.begin(), part.end());
+  }
+  LanguageModel lm = endless();
+  auto answering = [&](const Ids& ids) {
+    return [&](std::stop_token stop) {
+      GenerateParameters p{.max_tokens = 5000, .temperature = 0, .stop = stop};
+      EXPECT_EQ(collect(generate(lm, ids, p)).info.finish_reason, "cancelled");
+    };
+  };
+  double prefill = median_to_stop(20, answering(long_prompt));
+  double decoding = median_to_stop(200, answering(prompt(0)));
+  fmt::print("stopped after {:.1f} ms of loading, {:.1f} of the prompt, {:.1f} of decoding\n",
+             loading, prefill, decoding);
+  // Sanitizers make everything some twenty times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  double most = 1000;
+#else
+  double most = 50;
+#endif
+  EXPECT_LT(loading, most);
+  EXPECT_LT(prefill, most);
+  EXPECT_LT(decoding, most);
+}
+
 TEST_F(DefaultModelSession, StopBeforeTheBeginningIsCancelled) {
   std::stop_source source;
   source.request_stop();
-  GenerateOptions options = exact(8);
+  GenerateParameters options = exact(8);
   options.stop = source.get_token();
   Answer none = collect(generate(model(), prompt(0), options));
   EXPECT_EQ(none.info.finish_reason, "cancelled");

@@ -109,6 +109,7 @@ struct CacheOptions {
   int bits = 0;         // 2, 3, 4, 5, 6 or 8: quantised once there are quantised_start positions
   int group_size = 64;  // must divide the size of a head
   int64_t quantised_start = 0;
+  friend bool operator==(const CacheOptions&, const CacheOptions&) = default;
 };
 // Throws ValueError for a number outside its range and for what does not go together.
 void check(const CacheOptions& options);

@@ -11,12 +11,23 @@
 #include "tarn/lm/chat_template.h"
 #include "tarn/lm/model.h"
 #include "tarn/lm/tokenizer.h"
+#include "tarn/lm/tools.h"
 
 namespace tarn::lm {
 
 struct Message {
-  std::string role{};  // "system", "user", "assistant"
+  std::string role{};  // "system", "user", "assistant", "tool"
   std::string content{};
+  std::vector<ToolCall> tool_calls{};  // assistant: what it calls
+  std::string tool_call_id{}, name{};  // tool: which call it answers, and the tool's name
+  friend bool operator==(const Message&, const Message&) = default;
+};
+
+// What a prompt is made with besides the messages.
+struct RenderOptions {
+  bool add_generation_prompt = true;
+  std::vector<ToolSpec> tools{};
+  std::string context{};  // the text of a JSON object: more variables for the template
 };
 
 // Everything a conversation needs. Copies share the weights and the vocabulary.
@@ -25,12 +36,15 @@ struct LanguageModel {
   Model model{};
   Tokenizer tokenizer{};
   std::optional<ChatTemplate> chat_template{};
-  std::vector<int32_t> stop_ids{};  // tokens that end an answer
+  std::vector<int32_t> stop_ids{};          // tokens that end an answer
+  std::vector<std::string> stop_strings{};  // texts that do
+  ToolCallFormat tool_call_format = ToolCallFormat::none;
 
   // The prompt of a conversation by the model's template. Throws ValueError without a template.
-  std::string render(const std::vector<Message>& messages, bool add_generation_prompt = true) const;
+  std::string render(const std::vector<Message>& messages, const RenderOptions& options = {}) const;
   // The ids of render(), with special tokens parsed.
-  std::vector<int32_t> encode_chat(const std::vector<Message>& messages) const;
+  std::vector<int32_t> encode_chat(const std::vector<Message>& messages,
+                                   const RenderOptions& options = {}) const;
 };
 
 struct LoadOptions {

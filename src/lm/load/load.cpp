@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/require.h"
+#include "tarn/stop.h"
 
 namespace tarn::lm {
 
@@ -11,8 +12,11 @@ LanguageModel load(const std::filesystem::path& path, const LoadOptions& options
                      "[load] {} does not exist. Give a GGUF file, a folder with config.json, or "
                      "run `make chat` once to fetch the default model.",
                      path.string());
-  return std::filesystem::is_directory(path) ? load_model_folder(path, options)
-                                             : load_gguf_model(path, options);
+  StopScope stop(options.stop);
+  LanguageModel lm = std::filesystem::is_directory(path) ? load_model_folder(path, options)
+                                                         : load_gguf_model(path, options);
+  if (lm.chat_template) lm.tool_call_format = infer_tool_call_format(lm.chat_template->source());
+  return lm;
 }
 
 std::filesystem::path cache_folder() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
-#include <unordered_map>
 
 #include "base/require.h"
 #include "base/scalar.h"
@@ -13,19 +12,6 @@ namespace tarn::lm {
 namespace {
 
 using Candidate = Sampler::Candidate;
-
-void penalise(std::span<float> logits, std::span<const int32_t> recent, const SampleOptions& o) {
-  if (o.repetition_penalty == 1 && o.presence_penalty == 0 && o.frequency_penalty == 0) return;
-  auto n = std::min(recent.size(), static_cast<size_t>(o.penalty_context));
-  std::unordered_map<int32_t, int> counts;
-  for (int32_t id : recent.subspan(recent.size() - n)) ++counts[id];
-  for (auto [id, count] : counts) {
-    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
-    float& l = logits[static_cast<size_t>(id)];
-    l = l > 0 ? l / o.repetition_penalty : l * o.repetition_penalty;
-    l -= o.presence_penalty + o.frequency_penalty * static_cast<float>(count);
-  }
-}
 
 bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
@@ -69,6 +55,14 @@ double total_weight(std::span<const float> logits, float top) {
   return std::exp(double{logsumexp(all).item<float>()} - double{top});
 }
 
+// log(sum(exp(logits))), in double.
+double log_total(std::span<const float> logits) {
+  double top = -INFINITY, total = 0;
+  for (float l : logits) top = std::max(top, double{l});
+  for (float l : logits) total += std::exp(double{l} - top);
+  return top + std::log(total);
+}
+
 // The candidates at most `gap` below the likeliest.
 void take_within(std::span<const float> logits, float top, float gap,
                  std::vector<Candidate>& into) {
@@ -94,9 +88,9 @@ void take_top_p(std::span<const float> logits, float top, double p, std::vector<
   }
 }
 
-// The candidates that the filters let pass. Probabilities are those at temperature 1.
-void take_filtered(std::span<const float> logits, float top, const SampleOptions& o,
-                   std::vector<Candidate>& all) {
+// What top-p and min-p let pass. Probabilities are those at temperature 1.
+void take_likely(std::span<const float> logits, float top, const SampleOptions& o,
+                 std::vector<Candidate>& all) {
   if (o.top_p < 1)
     take_top_p(logits, top, double{o.top_p}, all);
   else
@@ -105,10 +99,12 @@ void take_filtered(std::span<const float> logits, float top, const SampleOptions
     double bound = double{top} + std::log(double{o.min_p});
     std::erase_if(all, [&](const Candidate& c) { return c.logit < bound; });
   }
-  if (o.top_k > 0 && static_cast<size_t>(o.top_k) < all.size()) {
-    std::nth_element(all.begin(), all.begin() + o.top_k, all.end(), likelier);
-    all.resize(static_cast<size_t>(o.top_k));
-  }
+}
+
+void take_top_k(int k, std::vector<Candidate>& all) {
+  if (k == 0 || static_cast<size_t>(k) >= all.size()) return;
+  std::nth_element(all.begin(), all.begin() + k, all.end(), likelier);
+  all.resize(static_cast<size_t>(k));
 }
 
 }  // namespace
@@ -119,14 +115,10 @@ void check(const SampleOptions& o) {
   require(o.top_p > 0 && o.top_p <= 1, "[sample] top_p is {}; it must be in (0, 1].", o.top_p);
   require(o.min_p >= 0 && o.min_p <= 1, "[sample] min_p is {}; it must be in [0, 1].", o.min_p);
   require(o.top_k >= 0, "[sample] top_k is {}; it must be 0 or more.", o.top_k);
-  require(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty),
-          "[sample] repetition_penalty is {}; it must be above 0.", o.repetition_penalty);
-  require(std::isfinite(o.presence_penalty),
-          "[sample] presence_penalty is {}; it must be a number.", o.presence_penalty);
-  require(std::isfinite(o.frequency_penalty),
-          "[sample] frequency_penalty is {}; it must be a number.", o.frequency_penalty);
-  require(o.penalty_context >= 0, "[sample] penalty_context is {}; it must be 0 or more.",
-          o.penalty_context);
+  require(o.xtc_probability >= 0 && o.xtc_probability <= 1,
+          "[sample] xtc_probability is {}; it must be in [0, 1].", o.xtc_probability);
+  require(o.xtc_threshold >= 0 && o.xtc_threshold <= 0.5f,
+          "[sample] xtc_threshold is {}; it must be in [0, 0.5].", o.xtc_threshold);
 }
 
 Sampler::Sampler(const SampleOptions& options) : options_(options) {
@@ -142,14 +134,30 @@ double Sampler::uniform() {
   return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-int32_t Sampler::pick(std::span<float> logits, std::span<const int32_t> recent) {
+void Sampler::exclude_top_choices() {
+  if (options_.xtc_probability == 0 || uniform() >= double{options_.xtc_probability}) return;
+  auto highest = std::min_element(candidates_.begin(), candidates_.end(), likelier)->logit;
+  double total = 0;
+  for (const auto& c : candidates_) total += weight_of(gap_below(highest, c.logit));
+  double bound = double{options_.xtc_threshold} * total;
+  float least = INFINITY;
+  for (const auto& c : candidates_)
+    if (weight_of(gap_below(highest, c.logit)) > bound) least = std::min(least, c.logit);
+  const auto& kept = options_.xtc_kept;
+  std::erase_if(candidates_, [&](const Candidate& c) {
+    return c.logit > least && std::find(kept.begin(), kept.end(), c.id) == kept.end();
+  });
+}
+
+int32_t Sampler::pick(std::span<float> logits) {
   require(!logits.empty(), "[sample] there are no logits.");
-  penalise(logits, recent, options_);
   if (options_.temperature == 0) return likeliest(logits);
   for (float& l : logits)
     if (std::isnan(l)) l = -INFINITY;
-  float top = largest(logits);
-  take_filtered(logits, top, options_, candidates_);
+  take_likely(logits, largest(logits), options_, candidates_);
+  exclude_top_choices();
+  take_top_k(options_.top_k, candidates_);
+  float top = std::min_element(candidates_.begin(), candidates_.end(), likelier)->logit;
   weights_.clear();
   double total = 0;
   for (const auto& c : candidates_) {
@@ -163,10 +171,18 @@ int32_t Sampler::pick(std::span<float> logits, std::span<const int32_t> recent) 
 }
 
 double log_probability(std::span<const float> logits, int32_t id) {
-  double top = -INFINITY, total = 0;
-  for (float l : logits) top = std::max(top, double{l});
-  for (float l : logits) total += std::exp(double{l} - top);
-  return double{logits[static_cast<size_t>(id)]} - top - std::log(total);
+  return double{logits[static_cast<size_t>(id)]} - log_total(logits);
+}
+
+std::vector<TokenLogProbability> top_log_probabilities(std::span<const float> logits, int count) {
+  std::vector<Candidate> all;
+  take_within(logits, largest(logits), INFINITY, all);
+  auto n = std::min(static_cast<size_t>(std::max(count, 0)), all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(), likelier);
+  double total = log_total(logits);
+  std::vector<TokenLogProbability> top;
+  for (size_t i = 0; i < n; ++i) top.push_back({all[i].id, double{all[i].logit} - total});
+  return top;
 }
 
 }  // namespace tarn::lm

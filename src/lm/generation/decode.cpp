@@ -1,0 +1,108 @@
+#include "lm/generation/decode.h"
+
+#include <algorithm>
+
+#include "base/require.h"
+#include "tarn/ops.h"
+#include "tarn/stop.h"
+
+namespace tarn::lm {
+namespace {
+
+// How many of `left` tokens to compute at a time.
+size_t chunk_size(const PrefillParameters& p, size_t left) {
+  auto step = static_cast<size_t>(p.step_size);
+  if (p.chunking == PrefillParameters::Chunking::unchunked) return left;
+  if (p.chunking == PrefillParameters::Chunking::remainder) return std::min(step, left);
+  size_t chunks = (left + step - 1) / step;
+  return (left + chunks - 1) / chunks;
+}
+
+}  // namespace
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<size_t>(end.first - a.begin());
+}
+
+std::span<const float> logits_at(const array& logits, size_t position) {
+  auto width = static_cast<size_t>(logits.shape(-1));
+  return {logits.data<float>() + position * width, width};
+}
+
+array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass) {
+  PrecisionScope scope(precision);
+  array logits = model.model(ids, pass);
+  std::vector<array> wanted{logits};
+  pass.collect(wanted);
+  eval(wanted);
+  return logits;
+}
+
+array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
+  StopScope stop(parameters_.stop);
+  auto& [tokens, pass] = session_;
+  pass.last_only = !all_logits;
+  try {
+    array logits =
+        compute(model_, parameters_.precision,
+                array(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32), pass);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+    return logits;
+  } catch (...) {
+    // What was recorded is computed along with the next step. After a long prompt that was to
+    // follow little or nothing, starting anew is cheaper.
+    if (tokens.size() < ids.size())
+      begin_anew();
+    else
+      truncate(tokens.size());
+    throw;
+  }
+}
+
+void Decoder::begin_anew() {
+  session_ = Session{.pass = model_.model.new_pass(parameters_.caching())};
+}
+
+void Decoder::truncate(size_t length) {
+  auto to = static_cast<int64_t>(length);
+  if (!session_.pass.can_truncate(to)) return begin_anew();
+  session_.pass.truncate(to);
+  session_.tokens.resize(length);
+}
+
+void Decoder::go_back_for(std::span<const int32_t> prompt) {
+  // Numbers kept in another way are of no use: exact answers stay exact.
+  const auto& rows = session_.pass.rows;
+  if (rows.size() != 1 || rows[0].options != parameters_.caching()) begin_anew();
+  // At least the last token is computed again: its logits are needed.
+  truncate(std::min(common_prefix(session_.tokens, prompt), prompt.size() - 1));
+}
+
+array Decoder::prefill(std::span<const int32_t> prompt, int& cached_tokens) {
+  Prefill prefill(*this, prompt, parameters_.prefill);
+  cached_tokens = static_cast<int>(prefill.known());
+  for (;;)
+    if (auto logits = prefill.step()) return *logits;
+}
+
+Prefill::Prefill(Decoder& decoder, std::span<const int32_t> prompt,
+                 const PrefillParameters& parameters)
+    : decoder_(decoder), parameters_(parameters), prompt_(prompt) {
+  decoder.go_back_for(prompt);
+  known_ = decoder.length();
+  chunk_ = chunk_size(parameters, prompt.size() - known_);
+}
+
+std::optional<array> Prefill::step() {
+  size_t done = decoder_.length(), n = std::min(chunk_, prompt_.size() - done);
+  array logits = decoder_.forward(prompt_.subspan(done, n));
+  done += n;
+  if (parameters_.progress)
+    parameters_.progress(static_cast<int>(done - known_),
+                         static_cast<int>(prompt_.size() - known_));
+  if (done < prompt_.size()) return std::nullopt;
+  return logits;
+}
+
+}  // namespace tarn::lm

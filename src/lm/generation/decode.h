@@ -1,0 +1,60 @@
+// Running a model over sequences: what is known already is not computed again.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "tarn/lm/generate.h"
+
+namespace tarn::lm {
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b);
+// The logits (vocabulary,) at one position of (…, positions, vocabulary).
+std::span<const float> logits_at(const array& logits, size_t position);
+
+// The logits of ids, evaluated, and the caches of the pass with them.
+array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass);
+
+// One sequence.
+class Decoder {
+ public:
+  Decoder(const LanguageModel& model, const GenerateParameters& parameters, Session& session)
+      : model_(model), parameters_(parameters), session_(session) {}
+
+  // The logits (1, 1, vocabulary) after `ids`, or after each of them (1, n, vocabulary), computed
+  // behind what the session holds. Throws Cancelled on request; the session is as before then.
+  array forward(std::span<const int32_t> ids, bool all_logits = false);
+  // Brings the session to a beginning of `prompt` that lacks at least its last token.
+  void go_back_for(std::span<const int32_t> prompt);
+  // Brings the session to all of `prompt` and gives the logits after its last token.
+  array prefill(std::span<const int32_t> prompt, int& cached_tokens);
+  // Forgets all positions from `length` on.
+  void truncate(size_t length);
+  size_t length() const { return session_.tokens.size(); }
+
+ private:
+  void begin_anew();
+
+  const LanguageModel& model_;
+  const GenerateParameters& parameters_;
+  Session& session_;
+};
+
+// A prompt, a chunk at a time. `prompt` must stay where it is meanwhile.
+class Prefill {
+ public:
+  Prefill(Decoder& decoder, std::span<const int32_t> prompt, const PrefillParameters& parameters);
+
+  // Tokens of the prompt that were known already.
+  size_t known() const { return known_; }
+  // Computes one chunk. After the last one, the logits of the last token.
+  std::optional<array> step();
+
+ private:
+  Decoder& decoder_;
+  const PrefillParameters& parameters_;
+  std::span<const int32_t> prompt_;
+  size_t known_, chunk_;
+};
+
+}  // namespace tarn::lm
