@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Speed beside llama.cpp and torch, side by side in one run on this machine: `make compare`.
 
-    compare.py [--quick] [--check] [--peers llama,torch] [--driver PROGRAM]
+    compare.py [--quick] [--check] [--alone] [--peers llama,torch] [--rows NAMES] [--driver PROGRAM]
 
 The peers are installed into .venv-compare the first time: llama-cpp-python is compiled for the
 instruction set that Tarn uses, torch is several GB (PIP_EXTRA_INDEX_URL may name an index with
 smaller builds). Sides take turns in processes that stay warm, with the same number of threads. The
 table goes to standard output, everything measured to build/compare.json. With --check the exit
-status is 1 when a target of bench/targets.json is missed.
+status is 1 when a target of bench/targets.json is missed. With --alone each side has one thread and
+is timed by the processor's time that it used: what to do where others use the machine.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import venv
+
+from compare_rows import ROWS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv-compare"
@@ -51,6 +54,7 @@ TORCH_LIMITS = {
 }
 PROMPT, NEW, PREFILL = 128, 128, 512
 LEAST_AGREEMENT = 0.9
+PREFILL_ROW = "prefill beside bf16"
 QUESTIONS = [
     "Why is the sky blue?",
     "Write a short story about a lighthouse keeper.",
@@ -159,14 +163,6 @@ def agreement(tarn, peer):
     return {"same_next_token": forced, "greedy_tokens_before_a_difference_of_48": alone}
 
 
-def matmul_errors(tarn, torch, n):
-    with tempfile.TemporaryDirectory() as folder:
-        files = {name: f"{folder}/{name}.npy" for name in ("a", "b", "out")}
-        torch.ask("make_matrices", n=n, **files)
-        tarn.ask("matmul_files", **files)
-        return torch.ask("matmul_errors", **files)
-
-
 def measure(name, sides, rounds, do, **arguments):
     """Rates of each side, A B A B …, after one round that does not count."""
     samples = {side.name: [] for side in sides}
@@ -224,13 +220,44 @@ def compare_models(tarn, llamas, model, threads, options, report):
     results["decode"]["share_of_read_bandwidth"] = share
 
 
-def compare_matmul(tarn, torch, threads, options, report):
+def prepare_row(tarn, torch, row, folder):
+    """Gives both sides the same numbers, and compares what they make of them with float64."""
+    count = len(row["shapes"]) + ("classes" in row)
+    inputs = [f"{folder}/{i}.npy" for i in range(count)]
+    outs = {side.name: f"{folder}/{side.name}.npy" for side in (tarn, torch)}
+    torch.ask("make_inputs", inputs=inputs, **row)
+    for side in (tarn, torch):
+        side.ask("prepare", inputs=inputs, out=outs[side.name], **row)
+    return torch.ask("errors", op=row["op"], outs=outs)
+
+
+def compare_rows(tarn, torch, threads, options, report):
     torch.ask("load", threads=threads)
-    report["matmul_errors"] = matmul_errors(tarn, torch, 1024)
-    for n in (1024, 2048):
-        report["results"][f"matmul {n}"] = measure(
-            f"matmul {n}", [tarn, torch], options.rounds, "matmul", n=n, seconds=options.seconds
-        )
+    timed = {"seconds": options.seconds, "processor_time": options.alone}
+    for name, row in ROWS.items():
+        if options.rows and name not in options.rows:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            errors = prepare_row(tarn, torch, row, folder)
+        result = measure(name, [tarn, torch], options.rounds, "rate", work=row["work"], **timed)
+        report["results"][name] = result | {"errors": errors, "unit": row["unit"]}
+
+
+def compare_prefill(tarn, torch, model, threads, options, report):
+    """Beside torch in bfloat16, on random weights of the model's shape."""
+    tarn.ask("load", model=model)
+    torch.ask("load", threads=threads)
+    text = (ROOT / "tests/golden/lm/text.txt").read_text()
+    ids = tarn.ask("encode", text=text)["ids"][:PREFILL]
+    report["results"][PREFILL_ROW] = measure(
+        PREFILL_ROW,
+        [tarn, torch],
+        options.rounds,
+        "prefill",
+        ids=ids,
+        seconds=options.seconds,
+        processor_time=options.alone,
+    ) | {"unit": "tok/s"}
 
 
 def judge(report):
@@ -245,6 +272,7 @@ def judge(report):
         noise = 2 * max(tarn["spread"], peer["spread"])
         result |= {
             "ratio": ratio,
+            "ratio_of_best": tarn["best"] / peer["best"],
             "target": target,
             "met": ratio >= target,
             "beyond_noise": abs(ratio - 1) > noise,
@@ -259,37 +287,32 @@ def table(report):
         f"read bandwidth {machine['read_bandwidth_1'] / 1e9:.1f} GB/s by one thread, "
         f"{machine['read_bandwidth_all'] / 1e9:.1f} by all",
         "",
-        f"{'':12}  {'':14}  {'median':>9}  {'best':>9}  {'spread':>6}",
+        f"{'':19}  {'':14}  {'median':>9}  {'best':>9}  {'spread':>6}",
     ]
     for name, result in report["results"].items():
-        model = name in ("decode", "prefill")
-        scale, unit = (1, "tok/s") if model else (1e9, "GFLOP/s")
+        unit = result.get("unit", "tok/s")
+        scale = 1 if unit == "tok/s" else 1e9
         for who, r in result.items():
-            if isinstance(r, dict):
+            if isinstance(r, dict) and "median" in r:
+                error = f"  error {result['errors'][who]:.1e}" if "errors" in result else ""
                 rows.append(
-                    f"{name:12}  {who:14}  {r['median'] / scale:9.1f}  "
-                    f"{r['best'] / scale:9.1f}  {r['spread']:6.0%}  {unit}"
+                    f"{name:19}  {who:14}  {r['median'] / scale:9.1f}  "
+                    f"{r['best'] / scale:9.1f}  {r['spread']:6.0%}  {unit}{error}"
                 )
         verdict = "met" if result["met"] else "missed"
         doubt = "" if result["beyond_noise"] else "; within twice the spread of equal"
         rows.append(
-            f"{'':12}  ratio {result['ratio']:.2f}, target {result['target']:.2f}: "
-            f"{verdict}{doubt}"
+            f"{'':19}  ratio {result['ratio']:.2f} (of the best {result['ratio_of_best']:.2f}), "
+            f"target {result['target']:.2f}: {verdict}{doubt}"
         )
         if "share_of_read_bandwidth" in result:
-            rows.append(f"{'':12}  {result['share_of_read_bandwidth']:.0%} of the read bandwidth")
+            rows.append(f"{'':19}  {result['share_of_read_bandwidth']:.0%} of the read bandwidth")
     for who, size in report.get("weight_bytes", {}).items():
         rows.append(f"weights of {who}: {size / 1e6:.1f} MB")
     for who, found in report.get("agreement", {}).items():
         rows.append(
             f"tarn and {who} choose the same next token in "
             f"{found['same_next_token']:.1%} of {PREFILL} places"
-        )
-    if "matmul_errors" in report:
-        errors = report["matmul_errors"]
-        rows.append(
-            f"matmul 1024, largest error against float64: tarn {errors['tarn']:.1e}, torch "
-            f"{errors['torch']:.1e} of the largest result"
         )
     rows += [f"{who}: absent" for who in report["absent"]]
     return "\n".join(rows)
@@ -299,10 +322,16 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.7 s: for a first look")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+    parser.add_argument("--alone", action="store_true", help="one thread, by processor time")
     parser.add_argument("--peers", default="llama,torch")
+    parser.add_argument("--rows", help="only these, by commas: " + ", ".join([*ROWS, PREFILL_ROW]))
     parser.add_argument("--driver", help="a compare_driver that is built already")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 0.7) if options.quick else (5, 3.0)
+    options.rows = options.rows.split(",") if options.rows else []
+    missing = set(options.rows) - {*ROWS, PREFILL_ROW}
+    if missing:
+        parser.error(f"--rows does not know {', '.join(sorted(missing))}")
     unknown = set(options.peers.split(",")) - set(PACKAGES)
     if unknown:
         parser.error(f"--peers knows {', '.join(PACKAGES)}; not {', '.join(sorted(unknown))}")
@@ -329,7 +358,8 @@ def main():
         "absent": [],
     }
     (ROOT / "build").mkdir(exist_ok=True)
-    tarn = Side("tarn", [options.driver], dict(os.environ))
+    alone = {"TARN_NUM_THREADS": "1"} if options.alone else {}
+    tarn = Side("tarn", [options.driver], dict(os.environ) | alone)
     report["machine"] = tarn.ask("machine")
     isa, threads = report["machine"]["isa"], report["machine"]["threads"]
     plain, limited = child_environment(isa, threads)
@@ -346,7 +376,9 @@ def main():
         if peer == "llama":
             compare_models(tarn, sides, model, threads, options, report)
         else:
-            compare_matmul(tarn, sides[0], threads, options, report)
+            compare_rows(tarn, sides[0], threads, options, report)
+            if not options.rows or PREFILL_ROW in options.rows:
+                compare_prefill(tarn, sides[0], model, threads, options, report)
         for side in sides:
             side.close()
     tarn.close()

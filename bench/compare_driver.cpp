@@ -1,28 +1,20 @@
 // This library's side of bench/compare.py: one command a line on standard input, one JSON answer a
 // line on standard output, so that sides take turns inside processes that stay warm.
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "compare_work.h"
 #include "tarn/info.h"
-#include "tarn/io.h"
 #include "tarn/lm.h"
 #include "tarn/ops.h"
-#include "tarn/random.h"
 
 namespace {
 
 using namespace tarn;
-using Clock = std::chrono::steady_clock;
 using Ids = std::vector<int32_t>;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Precision precision_of(const Json& command) {
   return command.value("precision", "balanced") == "exact" ? Precision::exact : Precision::balanced;
@@ -53,10 +45,12 @@ Json decode(const lm::LanguageModel& model, const Json& command) {
 
 Json prefill(const lm::LanguageModel& model, Json command) {
   command["new"] = 1;
+  const bool processor = command.value("processor_time", false);
   double spent = 0, tokens = 0;
   while (spent < command["seconds"].get<double>()) {
+    bench::Watch watch(processor);
     auto info = answer(model, command);
-    spent += info.prompt_seconds;
+    spent += processor ? watch.seconds() : info.prompt_seconds;
     tokens += info.prompt_tokens;
   }
   return {{"rate", tokens / spent}};
@@ -82,25 +76,6 @@ uint64_t weight_bytes(const lm::LanguageModel& model) {
   return bytes;
 }
 
-// Float operations a second of a float32 product of two n x n matrices.
-Json matmul_rate(const Json& command) {
-  auto n = command["n"].get<int64_t>();
-  static array a, b;
-  if (a.ndim() != 2 || a.shape(0) != n) {
-    a = random::normal({n, n}), b = random::normal({n, n});
-    eval(a, b);
-    eval(matmul(a, b));
-  }
-  auto start = Clock::now();
-  int products = 0;
-  while (products == 0 || seconds_since(start) < command["seconds"].get<double>()) {
-    eval(matmul(a, b));
-    ++products;
-  }
-  auto operations = 2.0 * static_cast<double>(n * n * n) * products;
-  return {{"rate", operations / seconds_since(start)}};
-}
-
 Json machine() {
   MachineInfo m = machine_info();
   measure_bandwidth(m);
@@ -111,7 +86,7 @@ Json machine() {
           {"read_bandwidth_all", m.read_bandwidth_all}};
 }
 
-Json perform(const Json& command, lm::LanguageModel& model) {
+Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& work) {
   auto what = command["do"].get<std::string>();
   if (what == "machine") return machine();
   if (what == "load") {
@@ -129,11 +104,9 @@ Json perform(const Json& command, lm::LanguageModel& model) {
   if (what == "likeliest") return likeliest(model, command);
   if (what == "decode") return decode(model, command);
   if (what == "prefill") return prefill(model, command);
-  if (what == "matmul") return matmul_rate(command);
-  if (what == "matmul_files") {
-    array a = tarn::load(command["a"].get<std::string>());
-    array b = tarn::load(command["b"].get<std::string>());
-    save(command["out"].get<std::string>(), matmul(a, b));
+  if (what == "rate") return {{"rate", work.rate(command)}};
+  if (what == "prepare") {
+    work.prepare(command);
     return Json::object();
   }
   throw ValueError("[compare_driver] unknown command " + what + ".");
@@ -143,10 +116,11 @@ Json perform(const Json& command, lm::LanguageModel& model) {
 
 int main() {
   lm::LanguageModel model;
+  bench::Workload work;
   for (std::string line; std::getline(std::cin, line);) {
     Json result;
     try {
-      result = perform(parse_json(line, "the command"), model);
+      result = perform(parse_json(line, "the command"), model, work);
     } catch (const std::exception& e) {
       result = {{"error", e.what()}};
     }

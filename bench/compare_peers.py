@@ -107,51 +107,12 @@ class Llama:
         return {"rate": tokens / spent}
 
 
-class Torch:
-    def __init__(self):
-        import torch
-
-        self.torch = torch
-        self.matrices = {}
-
-    def machine(self, _):
-        return {
-            "version": self.torch.__version__,
-            "features": [self.torch.backends.cpu.get_cpu_capability()],
-        }
-
-    def load(self, command):
-        self.torch.set_num_threads(command["threads"])
-        return {}
-
-    def matmul(self, command):
-        n = command["n"]
-        if n not in self.matrices:
-            self.matrices = {n: (self.torch.randn(n, n), self.torch.randn(n, n))}
-            self.torch.mm(*self.matrices[n])
-        start, products = time.perf_counter(), 0
-        while products == 0 or time.perf_counter() - start < command["seconds"]:
-            self.torch.mm(*self.matrices[n])
-            products += 1
-        return {"rate": 2.0 * n**3 * products / (time.perf_counter() - start)}
-
-    def make_matrices(self, command):
-        random = np.random.default_rng(3)
-        for name in ("a", "b"):
-            np.save(command[name], random.standard_normal((command["n"],) * 2, dtype=np.float32))
-        return {}
-
-    def matmul_errors(self, command):
-        """Largest errors against float64, as parts of the largest result."""
-        a, b = np.load(command["a"]), np.load(command["b"])
-        right = a.astype(np.float64) @ b.astype(np.float64)
-        error = lambda c: float(np.abs(c - right).max() / np.abs(right).max())
-        own = self.torch.mm(self.torch.from_numpy(a), self.torch.from_numpy(b)).numpy()
-        return {"torch": error(own), "tarn": error(np.load(command["out"]))}
-
-
 def main():
-    peer = {"llama": Llama, "torch": Torch}[sys.argv[1]]()
+    if sys.argv[1] == "torch":
+        from compare_torch import Torch as Peer
+    else:
+        Peer = Llama
+    peer = Peer()
     for line in sys.stdin:
         command = json.loads(line)
         try:

@@ -443,7 +443,9 @@ int run(int argc, char** argv) {
   bench_qmm(memory, only, 1, 49152, 576, 8, 32, true);
   for (int64_t n : {128, 512, 1024, 2048}) bench_gemm(only, n, n, n, false, Store::f32);
   bench_gemm(only, 1024, 1024, 1024, true, Store::f32);
-  bench_gemm(only, 1024, 1024, 1024, false, Store::bf16);
+  for (int64_t n : {512, 1024, 2048})
+    for (bool turned : {false, true}) bench_gemm(only, n, n, n, turned, Store::bf16);
+  bench_gemm(only, 1024, 1024, 1024, false, Store::f16);
   bench_gemm(only, 512, 1536, 576, true, Store::f32);
   for (int64_t m : {1, 4, 8}) {
     bench_gemm(only, m, 4096, 4096, true, Store::f32);

@@ -1,6 +1,7 @@
 # The heavy kernels, once a level. Included by tarn_cpu_units().
 file(GLOB heavy_units CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cpu/heavy_*.cpp)
-list(FILTER heavy_units EXCLUDE REGEX "/heavy_amx\\.cpp$")
+file(GLOB heavy_units_amx CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cpu/heavy_amx*.cpp)
+list(REMOVE_ITEM heavy_units ${heavy_units_amx})
 set(heavy_levels ${levels})
 set(heavy_flags_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(heavy_flags_avx512 ${heavy_flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
@@ -8,9 +9,8 @@ set(heavy_flags_avx512 ${heavy_flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND heavy_levels vnni)
   set(heavy_flags_vnni ${heavy_flags_avx512} -mavx512vnni -mavx512vbmi -mgfni)
-  # This level is the one before it and a unit of its own.
+  # This level is the one before it and units of its own.
   list(APPEND heavy_levels amx)
-  set(heavy_units_amx ${PROJECT_SOURCE_DIR}/src/cpu/heavy_amx.cpp)
   set(heavy_flags_amx ${heavy_flags_vnni} -mavx512bf16 -mamx-tile -mamx-bf16 -mprfchw)
 endif()
 foreach(level ${heavy_levels})

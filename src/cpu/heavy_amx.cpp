@@ -99,25 +99,6 @@ TARN_INLINE void multiply_steps(const char* w, const char* x, int64_t steps) {
   }
 }
 
-TARN_INLINE void load_sums(const char* sums) {
-  load_tile<0>(sums);
-  load_tile<1>(sums + kTileBytes);
-  load_tile<2>(sums + 2 * kTileBytes);
-  load_tile<3>(sums + 3 * kTileBytes);
-}
-TARN_INLINE void clear_sums() {
-  clear_tile<0>();
-  clear_tile<1>();
-  clear_tile<2>();
-  clear_tile<3>();
-}
-TARN_INLINE void store_sums(char* sums) {
-  store_tile<0>(sums);
-  store_tile<1>(sums + kTileBytes);
-  store_tile<2>(sums + 2 * kTileBytes);
-  store_tile<3>(sums + 3 * kTileBytes);
-}
-
 // Whole sums of a panel and a pair of strips, on their way into y.
 struct Finished {
   const char* sums = nullptr;

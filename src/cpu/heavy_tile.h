@@ -54,6 +54,7 @@ struct Stored {
   TARN_INLINE static float get1(const void* p, int64_t i) { return get<S>(p, i); }
   TARN_INLINE static Vf get_lanes(const void* p, int64_t i) { return get_vector<S>(p, i); }
   TARN_INLINE static void put1(void* p, int64_t i, float x) { put<S>(p, i, x); }
+  TARN_INLINE static void put_lanes(void* p, int64_t i, Vf x) { put_vector<S>(p, i, x); }
 };
 struct Stored64 {
   using Sum = double;

@@ -5,133 +5,6 @@ namespace {
 
 using Doubles = std::vector<double>;
 
-// --- matrix products ---------------------------------------------------------------------------
-
-class GemmTest : public EveryIsa {};
-
-// One product's shape and how its operands lie.
-struct Case {
-  int64_t m = 0, n = 0, k = 0, batch = 1;
-  bool a_turned = false, b_turned = false;
-  double alpha = 1, beta = 0;
-};
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  for (bool a : {false, true})
-    for (bool b : {false, true}) {
-      for (int64_t m : {1, 2, 8, 9, 15, 33})
-        for (int64_t n : {1, 7, 32, 61})
-          for (int64_t k : {1, 16, 39}) all.push_back({m, n, k, 1, a, b, 1, 0});
-      all.push_back({65, 131, 341, 2, a, b, 0.5, 0});
-      all.push_back({300, 70, 20, 1, a, b, 1, 1});
-      all.push_back({5, 40, 20, 3, a, b, 2, 0.25});
-      all.push_back({40, 5, 20, 3, a, b, 2, 0.25});
-      all.push_back({4, 9, 0, 1, a, b, 1, 0});
-    }
-  return all;
-}
-
-template <class G>
-G strided(const Case& c) {
-  G g{.m = c.m, .n = c.n, .k = c.k};
-  g.a_row = c.a_turned ? 1 : c.k;
-  g.a_col = c.a_turned ? c.m : 1;
-  g.b_row = c.b_turned ? 1 : c.n;
-  g.b_col = c.b_turned ? c.k : 1;
-  g.a_batch = c.m * c.k;  // b repeats
-  g.c_row = c.n + 3;      // c has gaps
-  g.c_batch = c.m * g.c_row;
-  g.batch = c.batch;
-  g.alpha = static_cast<decltype(g.alpha)>(c.alpha);
-  g.beta = static_cast<decltype(g.beta)>(c.beta);
-  return g;
-}
-
-template <class G, class A, class C>
-Doubles product(const G& g, const A& a, const A& b, const C& c) {
-  Doubles y(c.begin(), c.end());
-  for (int64_t t = 0; t < g.batch; ++t)
-    for (int64_t i = 0; i < g.m; ++i)
-      for (int64_t j = 0; j < g.n; ++j) {
-        double sum = 0;
-        for (int64_t p = 0; p < g.k; ++p)
-          sum += double{a[static_cast<size_t>(t * g.a_batch + i * g.a_row + p * g.a_col)]} *
-                 double{b[static_cast<size_t>(p * g.b_row + j * g.b_col)]};
-        double& to = y[static_cast<size_t>(t * g.c_batch + i * g.c_row + j)];
-        to = double{g.alpha} * sum + (g.beta == 0 ? 0 : double{g.beta} * to);
-      }
-  return y;
-}
-
-std::string text(const Case& c) {
-  return ::testing::PrintToString(
-      std::vector<int64_t>{c.m, c.n, c.k, c.batch, c.a_turned, c.b_turned});
-}
-
-TEST_P(GemmTest, FloatTypesWithAnyStrides) {
-  for (Store type : {Store::f32, Store::f16, Store::bf16})
-    for (const Case& one : cases()) {
-      SCOPED_TRACE(text(one));
-      Gemm g = strided<Gemm>(one);
-      g.type = type;
-      const Stored a = stored(normal(static_cast<size_t>(one.batch * one.m * one.k), 1), type);
-      const Stored b = stored(normal(static_cast<size_t>(one.n * one.k), 2), type);
-      const Stored c = stored(normal(static_cast<size_t>(g.c_batch * one.batch), 3), type);
-      const Doubles want = product(g, a.floats, b.floats, c.floats);
-      std::vector<float> first;
-      for (int workers : {1, 2, 3}) {
-        Stored y = c;
-        g.a = a.data(), g.b = b.data(), g.c = y.data();
-        run_workers(kernels().gemm, kernels().gemm_scratch, g, workers);
-        const auto got = read_back(y);
-        if (workers == 1) first = got;
-        EXPECT_EQ(got, first);
-        const double tolerance = type == Store::f32 ? 1e-6 : type == Store::f16 ? 5e-4 : 4e-3;
-        ASSERT_LT(relative_error(got, want), tolerance);
-      }
-    }
-}
-
-TEST_P(GemmTest, DoubleWithAnyStrides) {
-  for (const Case& one : cases()) {
-    SCOPED_TRACE(text(one));
-    const auto wide = [](const std::vector<float>& x) { return Doubles(x.begin(), x.end()); };
-    Gemm64 g = strided<Gemm64>(one);
-    const Doubles a = wide(normal(static_cast<size_t>(one.batch * one.m * one.k), 1));
-    const Doubles b = wide(normal(static_cast<size_t>(one.n * one.k), 2));
-    const Doubles c = wide(normal(static_cast<size_t>(g.c_batch * one.batch), 3));
-    const Doubles want = product(g, a, b, c);
-    Doubles first;
-    for (int workers : {1, 2, 3}) {
-      Doubles y = c;
-      g.a = a.data(), g.b = b.data(), g.c = y.data();
-      run_workers(kernels().gemm64, kernels().gemm64_scratch, g, workers);
-      if (workers == 1) first = y;
-      EXPECT_EQ(y, first);
-      ASSERT_LT(relative_error(y, want), 1e-14);
-    }
-  }
-}
-
-TEST_P(GemmTest, OldNumbersOfCDoNotMatterWithoutBeta) {
-  const auto a = normal(400, 1), b = normal(400, 2);
-  std::vector<float> c(400, NAN);
-  Gemm g{.m = 20,
-         .n = 20,
-         .k = 20,
-         .a = a.data(),
-         .a_row = 20,
-         .b = b.data(),
-         .b_row = 20,
-         .c = c.data(),
-         .c_row = 20};
-  run_workers(kernels().gemm, kernels().gemm_scratch, g, 1);
-  for (float v : c) EXPECT_FALSE(std::isnan(v));
-}
-
-TARN_EVERY_ISA(GemmTest);
-
 // --- attention ---------------------------------------------------------------------------------
 
 class AttentionTest : public EveryIsa {};
@@ -144,17 +17,17 @@ struct Heads {
 
 // Everything that an attention needs, kept alive together. Masks repeat over heads.
 struct Input {
-  std::vector<float> q{}, sinks{}, additive{};
-  Stored k{}, v{};
+  std::vector<float> sinks{}, additive{};
+  Stored q{}, k{}, v{};
   std::vector<uint8_t> boolean{};
   Attention a{};
 };
 
-Input input_of(const Heads& h, Store type) {
+Input input_of(const Heads& h, Store type, Store q_type = Store::f32) {
   Input in;
   const int64_t capacity = h.length + 5;
   const auto count = [](int64_t n) { return static_cast<size_t>(n); };
-  in.q = normal(count(h.batch * h.q_heads * h.queries * h.dim), 1);
+  in.q = stored(normal(count(h.batch * h.q_heads * h.queries * h.dim), 1), q_type);
   in.k = stored(normal(count(h.batch * h.kv_heads * capacity * h.dim), 2), type);
   in.v = stored(normal(count(h.batch * h.kv_heads * capacity * h.value_dim), 3), type);
   in.sinks = normal(count(h.q_heads), 4);
@@ -175,6 +48,7 @@ Input input_of(const Heads& h, Store type) {
   // out is (batch, query, head, dim): other strides than q's.
   in.a.out_at = {h.queries * h.q_heads * h.value_dim, h.value_dim, h.q_heads * h.value_dim};
   in.a.kv_type = type;
+  in.a.type = q_type;
   in.a.scale = 0.2f;
   in.a.causal = h.causal;
   in.a.mask_kind = h.mask;
@@ -191,10 +65,10 @@ double score_of(const Input& in, int64_t b, int64_t h, int64_t i, int64_t j) {
   if (a.mask_kind == MaskKind::boolean && in.boolean[mask] == 0) return kLowest;
   double dot = 0;
   for (int64_t d = 0; d < a.key_dim; ++d)
-    dot +=
-        double{in.q[static_cast<size_t>(b * a.q_at.batch + h * a.q_at.head + i * a.q_at.row + d)]} *
-        double{in.k.floats[static_cast<size_t>(b * a.k_at.batch + h / group * a.k_at.head +
-                                               j * a.k_at.row + d)]};
+    dot += double{in.q.floats[static_cast<size_t>(b * a.q_at.batch + h * a.q_at.head +
+                                                  i * a.q_at.row + d)]} *
+           double{in.k.floats[static_cast<size_t>(b * a.k_at.batch + h / group * a.k_at.head +
+                                                  j * a.k_at.row + d)]};
   return dot * double{a.scale} +
          (a.mask_kind == MaskKind::additive ? double{in.additive[mask]} : 0);
 }
@@ -227,13 +101,13 @@ Doubles attention_of(const Input& in, bool sinks) {
 
 std::vector<float> attend(const Heavy& kernels, Input& in, bool sinks, int workers) {
   Attention& a = in.a;
-  std::vector<float> out(static_cast<size_t>(a.batch * a.out_at.batch), NAN);
+  Stored out = blank(static_cast<size_t>(a.batch * a.out_at.batch), a.type);
   a.q = in.q.data(), a.k = in.k.data(), a.v = in.v.data(), a.out = out.data();
   a.sinks = sinks ? in.sinks.data() : nullptr;
   a.mask = a.mask_kind == MaskKind::boolean ? static_cast<const void*>(in.boolean.data())
                                             : in.additive.data();
   run_workers(kernels.attention, kernels.attention_scratch, a, workers);
-  return out;
+  return read_back(out);
 }
 
 TEST_P(AttentionTest, IsTheSoftmaxOfMaskedScores) {
@@ -259,6 +133,39 @@ TEST_P(AttentionTest, IsTheSoftmaxOfMaskedScores) {
           }
 }
 
+// Queries and results in halves: only the rounding of the result is lost, and of the weights where
+// bfloat16 meets bfloat16 in tiles.
+TEST_P(AttentionTest, HalvesAreRoundedAtTheEnd) {
+  const std::vector<Heads> shapes = {{2, 4, 2, 3, 77, 80, 48},    {1, 6, 2, 50, 50, 64, 64},
+                                     {1, 3, 3, 130, 140, 24, 40}, {1, 1, 1, 20, 9, 64, 64},
+                                     {1, 3, 1, 150, 300, 64, 64}, {1, 12, 1, 40, 260, 128, 96},
+                                     {1, 2, 2, 17, 17, 33, 7}};
+  const Store types[][2] = {
+      {Store::bf16, Store::bf16}, {Store::f16, Store::f16}, {Store::bf16, Store::f16}};
+  for (Heads h : shapes)
+    for (const auto& [type, kv_type] : types)
+      for (bool causal : {false, true}) {
+        h.causal = causal;
+        const bool sinks = causal == (h.kv_heads == 1);
+        SCOPED_TRACE(::testing::Message()
+                     << "heads " << h.q_heads << "/" << h.kv_heads << " L " << h.queries << " S "
+                     << h.length << " dims " << h.dim << " " << h.value_dim << " causal " << causal
+                     << " types " << static_cast<int>(type) << " " << static_cast<int>(kv_type));
+        Input in = input_of(h, kv_type, type);
+        const auto out = attend(kernels(), in, sinks, 1);
+        const bool tiles = type == Store::bf16 && kv_type == Store::bf16;
+        ASSERT_LT(relative_error(out, attention_of(in, sinks)), type == Store::f16 ? 3e-4
+                                                                : tiles            ? 2.6e-3
+                                                                                   : 2e-3);
+        EXPECT_EQ(out, attend(kernels(), in, sinks, 2));
+        EXPECT_EQ(out, attend(kernels(), in, sinks, 3));
+      }
+  Input in = input_of({.queries = 40, .length = 50, .causal = true}, Store::bf16, Store::bf16);
+  in.q.halves[7 * 64 + 3] = 0x7fc0;  // NaN in query 7
+  const auto out = attend(kernels(), in, false, 1);
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 64 == 7) << i;
+}
+
 TEST_P(AttentionTest, NothingToSeeAndBadNumbers) {
   Input in = input_of({.q_heads = 2, .queries = 2, .length = 0}, Store::f32);
   for (float v : attend(kernels(), in, false, 1)) EXPECT_EQ(v, 0.f);
@@ -268,7 +175,7 @@ TEST_P(AttentionTest, NothingToSeeAndBadNumbers) {
   std::fill(in.additive.begin(), in.additive.end(), -INFINITY);
   for (float v : attend(kernels(), in, false, 1)) EXPECT_TRUE(std::isnan(v));
   in.a.mask_kind = MaskKind::none;
-  in.q[3] = NAN;
+  in.q.floats[3] = NAN;
   for (float v : attend(kernels(), in, false, 1)) EXPECT_TRUE(std::isnan(v));
 }
 
