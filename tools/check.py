@@ -95,6 +95,7 @@ LONGER = {
     "src/cpu/move.cpp": (350, "gather, scatter and updates share their indices and walks"),
     "src/ops/reduce.cpp": (450, "one public form of each reduction beside its rule"),
     "tests/ops/linalg_test.cpp": (450, "one case a promise of twenty functions"),
+    "tests/lm/cache_test.cpp": (450, "one table of caches, and what each must do"),
     "tests/ops/mlx_calls.h": (300, "a table: one call an op"),
     "src/cpu/heavy_attention.cpp": (350, "one kernel; cut in two it cannot be inlined"),
     "tests/cpu/heavy_test.cpp": (500, "cases of one table of kernels"),

@@ -260,19 +260,6 @@ array layer_norm(const array& x, const std::optional<array>& weight,
   return record(op_of<LayerNorm>, LayerNorm::P{eps, weight.has_value(), bias.has_value()},
                 std::move(in), s);
 }
-array cross_entropy(const array& logits, const array& targets, StreamOrDevice s) {
-  array x = floats("cross_entropy", logits, s);
-  require(issubdtype(targets.dtype(), integer),
-          "[cross_entropy] targets are {}; they must be integers, the indices of classes.",
-          name_of(targets.dtype()));
-  require<ShapeError>(targets.shape() == Shape(x.shape().begin(), x.shape().end() - 1),
-                      "[cross_entropy] logits have shape {} and targets {}: targets need all axes "
-                      "of the logits but the last.",
-                      text_of(x.shape()), text_of(targets.shape()));
-  if (x.dtype() != float64) x = astype(x, float32, s);
-  array chosen = take_along_axis(x, expand_dims(targets, -1, s), -1, s);
-  return subtract(logsumexp(x, -1, false, s), squeeze(chosen, -1, s), s);
-}
 namespace {
 void check_rope(const array& x, int dims, std::optional<float> base,
                 const std::optional<array>& freqs) {
