@@ -296,6 +296,20 @@ class Models(HubCase):
                 self.assertTrue(err.startswith(f"tarn: [load] {path} does not exist."), err)
         self.assertEqual(self.hub.requests, [])
 
+    def test_a_lock_file_here_does_not_matter_for_a_path(self):
+        (self.top / "tarn.lock").write_text("broken")
+        self.addCleanup((self.top / "tarn.lock").unlink)
+        (self.top / "m.gguf").write_bytes(b"x")
+        run = [hub_case.TARN, "tokenize", "x", "--model"]
+        for model, text in [
+            ("m.gguf", "tarn: [load] m.gguf: byte 0"),
+            (ID, "tarn: [json] tarn.lock: byte 0"),
+        ]:
+            with self.subTest(model):
+                env = hub_case.environment(HF_HUB_CACHE=str(self.cache))
+                done = subprocess.run([*run, model], capture_output=True, env=env, cwd=self.top)
+                self.assertTrue(done.stderr.decode().startswith(text), done.stderr)
+
     def test_a_name_of_the_lock_file_here(self):
         (self.top / "cache").mkdir()
         self.tarn("pull", ID, "--lock", str(self.cache / "tarn.lock"), "--as", "small")
