@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import hub_case
+import tiny_model
 from fake_hub import Lfs, blob_name, random_bytes
 from hub_case import CONFIG, FILES, ID, NEEDED, WEIGHTS, HubCase
 
@@ -275,6 +276,17 @@ class Models(HubCase):
         self.hub.requests.clear()
         self.tarn("generate", "--model", ID, "--prompt", "x")
         self.assertEqual(self.hub.requests, [])
+
+    def test_a_model_answers_by_its_name(self):
+        self.hub.add("org/llama", tiny_model.files())
+        ask = ["generate", "--model", "org/llama", "--raw", "--prompt", "abc", "--max-tokens", "4"]
+        status, out, err = self.tarn(*ask, "--json")
+        self.assertEqual((status, err), (0, ""))
+        first = json.loads(out)
+        self.assertEqual(first["prompt_ids"], [0, 1, 2])
+        self.hub.close()
+        again = json.loads(self.tarn(*ask, "--json", "--offline")[1])
+        self.assertEqual(again["generated_ids"], first["generated_ids"])
 
     def test_offline(self):
         for verb in (["generate", "--prompt", "x"], ["tokenize", "x"], ["chat", "--prompt", "x"]):
