@@ -25,10 +25,10 @@ void ModelOptions::add_to(Arguments& arguments) {
 
 std::filesystem::path ModelOptions::file() const {
   if (path.empty()) return lm::default_model_path();
-  lm::ModelRegistry pinned = local_registry();
   std::error_code error;
-  bool is_name = pinned.find(path) || (!std::filesystem::exists(path, error) && is_hub_name(path));
-  if (!is_name) return path;
+  if (std::filesystem::exists(path, error)) return path;
+  lm::ModelRegistry pinned = local_registry();
+  if (!pinned.find(path) && !is_hub_name(path)) return path;
   lm::HubOptions options;
   if (is_offline) options.offline = true;
   return fetch_with_bar(lm::HubClient(options), pinned.configuration(path), false);

@@ -18,6 +18,7 @@ import time
 import unittest
 
 TARN = MODEL = ""
+VERBS = "chat generate tokenize pull ls show rm verify du bench ops doctor".split()
 QUESTION = "What is the capital of France?"
 EXACT = ["--temp", "0", "--precision", "exact"]
 
@@ -89,7 +90,7 @@ class Usage(unittest.TestCase):
         for arguments in ([], ["--help"], ["-h"], ["help"]):
             status, out, err = tarn(*arguments)
             self.assertEqual((status, err), (0, ""))
-            for verb in ("chat", "generate", "tokenize", "bench", "ops", "doctor"):
+            for verb in VERBS:
                 self.assertIn(f"\n  {verb} ", out)
 
     def test_version(self):
@@ -98,7 +99,7 @@ class Usage(unittest.TestCase):
         self.assertRegex(out, r"^tarn \d+\.\d+\.\d+\n$")
 
     def test_each_verb_has_help(self):
-        for verb in ("chat", "generate", "tokenize", "bench", "ops", "doctor"):
+        for verb in VERBS:
             status, out, err = tarn(verb, "--help")
             self.assertEqual((status, err), (0, ""))
             self.assertIn(f"Usage: tarn {verb}", out)

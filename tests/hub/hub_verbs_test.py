@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import hub_case
+import tiny_model
 from fake_hub import Lfs, blob_name, random_bytes
 from hub_case import CONFIG, FILES, ID, NEEDED, WEIGHTS, HubCase
 
@@ -276,6 +277,17 @@ class Models(HubCase):
         self.tarn("generate", "--model", ID, "--prompt", "x")
         self.assertEqual(self.hub.requests, [])
 
+    def test_a_model_answers_by_its_name(self):
+        self.hub.add("org/llama", tiny_model.files())
+        ask = ["generate", "--model", "org/llama", "--raw", "--prompt", "abc", "--max-tokens", "4"]
+        status, out, err = self.tarn(*ask, "--json")
+        self.assertEqual((status, err), (0, ""))
+        first = json.loads(out)
+        self.assertEqual(first["prompt_ids"], [0, 1, 2])
+        self.hub.close()
+        again = json.loads(self.tarn(*ask, "--json", "--offline")[1])
+        self.assertEqual(again["generated_ids"], first["generated_ids"])
+
     def test_offline(self):
         for verb in (["generate", "--prompt", "x"], ["tokenize", "x"], ["chat", "--prompt", "x"]):
             with self.subTest(verb):
@@ -295,6 +307,20 @@ class Models(HubCase):
                 err = self.tarn("generate", "--prompt", "x", "--model", path)[2]
                 self.assertTrue(err.startswith(f"tarn: [load] {path} does not exist."), err)
         self.assertEqual(self.hub.requests, [])
+
+    def test_a_lock_file_here_does_not_matter_for_a_path(self):
+        (self.top / "tarn.lock").write_text("broken")
+        self.addCleanup((self.top / "tarn.lock").unlink)
+        (self.top / "m.gguf").write_bytes(b"x")
+        run = [hub_case.TARN, "tokenize", "x", "--model"]
+        for model, text in [
+            ("m.gguf", "tarn: [load] m.gguf: byte 0"),
+            (ID, "tarn: [json] tarn.lock: byte 0"),
+        ]:
+            with self.subTest(model):
+                env = hub_case.environment(HF_HUB_CACHE=str(self.cache))
+                done = subprocess.run([*run, model], capture_output=True, env=env, cwd=self.top)
+                self.assertTrue(done.stderr.decode().startswith(text), done.stderr)
 
     def test_a_name_of_the_lock_file_here(self):
         (self.top / "cache").mkdir()

@@ -71,7 +71,8 @@ struct DownloadProgress {
 struct FetchOptions {
   // Called on the calling thread: at the beginning, about ten times a second, and at the end.
   std::function<void(const DownloadProgress&)> progress{};
-  // Cancelled is thrown within 50 ms of a request; what has come is kept and continued next time.
+  // Cancelled is thrown within 50 ms of a request, or when a disk that is writing answers; what has
+  // come is kept and continued next time.
   std::stop_token stop{};
   // Asks the hub what the revision is now. Without it, a model that is whole in the cache is used
   // as it is, and nothing goes over the network.

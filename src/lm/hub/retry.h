@@ -11,7 +11,7 @@ namespace tarn::lm::hub {
 struct Attempts {
   std::string subject{};                 // "org/name/config.json", named in the error
   std::function<void()> attempt{};       // throws Failure
-  std::function<uint64_t()> received{};  // bytes so far; those of progress are not counted
+  std::function<uint64_t()> received{};  // bytes so far: 1 MiB more begins the count anew
 };
 
 // Until an attempt does not throw Failure. Throws HubError when no more may be made, and Cancelled
