@@ -23,6 +23,8 @@ extern const Heavy kernels;
 namespace amx {
 void gemm(const Gemm& g, int worker, int workers);
 size_t gemm_scratch(const Gemm& g, int workers);
+void attention(const Attention& a, int worker, int workers);
+size_t attention_scratch(const Attention& a, int workers);
 void qmm_balanced(const Qmm& q, int worker, int workers);
 size_t qmm_balanced_scratch(const Qmm& q, int workers);
 void pack_activations(const PackActivations& p, int worker, int workers);
@@ -33,6 +35,8 @@ const Heavy& kernels() {
     Heavy h = vnni::kernels;
     h.gemm = gemm;
     h.gemm_scratch = gemm_scratch;
+    h.attention = attention;
+    h.attention_scratch = attention_scratch;
     h.qmm_balanced = qmm_balanced;
     h.qmm_balanced_scratch = qmm_balanced_scratch;
     h.pack_activations = pack_activations;

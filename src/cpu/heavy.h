@@ -135,15 +135,16 @@ struct Attention {
   int64_t length = 0;     // valid keys
   int64_t key_dim = 0;    // D of q and k
   int64_t value_dim = 0;  // D of v and out
-  const float* q = nullptr;
+  const void* q = nullptr;
   HeadStrides q_at{};
   const void* k = nullptr;
   HeadStrides k_at{};
   const void* v = nullptr;
   HeadStrides v_at{};
   Store kv_type = Store::f32;
-  float* out = nullptr;
+  void* out = nullptr;
   HeadStrides out_at{};
+  Store type = Store::f32;  // of q and out
   float scale = 1;
   bool causal = false;  // query i sees key j when j <= i + length - queries
   MaskKind mask_kind = MaskKind::none;
@@ -154,7 +155,7 @@ struct Attention {
   void* scratch = nullptr;
 };
 
-// Kernels of rows: x and y are (rows, cols), columns contiguous, both of `type`. y may be x.
+// Kernels of rows: x and y are (rows, cols), columns contiguous, of `type`. y may be x.
 struct Rows {
   const void* x = nullptr;
   int64_t x_stride = 0;
@@ -213,8 +214,7 @@ struct Heavy {
 
   Kernel<Qmm> qmm_exact;
   Scratch<Qmm> qmm_exact_scratch;
-  // Below 16 rows a row's result does not depend on the other rows. Run pack_activations, then a
-  // barrier, then this.
+  // After pack_activations and a barrier. Below 16 rows, rows do not depend on each other.
   Kernel<Qmm> qmm_balanced;
   Scratch<Qmm> qmm_balanced_scratch;
   Kernel<PackActivations> pack_activations;
@@ -239,7 +239,7 @@ struct Heavy {
   Scratch<FftLines<float>> fft_scratch;
   Kernel<FftLines<double>> fft64;
   Scratch<FftLines<double>> fft64_scratch;
-  // One line of plan.inside numbers in place, with the scratch of a plan that has no chirp yet.
+  // One line of plan.inside numbers in place, in the scratch of a plan without chirp.
   void (*fft_planes)(const FftPlan<double>& plan, double* re, double* im, void* scratch);
 };
 

@@ -1,12 +1,13 @@
-// Attention without the matrix of scores: blocks of keys meet a block of rows, and a running
-// maximum and sum rescale what was gathered before (online softmax), all in float32.
+// Attention without the matrix of scores, all in float32: blocks of keys meet a block of rows
+// (heavy_attend.h).
 //
-// A row is one query of one head; the heads that share a key head are rows of the same block, so
-// keys and values are read once for them. Many rows: scores and weighted values are register tiles
-// over packed keys and values (heavy_tile.h). Few rows (decoding): four keys at a time are dotted
-// with the rows as they stream past, nothing is packed. Which form runs depends on the number of
-// rows that share a key head only, so a result depends neither on the cut nor on the workers.
+// Many rows: scores and weighted values are register tiles over packed keys and values
+// (heavy_tile.h); a tile of rows leaves out the keys that causality hides from all of it. Few rows
+// (decoding): four keys at a time are dotted with the rows as they stream past, nothing is packed.
+// Which form runs depends on the number of rows that share a key head only, so a result depends
+// neither on the cut nor on the workers.
 
+#include "cpu/heavy_attend.h"
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_tile.h"
 
@@ -14,37 +15,8 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int64_t kFewRows = 8;
-constexpr int64_t kBlockOfRows = 4 * kTileRows<float>;
-constexpr int64_t kKeys = 128;  // a block of keys: scores 28 KiB, packed keys of 64 floats 32 KiB
-constexpr float kMasked = -3.40282347e+38f;  // the lowest finite float
-constexpr float kInfinity = __builtin_inff();
-
-// The rows of one key head, and this worker's buffers for a block of them.
-struct Block {
-  const Attention* a = nullptr;
-  int64_t batch = 0, kv_head = 0, first = 0, rows = 0;
-  int64_t key_width = 0, value_width = 0;  // dims padded to whole tiles
-  float* q = nullptr;                      // rows x key_width, scaled
-  float* scores = nullptr;                 // rows x kKeys
-  float* out = nullptr;                    // rows x value_width
-  float* top = nullptr;                    // running maximum of each row
-  float* total = nullptr;                  // running sum
-  float* packed_k = nullptr;
-  float* packed_v = nullptr;
-
-  TARN_INLINE int64_t heads() const { return a->q_heads / a->kv_heads; }
-  TARN_INLINE int64_t query(int64_t r) const { return (first + r) / heads(); }
-  TARN_INLINE int64_t head(int64_t r) const { return kv_head * heads() + (first + r) % heads(); }
-  // How many keys row r sees when only causality hides some; not above 0 where it hides all.
-  TARN_INLINE int64_t visible(int64_t r) const {
-    return a->causal ? query(r) + a->length - a->queries + 1 : a->length;
-  }
-};
-
-TARN_INLINE const void* row_at(const void* base, Store s, const HeadStrides& t, int64_t batch,
-                               int64_t head, int64_t row) {
-  return at(base, s, batch * t.batch + head * t.head + row * t.row);
-}
+// A block of keys and values of 64 floats is packed once for this many rows.
+constexpr int64_t kBlockOfRows = 8 * kTileRows<float>;
 
 size_t block_floats(const Attention& a) {
   const int64_t key = round_up(a.key_dim, kTileCols<float>);
@@ -53,7 +25,12 @@ size_t block_floats(const Attention& a) {
                              kKeys * (key + value) + 4 * kPackSlack);
 }
 
-Block block_in(const Attention& a, float* at) {
+struct Packed {
+  float* keys = nullptr;
+  float* values = nullptr;
+};
+
+Block block_in(const Attention& a, float* at, Packed& packed) {
   Block b;
   b.a = &a;
   b.key_width = round_up(a.key_dim, kTileCols<float>);
@@ -68,75 +45,9 @@ Block block_in(const Attention& a, float* at) {
   b.out = take(kBlockOfRows * b.value_width);
   b.top = take(kBlockOfRows * kLanes);
   b.total = take(kBlockOfRows * kLanes);
-  b.packed_k = take(kKeys * b.key_width + kPackSlack);
-  b.packed_v = take(kKeys * b.value_width + kPackSlack);
+  packed.keys = take(kKeys * b.key_width + kPackSlack);
+  packed.values = take(kKeys * b.value_width + kPackSlack);
   return b;
-}
-
-void begin_rows(Block& b) {
-  for (int64_t r = 0; r < b.rows; ++r) {
-    const auto* q = static_cast<const float*>(
-        row_at(b.a->q, Store::f32, b.a->q_at, b.batch, b.head(r), b.query(r)));
-    float* to = b.q + r * b.key_width;
-    for (int64_t d = 0; d < b.a->key_dim; ++d) to[d] = q[d] * b.a->scale;
-    for (int64_t d = b.a->key_dim; d < b.key_width; ++d) to[d] = 0;
-    for (int64_t d = 0; d < b.value_width; ++d) b.out[r * b.value_width + d] = 0;
-    b.top[r] = b.a->sinks != nullptr ? b.a->sinks[b.head(r)] : -kInfinity;
-    b.total[r] = b.a->sinks != nullptr ? 1.f : 0.f;
-  }
-}
-
-void end_rows(const Block& b) {
-  for (int64_t r = 0; r < b.rows; ++r) {
-    const HeadStrides& t = b.a->out_at;
-    float* to = b.a->out + b.batch * t.batch + b.head(r) * t.head + b.query(r) * t.row;
-    const float inverse = b.a->length == 0 ? 0.f : 1.f / b.total[r];
-    for (int64_t d = 0; d < b.a->value_dim; ++d) to[d] = b.out[r * b.value_width + d] * inverse;
-  }
-}
-
-// --- between scores and weights ----------------------------------------------------------------
-
-void mask_row(const Block& b, int64_t r, int64_t key, int64_t n, float* scores) {
-  const Attention& a = *b.a;
-  const int64_t start = b.batch * a.mask_at.batch + b.head(r) * a.mask_at.head +
-                        b.query(r) * a.mask_at.row + key * a.mask_key;
-  if (a.mask_kind == MaskKind::additive) {
-    const auto* mask = static_cast<const float*>(a.mask) + start;
-    if (a.mask_key == 1)
-      for (int64_t j = 0; j < n; ++j) scores[j] += mask[j];
-    else
-      for (int64_t j = 0; j < n; ++j) scores[j] += mask[j * a.mask_key];
-  } else if (a.mask_kind == MaskKind::boolean) {
-    const auto* mask = static_cast<const uint8_t*>(a.mask) + start;
-    for (int64_t j = 0; j < n; ++j) scores[j] = mask[j * a.mask_key] != 0 ? scores[j] : kMasked;
-  }
-  for (int64_t j = larger(0, b.visible(r) - key); j < n; ++j) scores[j] = kMasked;
-}
-
-// Scores of n keys to weights, zeros up to a whole vector; the row's sums so far are rescaled.
-void weigh_row(const Block& b, int64_t r, int64_t n, float* scores) {
-  const int64_t width = round_up(n, kLanes);
-  for (int64_t j = n; j < width; ++j) scores[j] = -kInfinity;
-  Vf best = load(scores);
-  for (int64_t j = kLanes; j < width; j += kLanes) best = max_of(load(scores + j), best);
-  const float block_top = max_lanes(best), old = b.top[r];
-  const float top = block_top > old ? block_top : old;
-  const float shift = top == -kInfinity ? 0.f : top;  // all -inf so far: weights 0, not NaN
-  Vf sum{};
-  for (int64_t j = 0; j < width; j += kLanes) {
-    const Vf w = exp_of(load(scores + j) - shift);
-    store(scores + j, w);
-    sum += w;
-  }
-  const float keep = exp_of(splat(old - shift))[0];
-  b.total[r] = b.total[r] * keep + sum_lanes<float>(sum);
-  b.top[r] = top;
-  if (keep == 1.f) return;
-  for (int64_t d = 0; d < b.value_width; d += kLanes) {
-    float* o = b.out + r * b.value_width + d;
-    store(o, load<float>(o) * keep);
-  }
 }
 
 // --- many rows ---------------------------------------------------------------------------------
@@ -147,20 +58,47 @@ template <int Rows>
   tile<float, Rows>(a, a_row, 1, b, kTileCols<float>, depth, c, c_row, add);
 }
 
-// c (rows x width) (+)= a (rows x depth) times packed strips.
-void multiply_rows(const float* a, int64_t a_row, int64_t rows, const float* strips, int64_t width,
-                   int64_t depth, float* c, int64_t c_row, bool add) {
-  constexpr int kRows = kTileRows<float>, kCols = kTileCols<float>;
-  for (int64_t j = 0; j < width; j += kCols)
-    for (int64_t i = 0; i < rows; i += kRows)
-      with_rows<kRows>(smaller(kRows, rows - i), [&]<int N>() {
-        tile_of_rows<N>(a + i * a_row, a_row, strips + j * depth, depth, c + i * c_row + j, c_row,
-                        add);
-      });
+// Calls f with a constant number of rows for each tile of the block's rows: f<N>(first row).
+template <class F>
+TARN_INLINE void each_tile(const Block& b, F f) {
+  constexpr int kRows = kTileRows<float>;
+  for (int64_t i = 0; i < b.rows; i += kRows)
+    with_rows<kRows>(smaller(kRows, b.rows - i), [&]<int N>() { f.template operator()<N>(i); });
+}
+
+// Later rows see more, so the last one says how many keys a tile needs.
+TARN_INLINE int64_t seen_by_tile(const Block& b, int64_t i, int n, int64_t key, int64_t keys) {
+  return b.seen(i + n - 1, key, keys);
+}
+
+void score_rows(const Block& b, const float* packed, int64_t key, int64_t n) {
+  for (int64_t j = 0; j < n; j += kTileCols<float>)
+    each_tile(b, [&]<int N>(int64_t i) {
+      if (j < seen_by_tile(b, i, N, key, n))
+        tile_of_rows<N>(b.q + i * b.key_width, b.key_width, packed + j * b.a->key_dim, b.a->key_dim,
+                        b.scores + i * kKeys + j, kKeys, false);
+    });
+}
+
+// A blind tile's rows weigh hidden keys as well, all the same.
+bool sees_nothing(const Block& b, int64_t i, int n) {
+  for (int64_t r = i; r < i + n; ++r)
+    if (b.top[r] <= kMasked) return true;
+  return false;
+}
+
+void gather_rows(const Block& b, const float* packed, int64_t key, int64_t n) {
+  for (int64_t d = 0; d < b.a->value_dim; d += kTileCols<float>)
+    each_tile(b, [&]<int N>(int64_t i) {
+      const int64_t depth = sees_nothing(b, i, N) ? n : seen_by_tile(b, i, N, key, n);
+      if (depth > 0)
+        tile_of_rows<N>(b.scores + i * kKeys, kKeys, packed + d * n, depth,
+                        b.out + i * b.value_width + d, b.value_width, true);
+    });
 }
 
 template <Store S>
-void many_rows(const Block& b, int64_t key, int64_t n) {
+void many_rows(const Block& b, const Packed& packed, int64_t key, int64_t n) {
   using Kind = Stored<S>;
   const Attention& a = *b.a;
   constexpr int kCols = kTileCols<float>;
@@ -168,15 +106,13 @@ void many_rows(const Block& b, int64_t key, int64_t n) {
   const Operand<Kind> values{row_at(a.v, S, a.v_at, b.batch, b.kv_head, key), 1, a.v_at.row, 1};
   for (int64_t j = 0; j < n; j += kCols)
     pack_strip<Kind, kCols>(keys, j, smaller(kCols, n - j), 0, a.key_dim,
-                            b.packed_k + j * a.key_dim);
-  multiply_rows(b.q, b.key_width, b.rows, b.packed_k, n, a.key_dim, b.scores, kKeys, false);
-  for (int64_t r = 0; r < b.rows; ++r) {
-    mask_row(b, r, key, n, b.scores + r * kKeys);
-    weigh_row(b, r, n, b.scores + r * kKeys);
-  }
+                            packed.keys + j * a.key_dim);
+  score_rows(b, packed.keys, key, n);
+  weigh_block(b, key, n);
   for (int64_t d = 0; d < a.value_dim; d += kCols)
-    pack_strip<Kind, kCols>(values, d, smaller(kCols, a.value_dim - d), 0, n, b.packed_v + d * n);
-  multiply_rows(b.scores, kKeys, b.rows, b.packed_v, a.value_dim, n, b.out, b.value_width, true);
+    pack_strip<Kind, kCols>(values, d, smaller(kCols, a.value_dim - d), 0, n,
+                            packed.values + d * n);
+  gather_rows(b, packed.values, key, n);
 }
 
 // --- few rows ----------------------------------------------------------------------------------
@@ -244,10 +180,7 @@ void few_rows(const Block& b, int64_t key, int64_t n) {
     with_rows<kMost>(smaller(kMost, b.rows - r), [&]<int R>() {
       for (int64_t j = 0; j < n; j += 4) dot_four_keys<S, R>(b, r, keys, j, n);
     });
-  for (int64_t r = 0; r < b.rows; ++r) {
-    mask_row(b, r, key, n, b.scores + r * kKeys);
-    weigh_row(b, r, n, b.scores + r * kKeys);
-  }
+  weigh_block(b, key, n);
   for (int64_t r = 0; r < b.rows; r += kMost)
     with_rows<kMost>(smaller(kMost, b.rows - r), [&]<int R>() {
       int64_t d = 0;
@@ -259,11 +192,11 @@ void few_rows(const Block& b, int64_t key, int64_t n) {
 
 // --- shares ------------------------------------------------------------------------------------
 
-void meet_keys(const Block& b, bool few, Range keys) {
+void meet_keys(const Block& b, const Packed& packed, bool few, Range keys) {
   with_store(b.a->kv_type, [&]<Store S>() {
     for (int64_t key = keys.begin; key < keys.end; key += kKeys) {
       const int64_t n = smaller(kKeys, keys.end - key);
-      few ? few_rows<S>(b, key, n) : many_rows<S>(b, key, n);
+      few ? few_rows<S>(b, key, n) : many_rows<S>(b, packed, key, n);
     }
   });
 }
@@ -271,13 +204,11 @@ void meet_keys(const Block& b, bool few, Range keys) {
 // The keys that causality hides from the block's last row are met only when some row saw nothing
 // else: all its scores are then the lowest number, and every key weighs the same. The other rows
 // gain zeros.
-void run_block(Block& b, bool few) {
+void run_block(Block& b, const Packed& packed, bool few) {
   begin_rows(b);
   const int64_t seen = larger(0, smaller(b.a->length, b.visible(b.rows - 1)));
-  meet_keys(b, few, {0, seen});
-  bool blind = false;
-  for (int64_t r = 0; r < b.rows; ++r) blind |= b.top[r] <= kMasked;
-  if (blind) meet_keys(b, few, {seen, b.a->length});
+  meet_keys(b, packed, few, {0, seen});
+  if (is_blind(b)) meet_keys(b, packed, few, {seen, b.a->length});
   end_rows(b);
 }
 
@@ -300,8 +231,10 @@ size_t attention_scratch(const Attention& a, int workers) {
 }
 
 void attention(const Attention& a, int worker, int workers) {
-  Block b = block_in(a, static_cast<float*>(a.scratch) +
-                            attention_scratch(a, 1) / sizeof(float) * static_cast<size_t>(worker));
+  const size_t floats = attention_scratch(a, 1) / sizeof(float);
+  Packed packed;
+  Block b =
+      block_in(a, static_cast<float*>(a.scratch) + floats * static_cast<size_t>(worker), packed);
   const int64_t rows = a.q_heads / a.kv_heads * a.queries, groups = a.batch * a.kv_heads;
   if (rows == 0) return;
   const bool few = rows <= kFewRows;
@@ -313,7 +246,7 @@ void attention(const Attention& a, int worker, int workers) {
     b.kv_head = u / blocks % a.kv_heads;
     b.first = u % blocks * step;
     b.rows = smaller(step, rows - b.first);
-    run_block(b, few);
+    run_block(b, packed, few);
   }
 }
 

@@ -118,11 +118,19 @@ TARN_INLINE float max_lanes(Vf v) {
 // stays. Cephes' range reduction and a degree 6 polynomial on [-ln2/2, ln2/2].
 TARN_INLINE Vf exp_of(Vf x) {
   constexpr float kLowest = -87.3365448f, kHighest = 88.7228394f;
-  constexpr float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   const Vf low = splat(kLowest), high = splat(kHighest);
+#if defined(__AVX512F__)
+  // Of a NaN and another number, these take the second.
+  const __m512 above = _mm512_max_ps(bits_as<__m512>(low), bits_as<__m512>(x));
+  const Vf c = bits_as<Vf>(_mm512_min_ps(_mm512_set1_ps(100.f), above));
+  const Vf n = bits_as<Vf>(_mm512_roundscale_ps(bits_as<__m512>(c * 1.44269504f),
+                                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#else
+  constexpr float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   const Vf c = x < low ? low : x > high ? high : x;
   const Vf shifted = c * 1.44269504f + kRound;
   const Vf n = shifted - kRound;
+#endif
   const Vf r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
   Vf p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
@@ -131,12 +139,19 @@ TARN_INLINE Vf exp_of(Vf x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.f;
+#if defined(__AVX512F__)
+  const __mmask16 kept = _mm512_cmp_ps_mask(bits_as<__m512>(x), bits_as<__m512>(low), _CMP_NLT_UQ);
+  const __mmask16 past = _mm512_cmp_ps_mask(bits_as<__m512>(x), bits_as<__m512>(high), _CMP_GT_OQ);
+  const __m512 y = _mm512_maskz_scalef_ps(kept, bits_as<__m512>(p), bits_as<__m512>(n));
+  return bits_as<Vf>(_mm512_mask_mov_ps(y, past, _mm512_set1_ps(__builtin_inff())));
+#else
   // 2^n in two steps: n may be 128, one more than an exponent holds.
   const Vi whole = bits_as<Vi>(shifted) - bits_as<Vi>(splat(kRound));
   const Vi half = whole >> 1;
   p = p * bits_as<Vf>((half + 127) << 23) * bits_as<Vf>((whole - half + 127) << 23);
   const Vf overflow = splat(__builtin_inff());
   return x < low ? Vf{} : x > high ? overflow : p;
+#endif
 }
 
 }  // namespace

@@ -143,11 +143,11 @@ Attention attention_of(const Step& s) {
   a.batch = q.shape[0], a.q_heads = q.shape[1], a.kv_heads = k.shape[1];
   a.queries = q.shape[2], a.key_dim = q.shape[3], a.value_dim = v.shape[3];
   a.length = p.length > 0 ? p.length : k.shape[2];
-  a.q = q.as<const float>(), a.q_at = strides_of(q);
+  a.q = q.data, a.q_at = strides_of(q), a.type = store_of(q.dtype);
   a.k = k.data, a.k_at = strides_of(k);
   a.v = v.data, a.v_at = strides_of(v);
   a.kv_type = store_of(k.dtype);
-  a.out = s.out.as<float>(), a.out_at = strides_of(s.out);
+  a.out = s.out.data, a.out_at = strides_of(s.out);
   a.scale = p.scale, a.causal = p.causal;
   if (p.has_mask) {
     const Operand& m = s.in[3];
@@ -179,7 +179,7 @@ bool takes_attention(const Step& s) {
   const auto& p = s.params->as<ops::Attention::P>();
   bool mask = !p.has_mask || s.in[3].dtype == float32 || s.in[3].dtype == bool_;
   bool sinks = !p.has_sinks || s.in.back().dtype == float32;
-  return s.in[0].dtype == float32 && p.softcap == 0 && p.window == 0 && is_store(s.in[1].dtype) &&
+  return is_store(s.in[0].dtype) && p.softcap == 0 && p.window == 0 && is_store(s.in[1].dtype) &&
          s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
 }
 double attention_cost(const Step& s) {

@@ -17,17 +17,17 @@ struct Heads {
 
 // Everything that an attention needs, kept alive together. Masks repeat over heads.
 struct Input {
-  std::vector<float> q{}, sinks{}, additive{};
-  Stored k{}, v{};
+  std::vector<float> sinks{}, additive{};
+  Stored q{}, k{}, v{};
   std::vector<uint8_t> boolean{};
   Attention a{};
 };
 
-Input input_of(const Heads& h, Store type) {
+Input input_of(const Heads& h, Store type, Store q_type = Store::f32) {
   Input in;
   const int64_t capacity = h.length + 5;
   const auto count = [](int64_t n) { return static_cast<size_t>(n); };
-  in.q = normal(count(h.batch * h.q_heads * h.queries * h.dim), 1);
+  in.q = stored(normal(count(h.batch * h.q_heads * h.queries * h.dim), 1), q_type);
   in.k = stored(normal(count(h.batch * h.kv_heads * capacity * h.dim), 2), type);
   in.v = stored(normal(count(h.batch * h.kv_heads * capacity * h.value_dim), 3), type);
   in.sinks = normal(count(h.q_heads), 4);
@@ -48,6 +48,7 @@ Input input_of(const Heads& h, Store type) {
   // out is (batch, query, head, dim): other strides than q's.
   in.a.out_at = {h.queries * h.q_heads * h.value_dim, h.value_dim, h.q_heads * h.value_dim};
   in.a.kv_type = type;
+  in.a.type = q_type;
   in.a.scale = 0.2f;
   in.a.causal = h.causal;
   in.a.mask_kind = h.mask;
@@ -64,10 +65,10 @@ double score_of(const Input& in, int64_t b, int64_t h, int64_t i, int64_t j) {
   if (a.mask_kind == MaskKind::boolean && in.boolean[mask] == 0) return kLowest;
   double dot = 0;
   for (int64_t d = 0; d < a.key_dim; ++d)
-    dot +=
-        double{in.q[static_cast<size_t>(b * a.q_at.batch + h * a.q_at.head + i * a.q_at.row + d)]} *
-        double{in.k.floats[static_cast<size_t>(b * a.k_at.batch + h / group * a.k_at.head +
-                                               j * a.k_at.row + d)]};
+    dot += double{in.q.floats[static_cast<size_t>(b * a.q_at.batch + h * a.q_at.head +
+                                                  i * a.q_at.row + d)]} *
+           double{in.k.floats[static_cast<size_t>(b * a.k_at.batch + h / group * a.k_at.head +
+                                                  j * a.k_at.row + d)]};
   return dot * double{a.scale} +
          (a.mask_kind == MaskKind::additive ? double{in.additive[mask]} : 0);
 }
@@ -100,13 +101,13 @@ Doubles attention_of(const Input& in, bool sinks) {
 
 std::vector<float> attend(const Heavy& kernels, Input& in, bool sinks, int workers) {
   Attention& a = in.a;
-  std::vector<float> out(static_cast<size_t>(a.batch * a.out_at.batch), NAN);
+  Stored out = blank(static_cast<size_t>(a.batch * a.out_at.batch), a.type);
   a.q = in.q.data(), a.k = in.k.data(), a.v = in.v.data(), a.out = out.data();
   a.sinks = sinks ? in.sinks.data() : nullptr;
   a.mask = a.mask_kind == MaskKind::boolean ? static_cast<const void*>(in.boolean.data())
                                             : in.additive.data();
   run_workers(kernels.attention, kernels.attention_scratch, a, workers);
-  return out;
+  return read_back(out);
 }
 
 TEST_P(AttentionTest, IsTheSoftmaxOfMaskedScores) {
@@ -132,6 +133,39 @@ TEST_P(AttentionTest, IsTheSoftmaxOfMaskedScores) {
           }
 }
 
+// Queries and results in halves: only the rounding of the result is lost, and of the weights where
+// bfloat16 meets bfloat16 in tiles.
+TEST_P(AttentionTest, HalvesAreRoundedAtTheEnd) {
+  const std::vector<Heads> shapes = {{2, 4, 2, 3, 77, 80, 48},    {1, 6, 2, 50, 50, 64, 64},
+                                     {1, 3, 3, 130, 140, 24, 40}, {1, 1, 1, 20, 9, 64, 64},
+                                     {1, 3, 1, 150, 300, 64, 64}, {1, 12, 1, 40, 260, 128, 96},
+                                     {1, 2, 2, 17, 17, 33, 7}};
+  const Store types[][2] = {
+      {Store::bf16, Store::bf16}, {Store::f16, Store::f16}, {Store::bf16, Store::f16}};
+  for (Heads h : shapes)
+    for (const auto& [type, kv_type] : types)
+      for (bool causal : {false, true}) {
+        h.causal = causal;
+        const bool sinks = causal == (h.kv_heads == 1);
+        SCOPED_TRACE(::testing::Message()
+                     << "heads " << h.q_heads << "/" << h.kv_heads << " L " << h.queries << " S "
+                     << h.length << " dims " << h.dim << " " << h.value_dim << " causal " << causal
+                     << " types " << static_cast<int>(type) << " " << static_cast<int>(kv_type));
+        Input in = input_of(h, kv_type, type);
+        const auto out = attend(kernels(), in, sinks, 1);
+        const bool tiles = type == Store::bf16 && kv_type == Store::bf16;
+        ASSERT_LT(relative_error(out, attention_of(in, sinks)), type == Store::f16 ? 3e-4
+                                                                : tiles            ? 2.6e-3
+                                                                                   : 2e-3);
+        EXPECT_EQ(out, attend(kernels(), in, sinks, 2));
+        EXPECT_EQ(out, attend(kernels(), in, sinks, 3));
+      }
+  Input in = input_of({.queries = 40, .length = 50, .causal = true}, Store::bf16, Store::bf16);
+  in.q.halves[7 * 64 + 3] = 0x7fc0;  // NaN in query 7
+  const auto out = attend(kernels(), in, false, 1);
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 64 == 7) << i;
+}
+
 TEST_P(AttentionTest, NothingToSeeAndBadNumbers) {
   Input in = input_of({.q_heads = 2, .queries = 2, .length = 0}, Store::f32);
   for (float v : attend(kernels(), in, false, 1)) EXPECT_EQ(v, 0.f);
@@ -141,7 +175,7 @@ TEST_P(AttentionTest, NothingToSeeAndBadNumbers) {
   std::fill(in.additive.begin(), in.additive.end(), -INFINITY);
   for (float v : attend(kernels(), in, false, 1)) EXPECT_TRUE(std::isnan(v));
   in.a.mask_kind = MaskKind::none;
-  in.q[3] = NAN;
+  in.q.floats[3] = NAN;
   for (float v : attend(kernels(), in, false, 1)) EXPECT_TRUE(std::isnan(v));
 }
 
