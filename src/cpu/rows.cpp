@@ -74,27 +74,37 @@ struct Angles {
   }
 };
 
-// The angles of a token are asked for by every layer, twice: 2 us of sines each time in double. A
-// thread keeps those of its last position.
-const Angles& angles_of(const ops::Rope::P& p, int64_t position, const float* freqs) {
-  struct Last {
-    int dims = 0;
-    float base = 0, scale = 0;
-    int64_t position = 0;
-    std::vector<float> freqs{};
-    Angles angles{};
-  };
-  thread_local Last last;
-  size_t count = freqs ? static_cast<size_t>(p.dims / 2) : 0;
-  bool same = last.dims == p.dims && last.base == p.base && last.scale == p.scale &&
-              last.position == position && last.freqs.size() == count &&
-              std::equal(last.freqs.begin(), last.freqs.end(), freqs);
-  if (!same) {
-    last.dims = p.dims, last.base = p.base, last.scale = p.scale, last.position = position;
-    last.freqs.assign(freqs, freqs + count);
-    last.angles.find(p, position, freqs);
+// The angles of a token are asked for by every layer, twice: 2 us of sines each time in double, 8 %
+// of a prompt's time. A thread keeps those of the positions it met, up to kMost after the first.
+class KeptAngles {
+ public:
+  const Angles& of(const ops::Rope::P& p, int64_t position, const float* freqs) {
+    size_t count = freqs ? static_cast<size_t>(p.dims / 2) : 0;
+    bool same = dims_ == p.dims && base_ == p.base && scale_ == p.scale && freqs_.size() == count &&
+                std::equal(freqs_.begin(), freqs_.end(), freqs);
+    if (!same || position < first_ || position >= first_ + kMost) {
+      dims_ = p.dims, base_ = p.base, scale_ = p.scale, first_ = position;
+      freqs_.assign(freqs, freqs + count);
+      angles_.clear();
+    }
+    auto at = static_cast<size_t>(position - first_);
+    if (at >= angles_.size()) angles_.resize(at + 1);
+    if (angles_[at].cosines.empty()) angles_[at].find(p, position, freqs);
+    return angles_[at];
   }
-  return last.angles;
+
+ private:
+  static constexpr int64_t kMost = 4096;
+  int dims_ = 0;
+  float base_ = 0, scale_ = 0;
+  int64_t first_ = 0;
+  std::vector<float> freqs_{};
+  std::vector<Angles> angles_{};
+};
+
+const Angles& angles_of(const ops::Rope::P& p, int64_t position, const float* freqs) {
+  thread_local KeptAngles kept;
+  return kept.of(p, position, freqs);
 }
 
 void rotate_row(const float* in, float* out, int64_t width, const ops::Rope::P& p,
