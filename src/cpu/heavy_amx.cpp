@@ -6,16 +6,17 @@
 // and the results are turned, 16 x 16 at a time.
 //
 // Columns go in blocks of at most kBlockCols. A panel of 32 rows of W is decoded for one block and
-// stays in L1 while the tokens' tiles, laid out in the order of use, stream past it from L2. Sums
+// stays in L1 while the tokens' tiles, laid out in the order of use, stream past L1 from L2. Sums
 // of 32 rows and 32 tokens wait for the next block in scratch of their own, 4 KiB each. A worker
 // does up to kStripPanels panels a block, so that the block's tiles come from L3 once for them all.
 //
 // Fewer tokens than kManyTokens are the vnni level's, in its packing: a tile would be mostly empty.
 //
-// 512 tokens, 4 bits in groups of 32, GFLOP/s with packing, two cores of a shared Xeon at 2.6 GHz
-// (median; vnni with one digit beside it): 576x576 950 (457), 1536x576 1156 (530), 4096x4096 1050
-// (509). At 64 tokens 1.6 times vnni, at 16 the same. The tiles' steps take half of the time. Error
-// against float64 2.3e-3, with two digits 2e-5.
+// 512 tokens, 4 bits in groups of 32, GFLOP/s with packing, one of two workers' share by processor
+// time on a shared Xeon, times two (best; in brackets with blocks of 320 columns and tokens that
+// go through L1): 576x576 1990 (1560), 1536x576 1890 (1630), 576x1536 1610 (1470), 4096x4096 in
+// groups of 64 1710 (1490). A prompt of 512 tokens of the default model takes 0.86 of the time.
+// Error against float64 2.3e-3, with the two digits of the vnni level 2e-5.
 
 #include "cpu/heavy_amx_weights.h"
 #include "cpu/heavy_transpose.h"
@@ -33,15 +34,13 @@ namespace TARN_LEVEL {
 namespace {
 
 constexpr int64_t kManyTokens = 16;  // where vnni turns to panels as well
-constexpr int64_t kBlockCols = 320;  // a panel is then 20 KiB of an L1 of 48
+constexpr int64_t kBlockCols = 640;  // a panel is then 40 KiB of an L1 of 48
 constexpr int64_t kStripPanels = 4;  // sums of 4 panels and 512 tokens are 256 KiB of an L2 of 2048
-constexpr int64_t kTokenBlock = 512;   // the same, and a block of tokens is 320 KiB
+constexpr int64_t kTokenBlock = 512;   // the same, and a block of tokens is 640 KiB
 constexpr int64_t kChunkTokens = 128;  // a share's unit: even when panels are fewer than workers
-constexpr int64_t kPrefetch = 6144;    // bytes ahead in the stream of tokens, three steps
 
 constexpr int64_t kSumBytes = 4 * kTileBytes;
 constexpr int64_t kPanelBytes = kBlockCols / kTileCols * kStepBytes;
-static_assert(kBlockCols / 32 <= kLanes, "the scales of a block's groups are one vector");
 
 // Blocks of columns are as even as tiles allow. They depend on cols only, so that packing and
 // product agree and sums are added in one order.
@@ -85,12 +84,10 @@ template <int Strips>
 TARN_INLINE void multiply_steps(const char* w, const char* x, int64_t steps) {
   for (; steps > 0; --steps, w += kStepBytes, x += kStepBytes) {
     load_tile<4>(w);
-    load_tile<6>(x);
-    TARN_UNROLL
-    for (int64_t i = 0; i < kStepBytes; i += 64) __builtin_prefetch(x + kPrefetch + i);
+    stream_tile<6>(x);
     multiply_tiles<0, 4, 6>();
     if constexpr (Strips == 2) {
-      load_tile<7>(x + kTileBytes);
+      stream_tile<7>(x + kTileBytes);
       multiply_tiles<1, 4, 7>();
     }
     load_tile<5>(w + kTileBytes);

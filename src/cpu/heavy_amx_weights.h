@@ -61,13 +61,19 @@ void decode_nibbles(const QuantMatrix& w, int64_t row, Range cols, char* to) {
   }
 }
 
-// 32 rows of W from `row` on. Those past the end repeat the last, and are not stored.
+// 32 rows of W from `row` on. Those past the end repeat the last, and are not stored. The scales of
+// as many columns as are decoded at once are one vector.
 template <Store S>
 void decode_panel(const QuantMatrix& w, int64_t row, Range cols, char* panel) {
+  constexpr int64_t kAtOnce = 32 * kLanes;
   for (int64_t r = 0; r < kPairRows; ++r) {
     const int64_t from = smaller(row + r, w.rows - 1);
     char* to = panel + r / kTileRows * kTileBytes + r % kTileRows * kTileRowBytes;
-    w.bits == 4 ? decode_nibbles<S>(w, from, cols, to) : decode_any<S>(w, from, cols, to);
+    for (int64_t c = cols.begin; c < cols.end; c += kAtOnce) {
+      const Range part{c, smaller(c + kAtOnce, cols.end)};
+      char* at = to + tile_offset(c - cols.begin);
+      w.bits == 4 ? decode_nibbles<S>(w, from, part, at) : decode_any<S>(w, from, part, at);
+    }
   }
 }
 
