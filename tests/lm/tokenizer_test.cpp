@@ -202,18 +202,20 @@ TEST(Tokenizer, VocabularyErrors) {
     change(v);
     return error_of([&] { Tokenizer::from_vocabulary(v); });
   };
-  EXPECT_EQ(error([](auto& v) { v.pre = "klingon\n"; }),
-            "[load] small.gguf: tokenizer.ggml.pre `klingon\\x0a` is not supported; these are: "
-            "default, gpt-2, phi-2, mpt, olmo, jais, trillion, granite-docling, exaone4, jina-es, "
-            "jina-de, jina-v1-en, jina-v2-es, jina-v2-de, jina-v2-code, roberta-bpe, gigachat, "
-            "a.x-4.0, mellum, modern-bert, smollm, starcoder, refact, command-r, codeshell, "
-            "exaone, minerva-7b, mellum2, llama-bpe, llama3, llama-v3, falcon3, falcon-h1, "
-            "pixtral, midm-2.0, lfm2, jina-v5-nano, glm4, glm5, dbrx, smaug-bpe, chatglm-bpe, "
-            "qwen2, deepseek-r1-qwen, kormo, f2llmv2, stablelm2, megrez, hunyuan, solar-open, "
-            "grok-2, qwen35, gpt-4o, llama4, kanana2, talkie, minimax-m2, tekken, deepseek-llm, "
-            "deepseek-coder, deepseek-v3, hunyuan-dense, joyai-llm, hy_v4, falcon, bloom, "
-            "poro-chat, gpt3-finnish, viking, tiny_aya, cohere2moe, bailingmoe, bailingmoe2, "
-            "llada-moe, seed-coder, minicpm5, exaone-moe, ufakzeka, laguna, kimi-k2, gemma4.");
+  EXPECT_EQ(
+      error([](auto& v) { v.pre = "klingon\n"; }),
+      "[load] small.gguf: tokenizer.ggml.pre `klingon\\x0a` is not supported; these are: "
+      "default, gpt-2, phi-2, mpt, olmo, jais, trillion, granite-docling, exaone4, jina-es, "
+      "jina-de, jina-v1-en, jina-v2-es, jina-v2-de, jina-v2-code, roberta-bpe, gigachat, "
+      "a.x-4.0, mellum, modern-bert, smollm, starcoder, refact, command-r, codeshell, "
+      "exaone, minerva-7b, mellum2, llama-bpe, llama3, llama-v3, falcon3, falcon-h1, "
+      "pixtral, midm-2.0, lfm2, jina-v5-nano, glm4, glm5, dbrx, smaug-bpe, chatglm-bpe, "
+      "qwen2, deepseek-r1-qwen, kormo, f2llmv2, stablelm2, megrez, hunyuan, solar-open, "
+      "grok-2, qwen35, gpt-4o, llama4, kanana2, talkie, minimax-m2, tekken, deepseek-llm, "
+      "deepseek-coder, deepseek-v3, hunyuan-dense, joyai-llm, hy_v4, falcon, bloom, "
+      "poro-chat, gpt3-finnish, viking, tiny_aya, cohere2moe, bailingmoe, bailingmoe2, "
+      "llada-moe, seed-coder, minicpm5, exaone-moe, ufakzeka, laguna, kimi-k2, jais-2, chameleon, "
+      "superbpe, granite-embed-multi-97m, gemma4, sarvam-moe, granite-embed-multi-311m.");
   EXPECT_EQ(error([](auto& v) { v.model = "rwkv"; }),
             "[load] small.gguf: tokenizer.ggml.model `rwkv` is not supported; `gpt2`, `gemma4`, "
             "`bert`, `llama` and `t5` are.");
@@ -287,6 +289,7 @@ TEST_F(Hostile, LongLinesOfEveryKind) {
     Tokenizer t = tokenizer_of(entry);
     Ids ids = t.encode(letters);
     EXPECT_FALSE(ids.empty());
+    ids.resize(std::min<size_t>(ids.size(), 100'000));
     EXPECT_EQ(streamed(t, ids), t.decode(ids));
   }
 }

@@ -128,8 +128,10 @@ void make_bert(const Vocabulary& v, Parts& parts) {
 }
 
 void make_model(const Vocabulary& v, Parts& parts) {
+  bool characters = v.pre == "gemma4" || v.pre == "sarvam-moe" ||
+                    v.pre == "granite-embed-multi-311m" || v.model == "gemma4";
+  if (characters) return make_gemma4(v, parts);
   if (v.model == "gpt2") return make_byte_level(v, parts);
-  if (v.model == "gemma4") return make_gemma4(v, parts);
   if (v.model == "bert") return make_bert(v, parts);
   if (is_sentence_piece(v)) return make_sentence_piece(v, parts);
   fail<FileError>(

@@ -48,6 +48,11 @@ constexpr std::string_view kExaoneMoe =
     TARN_CONTRACTIONS R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|)"
                       R"( ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
 constexpr std::string_view kWithoutContractions = R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)" TARN_REST;
+constexpr std::string_view kSpaceRuns =
+    TARN_CONTRACTIONS R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+                      R"(\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|)"
+                      R"(\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})";
+constexpr std::string_view kImageTokens = R"((IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z)";
 constexpr std::string_view kLines = R"([^\n]+|[\n]+)";
 constexpr std::string_view kFalconMarks = R"([\p{P}\$\+<=>\^~\|`]+)";
 constexpr std::string_view kFalconDigits = "[0-9][0-9][0-9]";
@@ -131,7 +136,13 @@ const std::vector<Rule>& rules() {
       {{"ufakzeka"}, {kWithoutContractions}},
       {{"laguna"}, {kLines, kQwen2}},
       {{"kimi-k2"}, {kKimi}},
-      {{"gemma4"}, {kLines}, true},
+      {{"jais-2"}, {kSpaceRuns}},
+      {{"chameleon"},
+       {"<sentinel:[0-9]+>", kImageTokens, R"(([\t\n]|    |  ))", kDigit, R"([\p{P}!-/:-@\[-`{-~])",
+        kGpt2}},
+      {{"superbpe"}, {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
+      {{"granite-embed-multi-97m"}, {kO200k}, true},
+      {{"gemma4", "sarvam-moe", "granite-embed-multi-311m"}, {kLines}, true},
   };
   return all;
 }
