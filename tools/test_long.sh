@@ -5,8 +5,9 @@
 # `make test`.
 source "$(dirname "$0")/shell.sh"
 
-# What to run: any of isa, asan, tsan; all three without arguments.
-stages=" ${*:-isa asan tsan} "
+# What to run: any of isa, asan, tsan, vocabularies; all four without arguments. The last compares
+# tokenizers and chat templates with their references on the vocabularies of real models.
+stages=" ${*:-isa asan tsan vocabularies} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
 tools/setup.sh build model test oracles
@@ -75,5 +76,13 @@ if wants tsan; then threads; fi
 say "Not run again here: the tests labelled long; make test runs them."
 if [ ${#absent[@]} -gt 0 ]; then
   say "Not run, this processor lacks them: TARN_ISA=${absent[*]}"
+fi
+if wants vocabularies; then
+  tools/build.sh release "${with_tests[@]}" tokenizer_driver chat_template_driver
+  mkdir -p build/ctest
+  .venv-oracle/bin/python tests/oracle/vocabularies.py --folder build/vocabularies \
+    --driver build/release/tests/tokenizer_driver \
+    --templates build/release/tests/chat_template_driver >build/ctest/vocabularies.log 2>&1 ||
+    failed+=(vocabularies)
 fi
 [ ${#failed[@]} -eq 0 ] || die "Failed: ${failed[*]} (logs in build/ctest)"

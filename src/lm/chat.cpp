@@ -30,12 +30,10 @@ OrderedJson json_of(const ToolSpec& tool) {
         {"parameters", parse_ordered_json(tool.parameters, "the parameters of " + tool.name)}}}};
 }
 
-}  // namespace
-
-std::string LanguageModel::render(const std::vector<Message>& messages,
-                                  const RenderOptions& options) const {
-  require(chat_template.has_value(),
-          "[chat] {} has no chat template. Use the prompt as it stands (--raw).", name);
+RenderedPrompt rendered(const LanguageModel& lm, const std::vector<Message>& messages,
+                        const RenderOptions& options) {
+  require(lm.chat_template.has_value(),
+          "[chat] {} has no chat template. Use the prompt as it stands (--raw).", lm.name);
   OrderedJson variables = OrderedJson::object();
   if (!options.context.empty())
     variables = parse_ordered_json(options.context, "the additional context");
@@ -45,19 +43,27 @@ std::string LanguageModel::render(const std::vector<Message>& messages,
   for (const auto& tool : options.tools) variables["tools"].push_back(json_of(tool));
   variables["add_generation_prompt"] = options.add_generation_prompt;
   auto text = [&](std::optional<int32_t> id) {
-    return id ? std::string(tokenizer.token_text(*id)) : std::string();
+    return id ? std::string(lm.tokenizer.token_text(*id)) : std::string();
   };
-  variables["bos_token"] = text(tokenizer.bos());
-  variables["eos_token"] = text(tokenizer.eos());
+  variables["bos_token"] = text(lm.tokenizer.bos());
+  variables["eos_token"] = text(lm.tokenizer.eos());
   // Invalid UTF-8 in a message becomes U+FFFD, as everywhere.
-  return chat_template->render(
+  return lm.chat_template->render_marked(
       variables.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
+}
+
+}  // namespace
+
+std::string LanguageModel::render(const std::vector<Message>& messages,
+                                  const RenderOptions& options) const {
+  return rendered(*this, messages, options).text;
 }
 
 std::vector<int32_t> LanguageModel::encode_chat(const std::vector<Message>& messages,
                                                 const RenderOptions& options) const {
-  return tokenizer.encode(render(messages, options),
-                          {.add_special_tokens = false, .parse_special = true});
+  RenderedPrompt prompt = rendered(*this, messages, options);
+  return tokenizer.encode(
+      prompt.text, {.add_special_tokens = false, .parse_special = true, .foreign = prompt.foreign});
 }
 
 }  // namespace tarn::lm

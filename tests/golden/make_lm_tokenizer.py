@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Makes lm/tokenizers.json: small vocabularies of every kind, and what their own libraries make of
-some fifty texts. Needs the PyPI packages tokenizers 0.23.3 and sentencepiece 0.2.3.
+some fifty texts. Needs the PyPI packages tokenizers 0.23.3, sentencepiece 0.2.3 and protobuf.
 
-Each entry is {"name", "vocabulary" (as GGUF has it) or "tokenizer" (a tokenizer.json), "cases":
+Each entry is {"name", "vocabulary" (as GGUF has it), "sentencepiece" (a
+`.model` in base64) or "tokenizer" (a tokenizer.json), "cases":
 [[text, ids, decoded], …]}; "special": true means that special tokens are added.
 """
 
+import base64
 import io
 import json
 import pathlib
+import tempfile
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (
     AddedToken,
     Regex,
@@ -181,6 +185,101 @@ def sentence_piece(kind, byte_fallback):
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
+RULES = "FB01\t66 69\n212B\tC5\n41 30A\tC5\n2460\t31\n3000\t20\nA0\t20\n200B\t\n65 301\tE9\n"
+
+
+def sentence_piece_file(kind, **options):
+    """A `.model` of any kind with a normalizer of its own, as bytes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        rules.write(RULES)
+        rules.flush()
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(line for text in CORPUS for line in text.split("\n")),
+            model_writer=model,
+            vocab_size=options.pop("vocab_size", 200),
+            model_type=kind,
+            normalization_rule_tsv=rules.name,
+            user_defined_symbols=["<sep>", "ﬁ!"],
+            control_symbols=["<tool>"],
+            minloglevel=2,
+            num_threads=1,
+            hard_vocab_limit=False,
+            **options,
+        )
+    return model.getvalue()
+
+
+def sentence_piece_files():
+    for name, kind, options in [
+        ("unigram", "unigram", {}),
+        ("unigram, byte fallback", "unigram", {"byte_fallback": True, "vocab_size": 460}),
+        ("bpe", "bpe", {"byte_fallback": True, "vocab_size": 460}),
+        ("bpe, suffix", "bpe", {"treat_whitespace_as_suffix": True}),
+        ("bpe, as is", "bpe", {"add_dummy_prefix": False, "remove_extra_whitespaces": False}),
+        ("word", "word", {"vocab_size": 60}),
+        ("char", "char", {"vocab_size": 90}),
+    ]:
+        data = sentence_piece_file(kind, **options)
+        model = sentencepiece.SentencePieceProcessor(model_proto=data)
+        rows = []
+        for text in TEXTS + ["ﬁne ﬁ! ﬁ!ﬁ", "A\u030a e\u0301 \u2460", " \u00a0 a \u3000"]:
+            if "<s>" in text or "\0" in text:  # not looked for; the end of a C string
+                continue
+            ids = model.encode(text)
+            rows.append([text, ids, model.decode(ids).replace(" \u2047 ", "<unk>")])
+        yield {
+            "name": f"sentencepiece file, {name}",
+            "special": False,
+            "sentencepiece": base64.b64encode(data).decode(),
+            "cases": rows,
+        }
+
+
+def precompiled():
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(sentence_piece_file("unigram"))
+    pieces = [(piece.piece, piece.score) for piece in proto.pieces]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return entry("precompiled", tokenizer)
+
+
+def with_decoders():
+    base = byte_level([pre_tokenizers.Split(Regex(GPT2), "isolated")])
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.BPEDecoder("</w>")
+    tokenizer.train_from_iterator(
+        CORPUS,
+        trainers.BpeTrainer(
+            vocab_size=260,
+            show_progress=False,
+            special_tokens=["<unk>"],
+            end_of_word_suffix="</w>",
+        ),
+    )
+    yield entry("bpe, suffix", tokenizer)
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "|": 1, "<unk>": 2}, unk_token="<unk>"))
+    tokenizer.add_tokens(list("abcdefghijklmnoprstuvwy"))
+    tokenizer.normalizer = normalizers.Replace(" ", "|")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.CTC()
+    yield entry("ctc", tokenizer)
+    base.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.UnicodeScripts(), pre_tokenizers.ByteLevel(), pre_tokenizers.FixedLength(9)]
+    )
+    base.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("th", "TH")])
+    yield entry("byte level first", base)
+    fused = Tokenizer.from_str(base.to_str())
+    fused.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.ByteLevel()])
+    fused.pre_tokenizer = pre_tokenizers.Split(Regex("Ġ+"), "merged_with_next")
+    fused.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 2, 0)])
+    yield entry("byte level as normalizer", fused)
+
+
 def gguf_type(model, id):
     if id in (model.piece_to_id("<sep>"), model.piece_to_id("▁▁")):
         return 4
@@ -274,6 +373,9 @@ def main():
         sentence_piece_bpe(False),
         unigram(),
         llama2(),
+        *sentence_piece_files(),
+        precompiled(),
+        *with_decoders(),
     ]
     path = pathlib.Path(__file__).parent / "lm" / "tokenizers.json"
     path.parent.mkdir(exist_ok=True)

@@ -1,5 +1,5 @@
 // Renders templates for the differential test: a line {"template": ..., "variables": {...}} in,
-// a line {"text": ...} or {"error": ...} out.
+// a line {"text": ..., "foreign": [[begin, end], ...]} or {"error": ...} out.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,7 +15,9 @@ int main() {
       const auto request = nlohmann::ordered_json::parse(line);
       const auto program =
           tarn::lm::ChatTemplate::parse(request.at("template").get<std::string>(), "test");
-      answer["text"] = program.render(request.at("variables").dump());
+      const auto prompt = program.render_marked(request.at("variables").dump());
+      answer["text"] = prompt.text;
+      for (const auto& r : prompt.foreign) answer["foreign"].push_back({r.begin, r.end});
     } catch (const tarn::ValueError& e) {
       answer = {{"error", e.what()}};
     }

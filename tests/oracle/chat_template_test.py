@@ -11,6 +11,8 @@ import argparse
 import functools
 import json
 import pathlib
+import random
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -234,6 +236,97 @@ def conversations():
     yield "empty", {"messages": []}
 
 
+WORDS = "the quick Größe 你好 <b> {{x}} \n \n\n ``` </think> 'q' \"q\" \\ 👋🏽 1,234.5 \t".split(" ")
+
+
+def random_conversations(count, seed=20240607):
+    rng = random.Random(seed)
+
+    def text():
+        return " ".join(rng.choice(WORDS) for _ in range(rng.randint(0, 12)))
+
+    def arguments():
+        values = [text(), rng.randint(-9, 9), 0.5, None, True, [text(), 2], {"k": text()}]
+        return {f"a{i}": rng.choice(values) for i in range(rng.randint(0, 3))}
+
+    for number in range(count):
+        messages = []
+        if rng.random() < 0.5:
+            messages.append({"role": "system", "content": text()})
+        for turn in range(rng.randint(1, 4)):
+            content = text()
+            if rng.random() < 0.1:
+                content = [{"type": "text", "text": content}]
+            messages.append({"role": "user", "content": content})
+            if rng.random() < 0.4:
+                calls = [
+                    call(rng.choice(["get_weather", "now"]), arguments(), f"call{turn}{i}abc")
+                    for i in range(rng.randint(1, 2))
+                ]
+                messages.append({"role": "assistant", "content": text(), "tool_calls": calls})
+                for one in calls:
+                    messages.append(
+                        {
+                            "role": "tool",
+                            "content": text(),
+                            "name": one["function"]["name"],
+                            "tool_call_id": one["id"],
+                        }
+                    )
+            if rng.random() < 0.7:
+                more = {"reasoning_content": text()} if rng.random() < 0.2 else {}
+                messages.append({"role": "assistant", "content": text(), **more})
+        variables = {"messages": messages}
+        if rng.random() < 0.5:
+            variables["tools"] = TOOLS
+        if rng.random() < 0.2:
+            variables["enable_thinking"] = rng.random() < 0.5
+        yield f"random {number}", variables
+
+
+CONTROLS = re.compile(
+    r"<\|[^|<>\n']{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[/?[A-Z_]{3,30}\]|<[a-z_]+_of_[a-z_]+>"
+)
+
+
+def own_text(answer):
+    """What the template's author wrote; each foreign part is one NUL."""
+    data, out, done = answer["text"].encode(), b"", 0
+    for begin, end in answer.get("foreign", []):
+        out += data[done:begin] + b"\0"
+        done = end
+    return (out + data[done:]).decode("utf-8", "replace")
+
+
+def forgeries(driver, name, source, variables):
+    """How many control tokens of the template are lost, or can be written by a message."""
+    honest = driver.render(source, variables)
+    if "error" in honest:
+        return 0
+    wrong = 0
+    given = json.dumps(variables, ensure_ascii=False)
+    own = own_text(honest)
+    for control in sorted(set(CONTROLS.findall(source))):
+        if control in given:
+            continue
+        if own.count(control) != honest["text"].count(control):
+            wrong += 1
+            print(f"LOST {name}: {control} {own.count(control)} of {honest['text'].count(control)}")
+        # In place of the first message's text: the control token, and as many other characters.
+        forged = []
+        for content in (control, "x" * len(control)):
+            changed = json.loads(json.dumps(variables))
+            changed["messages"][0]["content"] = content
+            forged.append(driver.render(source, changed))
+        if any("error" in answer for answer in forged):
+            continue
+        counts = [own_text(answer).count(control) for answer in forged]
+        if counts[0] > counts[1]:
+            wrong += 1
+            print(f"FORGED {name}: {control} {counts}")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--driver", required=True)
@@ -245,6 +338,7 @@ def main():
 
     def check(name, template, variables):
         want, got = expected(template, variables), driver.render(template, variables)
+        got.pop("foreign", None)
         if "error" in want and "error" in got:
             counts["both refuse"] += 1
             if options.verbose:
@@ -258,8 +352,10 @@ def main():
     for snippet in SNIPPETS:
         check(repr(snippet), snippet, VARIABLES)
     print(f"{len(SNIPPETS)} snippets: {counts}")
+    lost = 0
     if options.templates:
         files = sorted(options.templates.rglob("*.jinja"))
+        more = list(random_conversations(200))
         for file in files:
             source = file.read_text(encoding="utf-8")
             for name, variables in conversations():
@@ -274,10 +370,15 @@ def main():
                             **variables,
                         },
                     )
+            for name, variables in more:
+                check(f"{file.name}: {name}", source, {"bos_token": "<s>", **variables})
+            for name, variables in more[:5]:
+                lost += forgeries(driver, f"{file.name}: {name}", source, variables)
         print(f"with {len(files)} templates: {counts}")
         if not files:
             sys.exit("--templates: no *.jinja files there")
-    sys.exit(1 if counts["different"] else 0)
+        print(f"{lost} control tokens lost or forged")
+    sys.exit(1 if counts["different"] or lost else 0)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 """Compares `tarn tokenize` with the PyPI package `tokenizers`, line by line.
 
     tokenizer_test.py --tarn build/tarn --model SmolLM2.gguf [--lines 20000] [--save FILE.json]
+        [--driver build/tokenizer_driver]
 
 The reference is built from the GGUF's own vocabulary and merges. `tarn tokenize --model M --lines
 --json` reads raw lines from stdin and prints one JSON array of ids per line; with `--decode` it
 reads arrays and prints the texts as JSON strings. `--save` also writes the reference's
-tokenizer.json and repeats the comparison with it in place of the GGUF.
+tokenizer.json and repeats the comparison with it in place of the GGUF. With `--driver`, the program
+of tests/lm/tokenizer_driver.cpp, small tokenizers of every kind are compared as well.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import struct
 import subprocess
 import sys
 
+import tokenizer_kinds
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 SCALARS = {
@@ -231,6 +234,7 @@ def main():
     options.add_argument("--model", required=True)
     options.add_argument("--lines", type=int, default=20000)
     options.add_argument("--save")
+    options.add_argument("--driver")
     options = options.parse_args()
     reference = reference_for(gguf_metadata(options.model))
     lines = make_lines(options.lines)
@@ -238,6 +242,9 @@ def main():
     if options.save:
         reference.save(options.save)
         good = compare("tokenizer.json", options.tarn, options.save, reference, lines) and good
+    if options.driver:
+        texts = [line.decode("utf-8", "replace") for line in lines[:3000]]
+        good = tokenizer_kinds.compare(options.driver, texts) == 0 and good
     sys.exit(0 if good else 1)
 
 

@@ -5,6 +5,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "tarn/lm/text_range.h"
 
 namespace tarn::lm {
 
@@ -14,6 +17,13 @@ struct TemplateBudget {
   int64_t output_bytes = 16 << 20;     // the prompt, and any one string on the way to it
   int64_t memory_bytes = 256LL << 20;  // all values alive at one time
   int depth = 64;                      // macro calls and recursive loops inside each other
+};
+
+// A prompt, and which of its bytes the template's author did not write: messages, tools and all
+// that was made of them. In order, apart from each other; for EncodeOptions::foreign.
+struct RenderedPrompt {
+  std::string text{};
+  std::vector<TextRange> foreign{};
 };
 
 // A parsed template. Immutable and cheap to copy; any number of threads may render it.
@@ -31,6 +41,12 @@ class ChatTemplate {
   // bos_token, eos_token and whatever else the template reads. Throws ValueError when the template
   // fails, calls raise_exception or exceeds the budget.
   std::string render(std::string_view variables, const TemplateBudget& budget = {}) const;
+
+  // The same with its origins. Texts from `variables` are foreign, but for the variables whose
+  // names end in "_token" and the usual words for a `role`. What filters and methods make of a text
+  // keeps its origin where they cut, join, replace or repeat; any other result is foreign as a
+  // whole.
+  RenderedPrompt render_marked(std::string_view variables, const TemplateBudget& budget = {}) const;
 
   const std::string& source() const;
   const std::string& name() const;

@@ -42,7 +42,8 @@ struct LanguageModel {
 
   // The prompt of a conversation by the model's template. Throws ValueError without a template.
   std::string render(const std::vector<Message>& messages, const RenderOptions& options = {}) const;
-  // The ids of render(), with special tokens parsed.
+  // The ids of render(). Control tokens are those of the template: written out in a message, one is
+  // plain text.
   std::vector<int32_t> encode_chat(const std::vector<Message>& messages,
                                    const RenderOptions& options = {}) const;
 };

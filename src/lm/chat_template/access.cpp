@@ -8,12 +8,13 @@
 namespace tarn::lm::jinja {
 namespace {
 
-std::string character(const Text& s, int64_t index) {
-  if (s.ascii()) return std::string(1, s.text[static_cast<size_t>(index)]);
+std::string_view character(const Text& s, int64_t index) {
+  const std::string_view text = s.text;
+  if (s.ascii()) return text.substr(static_cast<size_t>(index), 1);
   const size_t begin = byte_of(s.text, index);
   size_t end = begin;
   decode(s.text, end);
-  return s.text.substr(begin, end - begin);
+  return text.substr(begin, end - begin);
 }
 
 // A macro's view of its own call, in Jinja's order: parameters, caller, kwargs, varargs.
@@ -140,7 +141,7 @@ Value Render::sequence_item(const Value& object, const Value& index) {
   }
   if (!is_text) return object.sequence().items[static_cast<size_t>(i)];
   step(weight(object));
-  return text(character(object.string(), i), object.string().markup);
+  return part(object, character(object.string(), i), object.string().markup);
 }
 
 Value Render::item(const Value& object, const Value& index) {
@@ -188,7 +189,7 @@ Value Render::slice(const Value& object, const Value& start, const Value& stop,
     const Text& s = object.string();
     const size_t a = s.ascii() ? static_cast<size_t>(from) : byte_of(s.text, from);
     const size_t b = s.ascii() ? static_cast<size_t>(to) : byte_of(s.text, to);
-    return text(a < b ? s.text.substr(a, b - a) : std::string(), s.markup);
+    return part(object, std::string_view(s.text).substr(a, a < b ? b - a : 0), s.markup);
   }
   std::vector<int64_t> picks;
   for (int64_t i = from; by > 0 ? i < to : i > to;) {

@@ -1,5 +1,8 @@
 #include "tarn/lm/chat_template.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/require.h"
 #include "lm/chat_template/parser.h"
 #include "lm/chat_template/render.h"
@@ -18,6 +21,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kJsonDepth = 100;
+
+// The roles that templates know. Some write one between the marks of a control token, so these
+// words count as the template's own.
+bool is_role(std::string_view word) {
+  constexpr std::string_view roles[] = {"system",   "user",     "assistant",     "tool",
+                                        "model",    "function", "developer",     "ipython",
+                                        "document", "context",  "tool_response", "observation"};
+  return std::find(std::begin(roles), std::end(roles), word) != std::end(roles);
+}
+
+Value own_text(Render& r, const Json& j) { return r.text(Marked{j.get<std::string>(), {}}); }
 
 Value from_json(Render& r, const Json& j, int level) {
   if (level > kJsonDepth) r.fail("the variables are nested more than {} deep.", kJsonDepth);
@@ -42,7 +56,10 @@ Value from_json(Render& r, const Json& j, int level) {
     case Json::value_t::object: {
       auto d = std::make_shared<Dict>();
       for (const auto& item : j.items()) {
-        r.put(*d, r.text(item.key()), from_json(r, item.value(), level + 1));
+        const Json& v = item.value();
+        const bool own =
+            item.key() == "role" && v.is_string() && is_role(v.get_ref<const std::string&>());
+        r.put(*d, r.text(item.key()), own ? own_text(r, v) : from_json(r, v, level + 1));
       }
       return r.dict(std::move(d));
     }
@@ -53,8 +70,8 @@ Value from_json(Render& r, const Json& j, int level) {
 
 }  // namespace
 
-std::string render(const ChatTemplate::Impl& impl, const nlohmann::ordered_json& variables,
-                   const TemplateBudget& budget) {
+RenderedPrompt render(const ChatTemplate::Impl& impl, const nlohmann::ordered_json& variables,
+                      const TemplateBudget& budget) {
   const Program& program = *impl.program;
   require(variables.is_object(), "[chat_template] {}: the variables are a JSON {}, not an object.",
           program.name, variables.type_name());
@@ -64,12 +81,14 @@ std::string render(const ChatTemplate::Impl& impl, const nlohmann::ordered_json&
   for (size_t i = 0; i < slots.size(); ++i) {
     const std::string& name = program.names[i].text();
     if (const auto found = variables.find(name); found != variables.end()) {
-      slots[i] = from_json(r, *found, 1);
+      const bool own = name.ends_with("_token") && found->is_string();
+      slots[i] = own ? own_text(r, *found) : from_json(r, *found, 1);
     } else if (const NativeFunction global = find_global(name)) {
       slots[i] = r.function(global);
     }
   }
-  return r.run();
+  Marked out = r.run();
+  return {std::move(out.text), std::move(out.foreign)};
 }
 
 }  // namespace jinja
@@ -85,6 +104,11 @@ ChatTemplate ChatTemplate::parse(std::string_view source, std::string name) {
 }
 
 std::string ChatTemplate::render(std::string_view variables, const TemplateBudget& budget) const {
+  return render_marked(variables, budget).text;
+}
+
+RenderedPrompt ChatTemplate::render_marked(std::string_view variables,
+                                           const TemplateBudget& budget) const {
   nlohmann::ordered_json parsed;
   try {
     parsed = nlohmann::ordered_json::parse(variables);

@@ -119,10 +119,10 @@ Value Comparison::evaluate(Render& r) const {
 }
 
 Value Concat::evaluate(Render& r) const {
-  std::string out;
+  Marked out;
   for (const ExprPtr& part : parts) {
     append_text(r, out, r.evaluate(*part));
-    r.check_length(static_cast<int64_t>(out.size()));
+    r.check_length(static_cast<int64_t>(out.text.size()));
   }
   return r.text(std::move(out));
 }
@@ -140,14 +140,7 @@ Flow Data::execute(Render&, Output& out) const {
 }
 
 Flow Print::execute(Render& r, Output& out) const {
-  const Value v = r.evaluate(*value);
-  if (v.is(Type::string)) {
-    out.append(v.text());
-  } else {
-    std::string s;
-    append_text(r, s, v);
-    out.append(s);
-  }
+  out.append(r.evaluate(*value));
   return Flow::next;
 }
 
@@ -187,10 +180,7 @@ Flow FilterBlock::execute(Render& r, Output& out) const {
     const Flow flow = r.execute(body, block);
     if (flow != Flow::next) return flow;
   }
-  const Value v = r.filtered(*filter, r.text(block.take()));
-  std::string s;
-  append_text(r, s, v);
-  out.append(s);
+  out.append(r.filtered(*filter, r.text(block.take())));
   return Flow::next;
 }
 
@@ -200,10 +190,7 @@ Flow MacroStatement::execute(Render& r, Output&) const {
 }
 
 Flow CallBlock::execute(Render& r, Output& out) const {
-  const Value v = call->call(r, r.make_macro(signature));
-  std::string s;
-  append_text(r, s, v);
-  out.append(s);
+  out.append(call->call(r, r.make_macro(signature)));
   return Flow::next;
 }
 

@@ -53,11 +53,12 @@ Value default_filter(Render& r, const Value& input, Args& args) {
 
 Value trim(Render& r, const Value& input, Args& args) {
   const Bound b(r, "trim", args, {"chars"});
-  const std::string s = printed(r, input);
-  if (!b.given(0)) return r.text(strip(s, true, true));
+  const Value v = input.is(Type::string) ? input : r.to_text(input);
+  const std::string& s = v.text();
+  if (!b.given(0)) return r.part(v, strip(s, true, true));
   const std::string_view chars = b.text(0, "");
   r.step(static_cast<int64_t>(chars.size() * s.size() >> 10));
-  return r.text(strip_of(s, chars, true, true));
+  return r.part(v, strip_of(s, chars, true, true));
 }
 
 Value replace(Render& r, const Value& input, Args& args) {
@@ -75,7 +76,9 @@ Value string_filter(Render& r, const Value& input, Args& args) {
 
 Value safe(Render& r, const Value& input, Args& args) {
   Bound(r, "safe", args, {});
-  return r.text(printed(r, input), true);
+  Marked out;
+  append_text(r, out, input);
+  return r.text(std::move(out), true);
 }
 
 Value escape_filter(Render& r, const Value& input, Args& args) {

@@ -50,13 +50,12 @@ Value last(Render& r, const Value& input, Args& args) {
 
 Value join(Render& r, const Value& input, Args& args) {
   const Bound b(r, "join", args, {"d", "attribute"});
-  std::string separator, out;
-  if (b.has(0)) append_text(r, separator, b[0]);
+  Marked out;
   bool is_first = true;
   for (const Value& item : r.iterate(input)) {
-    if (!std::exchange(is_first, false)) out += separator;
+    if (!std::exchange(is_first, false) && b.has(0)) append_text(r, out, b[0]);
     append_text(r, out, b.given(1) ? attribute_path(r, item, b[1], Value()) : item);
-    r.check_length(static_cast<int64_t>(out.size()));
+    r.check_length(static_cast<int64_t>(out.text.size()));
   }
   return r.text(std::move(out));
 }

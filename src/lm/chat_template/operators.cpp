@@ -119,9 +119,9 @@ Value repeat(Render& r, const Value& v, int64_t times) {
   if (is_text) {
     r.check_length(total);
     r.reserve(total);
-    std::string s(size == 1 ? static_cast<size_t>(total) : 0, size == 1 ? v.text()[0] : ' ');
-    s.reserve(static_cast<size_t>(total));
-    for (int64_t i = 0; i < times && size > 1; ++i) s += v.text();
+    Marked s;
+    s.text.reserve(static_cast<size_t>(total));
+    for (int64_t i = 0; i < times && size > 0; ++i) s.append(v.string());
     return r.text(std::move(s), v.string().markup);
   }
   r.reserve(std::min<int64_t>(total, INT64_MAX / 64) * int64_t{sizeof(Value)});
@@ -139,11 +139,16 @@ bool is_plain_sequence(const Value& v) {
 
 Value join_texts(Render& r, const Value& a, const Value& b) {
   const bool markup = a.string().markup || b.string().markup;
-  if (markup && a.string().markup != b.string().markup) {
+  const std::string& plain = a.string().markup ? b.text() : a.text();
+  if (markup && a.string().markup != b.string().markup && escape_html(plain) != plain) {
     return a.string().markup ? r.text(a.text() + escape_html(b.text()), true)
                              : r.text(escape_html(a.text()) + b.text(), true);
   }
-  return r.text(a.text() + b.text(), markup);
+  Marked joined;
+  joined.text.reserve(a.text().size() + b.text().size());
+  joined.append(a.string());
+  joined.append(b.string());
+  return r.text(std::move(joined), markup);
 }
 
 Value arithmetic(Render& r, Operator op, const Value& a, const Value& b) {

@@ -256,6 +256,13 @@ std::string real_text(double d) {
 
 void append_repr(Render& r, std::string& out, const Value& v) { append_repr(r, out, v, 0); }
 
+void append_text(Render& r, Marked& out, const Value& v) {
+  if (v.is(Type::string)) return out.append(v.string());
+  std::string s;
+  append_text(r, s, v);
+  out.append_foreign(s);
+}
+
 void append_text(Render& r, std::string& out, const Value& v) {
   if (v.is(Type::string)) {
     out += v.text();

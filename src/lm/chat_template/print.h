@@ -11,6 +11,7 @@ namespace tarn::lm::jinja {
 std::string real_text(double d);
 void append_repr(Render& r, std::string& out, const Value& v);
 void append_text(Render& r, std::string& out, const Value& v);
+void append_text(Render& r, Marked& out, const Value& v);
 std::string repr_text(Render& r, const Value& v);
 
 struct JsonStyle {

@@ -18,21 +18,35 @@ uintptr_t stack_position() { return reinterpret_cast<uintptr_t>(__builtin_frame_
 
 }  // namespace
 
-Output::~Output() { render_.meter_.live -= static_cast<int64_t>(text_.size()); }
+Output::~Output() { render_.meter_.live -= static_cast<int64_t>(text_.text.size()); }
 
-void Output::append(std::string_view s) {
-  const auto size = static_cast<int64_t>(s.size());
-  render_.check_length(static_cast<int64_t>(text_.size()) + size);
+void Output::make_room(size_t bytes) {
+  const auto size = static_cast<int64_t>(bytes);
+  render_.check_length(static_cast<int64_t>(text_.text.size()) + size);
   render_.reserve(size);
   render_.meter_.live += size;
-  text_ += s;
 }
 
-std::string Output::take() {
-  render_.meter_.live -= static_cast<int64_t>(text_.size());
-  std::string text = std::move(text_);
-  text_.clear();
-  return text;
+void Output::append(std::string_view s) {
+  make_room(s.size());
+  text_.append_own(s);
+}
+
+void Output::append(const Value& v) {
+  if (v.is(Type::string)) {
+    make_room(v.text().size());
+    text_.append(v.string());
+    return;
+  }
+  std::string s;
+  append_text(render_, s, v);
+  make_room(s.size());
+  text_.append_foreign(s);
+}
+
+Marked Output::take() {
+  render_.meter_.live -= static_cast<int64_t>(text_.text.size());
+  return std::exchange(text_, {});
 }
 
 Render::~Render() {
@@ -40,7 +54,7 @@ Render::~Render() {
   for (const auto& n : namespaces_) n->attributes.entries.clear();
 }
 
-std::string Render::run() {
+Marked Render::run() {
   stack_ = stack_position();
   Output out(*this);
   execute(program_.body, out);
@@ -79,10 +93,26 @@ void Render::hold(Object& container, const Value& child) const {
 }
 
 Value Render::text(std::string s, bool markup) {
-  const auto size = static_cast<int64_t>(s.size());
+  Marked marked;
+  if (!s.empty()) marked.foreign.push_back({0, s.size()});
+  marked.text = std::move(s);
+  return text(std::move(marked), markup);
+}
+
+Value Render::text(Marked marked, bool markup) {
+  const auto size = static_cast<int64_t>(marked.text.size());
   check_length(size);
   step(size >> 10);
-  return Value(Type::string, counted(std::make_shared<Text>(std::move(s), markup), size + 96));
+  const auto bytes = size + static_cast<int64_t>(marked.foreign.size() * sizeof(TextRange)) + 96;
+  auto made = counted(std::make_shared<Text>(std::move(marked.text), markup), bytes);
+  made->foreign = std::move(marked.foreign);
+  return Value(Type::string, std::move(made));
+}
+
+Value Render::part(const Value& string, std::string_view view, bool markup) {
+  Marked marked;
+  marked.append(string.string(), view);
+  return text(std::move(marked), markup);
 }
 
 Value Render::sequence(std::vector<Value> items, Flavor flavor) {
@@ -180,7 +210,7 @@ std::vector<Value> Render::iterate(const Value& v) {
       for (size_t at = 0; at < s.size();) {
         const size_t begin = at;
         decode(s, at);
-        items.push_back(text(s.substr(begin, at - begin)));
+        items.push_back(part(v, std::string_view(s).substr(begin, at - begin)));
       }
       break;
     }

@@ -9,6 +9,7 @@
 
 #include "base/require.h"
 #include "lm/chat_template/ast.h"
+#include "lm/chat_template/marked.h"
 #include "tarn/lm/chat_template.h"
 
 namespace tarn::lm::jinja {
@@ -68,13 +69,15 @@ class Output {
   ~Output();
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
-  void append(std::string_view s);
-  const std::string& text() const { return text_; }
-  std::string take();
+  void append(std::string_view s);  // of the template
+  void append(const Value& v);      // as it prints
+  Marked take();
 
  private:
+  void make_room(size_t bytes);
+
   Render& render_;
-  std::string text_;
+  Marked text_;
 };
 
 class Render {
@@ -88,7 +91,7 @@ class Render {
   Render& operator=(const Render&) = delete;
 
   // A variable of the caller's or a global function; a name that the program lacks is ignored.
-  std::string run();
+  Marked run();
   std::vector<Value>& context() { return root_; }
   const Program& program() const { return program_; }
 
@@ -107,8 +110,11 @@ class Render {
   void check_length(int64_t bytes) const;  // of one text
   Meter& meter() { return meter_; }
 
-  // Values.
+  // Values. A text is foreign as a whole unless its maker says otherwise.
   Value text(std::string s, bool markup = false);
+  Value text(Marked marked, bool markup = false);
+  // A part of a string value; `view` looks into its text.
+  Value part(const Value& string, std::string_view view, bool markup = false);
   Value text(std::string_view s) { return text(std::string(s)); }
   Value text(const char* s) { return text(std::string(s)); }
   Value sequence(std::vector<Value> items, Flavor flavor = Flavor::list);

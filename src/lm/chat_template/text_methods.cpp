@@ -27,20 +27,21 @@ size_t find_last_in(Render& r, View s, View part) {
   return s.rfind(part);
 }
 
-Value texts(Render& r, const std::vector<View>& parts) {
+// Parts of one text.
+Value texts(Render& r, const Value& self, const std::vector<View>& parts) {
   std::vector<Value> items;
   items.reserve(parts.size());
-  for (const View part : parts) items.push_back(r.text(part));
+  for (const View part : parts) items.push_back(r.part(self, part));
   return r.sequence(std::move(items));
 }
 
 template <bool Left, bool Right>
 Value strip_method(Render& r, const Value& self, Args& args) {
   const Bound b(r, "strip", args, {"chars"});
-  if (!b.given(0)) return r.text(strip(self.text(), Left, Right));
+  if (!b.given(0)) return r.part(self, strip(self.text(), Left, Right));
   const View chars = b.text(0, "");
   r.step(static_cast<int64_t>(chars.size() * self.text().size() >> 10));
-  return r.text(strip_of(self.text(), chars, Left, Right));
+  return r.part(self, strip_of(self.text(), chars, Left, Right));
 }
 
 std::vector<View> split_spaces(View s, int64_t most, bool from_right) {
@@ -78,9 +79,7 @@ Value split_method(Render& r, const Value& self, Args& args) {
   View s = self.text();
   int64_t most = b.whole(1, -1);
   r.step(weight(self));
-  if (!b.given(0)) {
-    return texts(r, split_spaces(s, most, FromRight));
-  }
+  if (!b.given(0)) return texts(r, self, split_spaces(s, most, FromRight));
   const View separator = b.text(0, "");
   if (separator.empty()) r.fail("split: the separator is empty.");
   std::vector<View> parts;
@@ -98,12 +97,12 @@ Value split_method(Render& r, const Value& self, Args& args) {
   }
   parts.push_back(s);
   if (FromRight) std::reverse(parts.begin(), parts.end());
-  return texts(r, parts);
+  return texts(r, self, parts);
 }
 
 Value split_lines_method(Render& r, const Value& self, Args& args) {
   const Bound b(r, "splitlines", args, {"keepends"});
-  return texts(r, split_lines(self.text(), b.flag(0, false)));
+  return texts(r, self, split_lines(self.text(), b.flag(0, false)));
 }
 
 // [start, stop) in code points, cut out of the text.
@@ -186,27 +185,28 @@ Value edge_method(Render& r, const Value& self, Args& args) {
 
 Value replace_method(Render& r, const Value& self, Args& args) {
   const Bound b(r, "replace", args, {"old", "new", "count"}, 2);
-  const View s = self.text(), from = b.text(0, ""), to = b.text(1, "");
+  const View s = self.text(), from = b.text(0, "");
+  b.text(1, "");  // a text, or an error
   int64_t most = b.whole(2, -1);
+  const Text& source = self.string();
   r.step(weight(self));
-  std::string out;
+  Marked out;
   size_t at = 0;
   while (most != 0 && at <= s.size()) {
     const size_t found = find_in(s, from, at);
     if (found == s.npos) break;
     --most;
-    out += s.substr(at, found - at);
-    out += to;
+    out.append(source, s.substr(at, found - at));
+    if (b.has(1)) out.append(b[1].string());
     at = found + from.size();
     if (from.empty()) {
       if (at == s.size()) return r.text(std::move(out));
-      const size_t begin = at;
       decode(s, at);
-      out += s.substr(begin, at - begin);
+      out.append(source, s.substr(found, at - found));
     }
-    r.check_length(static_cast<int64_t>(out.size()));
+    r.check_length(static_cast<int64_t>(out.text.size()));
   }
-  out += s.substr(std::min(at, s.size()));
+  out.append(source, s.substr(std::min(at, s.size())));
   return r.text(std::move(out));
 }
 
@@ -219,14 +219,14 @@ Value case_method(Render& r, const Value& self, Args& args) {
 
 Value join_method(Render& r, const Value& self, Args& args) {
   const Bound b(r, "join", args, {"items"}, 1);
-  std::string out;
+  Marked out;
   bool first = true;
   for (const Value& v : r.iterate(b[0])) {
     r.need_defined(v);
     if (!v.is(Type::string)) r.fail("join: an item is a {}, not a text.", type_name(v));
-    if (!std::exchange(first, false)) out += self.text();
-    out += v.text();
-    r.check_length(static_cast<int64_t>(out.size()));
+    if (!std::exchange(first, false)) out.append(self.string());
+    out.append(v.string());
+    r.check_length(static_cast<int64_t>(out.text.size()));
   }
   return r.text(std::move(out));
 }
@@ -273,9 +273,9 @@ Value partition_method(Render& r, const Value& self, Args& args) {
     return Last ? r.sequence({r.text(""), r.text(""), self}, Flavor::tuple)
                 : r.sequence({self, r.text(""), r.text("")}, Flavor::tuple);
   }
-  return r.sequence(
-      {r.text(s.substr(0, at)), r.text(separator), r.text(s.substr(at + separator.size()))},
-      Flavor::tuple);
+  return r.sequence({r.part(self, s.substr(0, at)), r.part(self, s.substr(at, separator.size())),
+                     r.part(self, s.substr(at + separator.size()))},
+                    Flavor::tuple);
 }
 
 template <bool AtEnd>
@@ -287,7 +287,7 @@ Value remove_method(Render& r, const Value& self, Args& args) {
       s.substr(AtEnd ? s.size() - part.size() : 0, part.size()) == part) {
     s = AtEnd ? s.substr(0, s.size() - part.size()) : s.substr(part.size());
   }
-  return r.text(s);
+  return r.part(self, s);
 }
 
 std::string fill(Render& r, View unit, int64_t times) {

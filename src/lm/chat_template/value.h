@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "tarn/lm/text_range.h"
+
 namespace tarn::lm::jinja {
 
 enum class Type : uint8_t {
@@ -109,6 +111,7 @@ struct Text final : Object {
   std::string text;
   int64_t length = 0;  // code points
   bool markup = false;
+  std::vector<TextRange> foreign;  // as in Marked
   bool ascii() const { return length == static_cast<int64_t>(text.size()); }
 };
 

@@ -8,8 +8,8 @@
 
 namespace tarn::lm::jinja {
 
-// As ChatTemplate::render, for callers inside the library that hold the JSON as a value.
-std::string render(const ChatTemplate::Impl& program, const nlohmann::ordered_json& variables,
-                   const TemplateBudget& budget);
+// As ChatTemplate::render_marked, for callers inside the library that hold the JSON as a value.
+RenderedPrompt render(const ChatTemplate::Impl& program, const nlohmann::ordered_json& variables,
+                      const TemplateBudget& budget);
 
 }  // namespace tarn::lm::jinja

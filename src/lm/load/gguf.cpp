@@ -10,32 +10,6 @@
 namespace tarn::lm {
 namespace {
 
-Vocabulary vocabulary_of(const GgufFile& f) {
-  Vocabulary v;
-  v.file = f.path();
-  v.model = f.text("tokenizer.ggml.model");
-  v.pre = f.text("tokenizer.ggml.pre", "default");
-  for (auto t : f.texts("tokenizer.ggml.tokens")) v.tokens.emplace_back(t);
-  if (f.has("tokenizer.ggml.scores")) v.scores = f.numbers("tokenizer.ggml.scores");
-  if (f.has("tokenizer.ggml.token_type"))
-    for (auto t : f.integers("tokenizer.ggml.token_type"))
-      v.types.push_back(static_cast<int32_t>(t));
-  if (f.has("tokenizer.ggml.merges"))
-    for (auto m : f.texts("tokenizer.ggml.merges")) v.merges.emplace_back(m);
-  auto id = [&](const char* key) -> std::optional<int32_t> {
-    if (!f.has(key)) return std::nullopt;
-    return static_cast<int32_t>(f.integer(key));
-  };
-  v.bos = id("tokenizer.ggml.bos_token_id");
-  v.eos = id("tokenizer.ggml.eos_token_id");
-  v.unk = id("tokenizer.ggml.unknown_token_id");
-  v.pad = id("tokenizer.ggml.padding_token_id");
-  v.add_bos = f.boolean("tokenizer.ggml.add_bos_token", v.model == "llama");
-  v.add_eos = f.boolean("tokenizer.ggml.add_eos_token", false);
-  v.add_space_prefix = f.boolean("tokenizer.ggml.add_space_prefix", true);
-  return v;
-}
-
 // Tensors that say how positions turn: they are part of the config.
 bool is_rope_factors(std::string_view name) {
   return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
@@ -82,7 +56,7 @@ LanguageModel load_gguf_model(const std::filesystem::path& file, const LoadOptio
   check_stop();
   if (options.progress) options.progress(total, total);
   lm.model = build_model(std::move(checkpoint));
-  lm.tokenizer = Tokenizer::from_vocabulary(vocabulary_of(f));
+  lm.tokenizer = Tokenizer::from_gguf(f);
   if (f.has("tokenizer.chat_template"))
     lm.chat_template = ChatTemplate::parse(f.text("tokenizer.chat_template"), lm.name);
   for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})

@@ -30,6 +30,12 @@ auto edge_for(Edges& edges, unsigned char byte) {
 
 }  // namespace
 
+bool touches(std::span<const TextRange> ranges, size_t begin, size_t end) {
+  auto at = std::lower_bound(ranges.begin(), ranges.end(), begin,
+                             [](const TextRange& r, size_t b) { return r.end <= b; });
+  return at != ranges.end() && at->begin < end;
+}
+
 bool AddedTokens::add(const AddedToken& token, std::string_view content) {
   if (content.empty()) return true;
   if (content.size() > kLongest || nodes_.size() + content.size() > kMostBytes) return false;
@@ -52,7 +58,17 @@ bool AddedTokens::add(const AddedToken& token, std::string_view content) {
   return true;
 }
 
-const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, bool parse_special,
+bool AddedTokens::Filter::lets_through(const AddedToken& token, size_t begin, size_t end) const {
+  return !token.special || (parse_special && !touches(foreign, begin, end));
+}
+
+size_t AddedTokens::length_at(std::string_view text, size_t at) const {
+  size_t length = 0;
+  if (begins_[static_cast<unsigned char>(text[at])]) longest_at(text, at, {}, length);
+  return length;
+}
+
+const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Filter& filter,
                                           size_t& length) const {
   const AddedToken* found = nullptr;
   const Node* node = &nodes_[0];
@@ -63,20 +79,22 @@ const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, bool
     node = &nodes_[static_cast<size_t>(edge->second)];
     if (node->token < 0) continue;
     const AddedToken& token = tokens_[static_cast<size_t>(node->token)];
-    if (token.special && !parse_special) continue;
+    if (!filter.lets_through(token, at, i + 1)) continue;
     found = &token;
     length = i + 1 - at;
   }
   return found;
 }
 
-std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool parse_special) const {
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool parse_special,
+                                                  std::span<const TextRange> foreign) const {
+  const Filter filter{parse_special, foreign};
   std::vector<Part> parts;
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
     size_t length = 0;
     const AddedToken* token = begins_[static_cast<unsigned char>(text[at])]
-                                  ? longest_at(text, at, parse_special, length)
+                                  ? longest_at(text, at, filter, length)
                                   : nullptr;
     if (token == nullptr) {
       ++at;

@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "tarn/lm/text_range.h"
 
 namespace tarn::lm::tokenizer {
 
@@ -18,6 +21,9 @@ struct AddedToken {
   bool left_strip = false, right_strip = false;  // takes the white space at that side with it
   bool normalized = false;  // looked for after the normalizer ran, as the normalizer writes it
 };
+
+// Whether [begin, end) has a byte in common with one of the ranges, which are in order.
+bool touches(std::span<const TextRange> ranges, size_t begin, size_t end);
 
 class AddedTokens {
  public:
@@ -35,16 +41,26 @@ class AddedTokens {
   // there are too many tokens or this one is too long.
   [[nodiscard]] bool add(const AddedToken& token, std::string_view content);
   bool empty() const { return tokens_.empty(); }
+  // How long the longest token at a place of the text is, or 0.
+  size_t length_at(std::string_view text, size_t at) const;
 
-  // The parts of `text`, none of them empty. At each place the longest token counts.
-  std::vector<Part> split(std::string_view text, bool parse_special) const;
+  // The parts of `text`, none of them empty. At each place the longest token counts. Special ones
+  // count only with `parse_special`, and not where they touch a range of `foreign`.
+  std::vector<Part> split(std::string_view text, bool parse_special,
+                          std::span<const TextRange> foreign = {}) const;
 
  private:
   struct Node {
     std::vector<std::pair<unsigned char, int32_t>> next{};  // by byte
     int32_t token = -1;
   };
-  const AddedToken* longest_at(std::string_view text, size_t at, bool parse_special,
+  // What tells whether a special token may stand in a range of the text.
+  struct Filter {
+    bool parse_special = true;
+    std::span<const TextRange> foreign{};
+    bool lets_through(const AddedToken& token, size_t begin, size_t end) const;
+  };
+  const AddedToken* longest_at(std::string_view text, size_t at, const Filter& filter,
                                size_t& length) const;
 
   std::vector<AddedToken> tokens_{};

@@ -13,6 +13,9 @@ namespace {
 
 // Up to here a scan over all neighbours for each merge is faster than a heap.
 constexpr size_t kShortWord = 32;
+// Bytes of the longest token, as spelled, for whose ways to come about a ranked vocabulary is
+// searched; the longest of real ones has 512.
+constexpr size_t kLongestRanked = 2048;
 
 // A symbol of a long word, in a linked list over an array: a merge grows the left one and takes
 // the right one out.
@@ -41,11 +44,22 @@ std::vector<int32_t> byte_token_ids(const TokenTable& tokens) {
   return ids;
 }
 
-Bpe::Bpe(Tokens tokens, const std::vector<Merge>& merges, BpeOptions options,
-         const std::string& file)
+Bpe::Bpe(Tokens tokens, BpeOptions options, size_t rules)
     : tokens_(std::move(tokens)),
       options_(std::move(options)),
-      rules_(std::bit_ceil(2 * merges.size() + 16)) {
+      rules_(std::bit_ceil(2 * rules + 16)) {
+  if (options_.byte_fallback) fallback_ids_ = byte_token_ids(*tokens_);
+  for (size_t b = 0; options_.byte_level && b < 256; ++b) {
+    std::string spelled;
+    char byte = static_cast<char>(b);
+    append_byte_level(spelled, {&byte, 1});
+    byte_ids_[b] = tokens_->find(spelled).value_or(-1);
+  }
+}
+
+Bpe::Bpe(Tokens tokens, const std::vector<Merge>& merges, BpeOptions options,
+         const std::string& file)
+    : Bpe(std::move(tokens), std::move(options), merges.size()) {
   std::string joined;
   for (size_t i = 0; i < merges.size(); ++i) {
     const auto& [left, right] = merges[i];
@@ -62,13 +76,30 @@ Bpe::Bpe(Tokens tokens, const std::vector<Merge>& merges, BpeOptions options,
                                      : std::string_view(joined)));
     add_rule(*a, *b, static_cast<uint32_t>(i), *merged);
   }
-  if (options_.byte_fallback) fallback_ids_ = byte_token_ids(*tokens_);
-  for (size_t b = 0; options_.byte_level && b < 256; ++b) {
-    std::string spelled;
-    char byte = static_cast<char>(b);
-    append_byte_level(spelled, {&byte, 1});
-    byte_ids_[b] = tokens_->find(spelled).value_or(-1);
+}
+
+std::unique_ptr<const Bpe> Bpe::by_rank(Tokens tokens, BpeOptions options, int32_t first,
+                                        int32_t last) {
+  struct Pair {
+    int32_t left, right, merged;
+  };
+  std::vector<Pair> pairs;
+  auto ranked = [&](std::string_view text) {
+    auto id = tokens->find(text);
+    return id && *id >= first && *id < last ? id : std::nullopt;
+  };
+  for (int32_t id = first; id < last; ++id) {
+    std::string_view text = tokens->text(id);
+    if (text.size() > kLongestRanked) continue;
+    for (size_t cut = 1; cut < text.size(); ++cut) {
+      auto left = ranked(text.substr(0, cut)), right = ranked(text.substr(cut));
+      if (left && right) pairs.push_back({*left, *right, id});
+    }
   }
+  std::unique_ptr<Bpe> made(new Bpe(std::move(tokens), std::move(options), pairs.size()));
+  for (const Pair& p : pairs)
+    made->add_rule(p.left, p.right, static_cast<uint32_t>(p.merged), p.merged);
+  return made;
 }
 
 void Bpe::add_rule(int32_t left, int32_t right, uint32_t rank, int32_t merged) {

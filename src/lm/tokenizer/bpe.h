@@ -29,6 +29,10 @@ class Bpe : public Model {
 
   // `file` is named when a merge speaks of tokens that do not exist.
   Bpe(Tokens tokens, const std::vector<Merge>& merges, BpeOptions options, const std::string& file);
+  // Without merges: two symbols join if what they make is one of the tokens [first, last), the
+  // smallest id first.
+  static std::unique_ptr<const Bpe> by_rank(Tokens tokens, BpeOptions options, int32_t first,
+                                            int32_t last);
   void encode(std::string_view word, std::vector<int32_t>& ids) const override;
 
  private:
@@ -40,6 +44,7 @@ class Bpe : public Model {
     int32_t merged = -1;
   };
 
+  Bpe(Tokens tokens, BpeOptions options, size_t rules);
   // The rule for a pair; one without a rank if there is none.
   const Rule& rule_for(int32_t left, int32_t right) const;
   void add_rule(int32_t left, int32_t right, uint32_t rank, int32_t merged);

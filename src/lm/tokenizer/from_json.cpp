@@ -1,4 +1,5 @@
-// The parts of a tokenizer.json put together.
+// The parts of a tokenizer.json put together. Its `truncation` and `padding` are for batches of a
+// fixed width and not looked at: a prompt is never cut silently.
 #include "lm/tokenizer/json_model.h"
 #include "lm/tokenizer/json_steps.h"
 
@@ -77,8 +78,8 @@ std::shared_ptr<const Parts> parts_from_json(std::string_view text, const std::s
   parts->normalizer = in_sequence(std::move(normalizers), file);
   Splitting splitting;
   if (auto json = root.find("pre_tokenizer")) append_splitters(*json, splitting);
+  read_model(root.at("model"), splitting, *parts);
   parts->splitters = std::move(splitting.splitters);
-  read_model(root.at("model"), splitting.byte_level, *parts);
   auto added = added_tokens_of(root);
   // A token that the byte-level model does not know is not spelled in the byte-level alphabet.
   Deadline deadline = deadline_for(text.size());

@@ -1,58 +1,15 @@
 // The tokenizers of GGUF files, which name their parts by a word.
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/tokenizer/bpe.h"
+#include "lm/tokenizer/gguf_words.h"
 #include "lm/tokenizer/parts.h"
-#include "lm/tokenizer/score_bpe.h"
+#include "lm/tokenizer/sentence_piece.h"
 #include "lm/tokenizer/unicode.h"
+#include "lm/tokenizer/wordpiece.h"
 
 namespace tarn::lm::tokenizer {
 namespace {
-
-enum Type : int32_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
-
-// How `tokenizer.ggml.pre` cuts words.
-struct Pre {
-  std::string_view name;
-  Scanner scanner;
-  bool digits_first;   // each digit is a word, before the scanner sees the text
-  bool ignore_merges;  // a word that is a token is not built from merges
-};
-constexpr Pre kPres[] = {
-    {"default", scan_gpt2, false, false},  {"gpt-2", scan_gpt2, false, false},
-    {"phi-2", scan_gpt2, false, false},    {"olmo", scan_gpt2, false, false},
-    {"smollm", scan_gpt2, true, false},    {"starcoder", scan_gpt2, true, false},
-    {"refact", scan_gpt2, true, false},    {"command-r", scan_gpt2, true, false},
-    {"codeshell", scan_gpt2, true, false}, {"llama-bpe", scan_llama3, false, true},
-    {"llama3", scan_llama3, false, true},  {"llama-v3", scan_llama3, false, true},
-    {"qwen2", scan_qwen2, false, false},   {"deepseek-r1-qwen", scan_qwen2, false, false},
-};
-
-const Pre& pre_of(const Vocabulary& v) {
-  std::string_view name = v.pre.empty() ? "default" : std::string_view(v.pre);
-  auto pre = std::find_if(std::begin(kPres), std::end(kPres),
-                          [&](const Pre& p) { return p.name == name; });
-  if (pre == std::end(kPres)) {
-    std::vector<std::string_view> names;
-    for (const Pre& p : kPres) names.push_back(p.name);
-    fail<FileError>("[load] {}: tokenizer.ggml.pre `{}` is not supported; these are: {}.", v.file,
-                    printable(name), joined(names));
-  }
-  return *pre;
-}
-
-int32_t type_of(const Vocabulary& v, size_t id) { return v.types.empty() ? kNormal : v.types[id]; }
 
 void check(const Vocabulary& v) {
   size_t count = v.tokens.size();
@@ -62,7 +19,7 @@ void check(const Vocabulary& v) {
   require<FileError>(v.types.empty() || v.types.size() == count,
                      "[load] {}: tokenizer.ggml.token_type has {} entries for {} tokens.", v.file,
                      v.types.size(), count);
-  bool scored = v.model == "llama";
+  bool scored = v.model == "llama" || v.model == "t5";
   require<FileError>(!scored || v.scores.size() == count,
                      "[load] {}: tokenizer.ggml.scores has {} entries for {} tokens.", v.file,
                      v.scores.size(), count);
@@ -89,20 +46,20 @@ void add_special_tokens(const Vocabulary& v, Parts& parts) {
     token.id = static_cast<int32_t>(i);
     token.content = valid_utf8(v.tokens[i]);
     token.special = type != kUserDefined;
-    // SentencePiece looks for a user's own tokens behind its normalizer, which writes spaces as ▁.
-    if (type == kUserDefined && v.model == "llama")
+    bool own = type == kUserDefined && is_sentence_piece(v);
+    // To these two a user's own token is a token as others; Unigram's score for it always wins.
+    if (own && (v.model == "t5" || v.model == "word")) continue;
+    // SentencePiece looks for them behind its normalizer, which writes spaces as ▁.
+    if (own && v.escape_whitespaces)
       parts.add_spelled(token, replaced(token.content, " ", kMetaspace), parts.added_normalized);
+    else if (own)
+      parts.add_spelled(token, token.content, parts.added_normalized);
     else
       parts.add_token(token, v.model == "gpt2", Deadline::max());
   }
 }
 
-void make_byte_level(const Vocabulary& v, Parts& parts) {
-  const Pre& pre = pre_of(v);
-  if (pre.digits_first)
-    parts.splitters.push_back(
-        split_by(Pattern(CharacterTest(is_number)), Behavior::isolated, false));
-  parts.splitters.push_back(split_by(pre.scanner));
+std::vector<Bpe::Merge> merges_of(const Vocabulary& v) {
   std::vector<Bpe::Merge> merges;
   merges.reserve(v.merges.size());
   for (std::string_view merge : v.merges) {
@@ -112,52 +69,82 @@ void make_byte_level(const Vocabulary& v, Parts& parts) {
                       merges.size(), printable(merge));
     merges.push_back({merge.substr(0, space), merge.substr(space + 1)});
   }
+  return merges;
+}
+
+void make_byte_level(const Vocabulary& v, Parts& parts) {
+  WordRule rule = word_rule(v);
+  parts.splitters = std::move(rule.splitters);
   BpeOptions options;
   options.byte_level = true;
-  options.ignore_merges = pre.ignore_merges;
+  options.ignore_merges = rule.ignore_merges;
   options.unk = std::nullopt;  // every byte has a token
-  parts.model = std::make_unique<Bpe>(parts.tokens, merges, std::move(options), v.file);
+  parts.model = std::make_unique<Bpe>(parts.tokens, merges_of(v), std::move(options), v.file);
   parts.decoder.steps.push_back(decode_byte_level());
 }
 
-void make_sentence_piece(const Vocabulary& v, Parts& parts) {
-  std::vector<float> scores = v.scores;
-  for (float& score : scores)
-    if (std::isnan(score)) score = -std::numeric_limits<float>::infinity();
-  std::vector<ScoreBpe::Use> uses;
-  for (size_t id = 0; id < v.tokens.size(); ++id) {
-    int32_t type = type_of(v, id);
-    uses.push_back(type == kUnused ? ScoreBpe::Use::taken_apart
-                   : type == kUnknown || type == kControl || type == kByte ? ScoreBpe::Use::never
-                                                                           : ScoreBpe::Use::normal);
-  }
-  bool prefix = v.add_space_prefix;
-  parts.normalizer = [prefix](std::string text, Place place) {
-    text = replaced(text, " ", kMetaspace);
-    if (prefix && (place.at_start || place.after_special)) text.insert(0, kMetaspace);
-    return text;
-  };
-  parts.model = std::make_unique<ScoreBpe>(parts.tokens, std::move(scores), std::move(uses), v.unk);
+// BPE on characters with SentencePiece's spaces. Runs of newlines are words, and tokens.
+void make_gemma4(const Vocabulary& v, Parts& parts) {
+  parts.normalizer = [](std::string text, Place) { return replaced(text, " ", kMetaspace); };
+  WordRule rule = word_rule(v);
+  parts.splitters = std::move(rule.splitters);
+  if (words_begin_with_spaces(*parts.tokens)) parts.splitters.push_back(split_before_spaces());
+  BpeOptions options;
+  options.byte_fallback = true;
+  options.ignore_merges = rule.ignore_merges;
+  options.unk = v.unk;
+  parts.model = std::make_unique<Bpe>(parts.tokens, merges_of(v), std::move(options), v.file);
   parts.decoder.steps.push_back(decode_byte_fallback());
   parts.decoder.steps.push_back(decode_replace(std::string(kMetaspace), " "));
-  parts.decoder.strip_at_start = prefix ? 1 : 0;
 }
 
-}  // namespace
+// The tokens as BERT spells them: GGUF marks those that begin a word, BERT those that do not.
+Vocabulary with_bert_spelling(Vocabulary v) {
+  for (size_t id = 0; id < v.tokens.size(); ++id) {
+    std::string& token = v.tokens[id];
+    if (type_of(v, id) != kNormal) continue;
+    if (token.starts_with(kMetaspace))
+      token.erase(0, kMetaspace.size());
+    else if (!token.empty())
+      token.insert(0, "##");
+  }
+  return v;
+}
 
-std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& v) {
-  check(v);
+void make_bert(const Vocabulary& v, Parts& parts) {
+  require<FileError>(parts.tokens->longest() <= WordPiece::kLongestToken,
+                     "[load] {}: a token has {} bytes; at most {} are taken.", v.file,
+                     parts.tokens->longest(), WordPiece::kLongestToken);
+  BertNormalizer normalizer;
+  normalizer.lowercase = normalizer.strip_accents = v.lowercase;
+  parts.normalizer = normalizer;
+  parts.splitters.push_back(split_by(Pattern(CharacterTest(is_space)), Behavior::removed, false));
+  parts.splitters.push_back(
+      split_by(Pattern(CharacterTest(is_punctuation)), Behavior::isolated, false));
+  WordPieceOptions options;
+  options.unk = v.unk;
+  parts.model = std::make_unique<WordPiece>(parts.tokens, std::move(options));
+  parts.decoder.steps.push_back(decode_word_piece("##", true));
+}
+
+void make_model(const Vocabulary& v, Parts& parts) {
+  bool characters = v.pre == "gemma4" || v.pre == "sarvam-moe" ||
+                    v.pre == "granite-embed-multi-311m" || v.model == "gemma4";
+  if (characters) return make_gemma4(v, parts);
+  if (v.model == "gpt2") return make_byte_level(v, parts);
+  if (v.model == "bert") return make_bert(v, parts);
+  if (is_sentence_piece(v)) return make_sentence_piece(v, parts);
+  fail<FileError>(
+      "[load] {}: tokenizer.ggml.model `{}` is not supported; `gpt2`, `gemma4`, `bert`, `llama` "
+      "and `t5` are.",
+      v.file, printable(v.model));
+}
+
+std::shared_ptr<const Parts> parts_of(const Vocabulary& v) {
   auto parts = std::make_shared<Parts>();
   parts->file = v.file;
   parts->tokens = table_of(v);
-  if (v.model == "gpt2")
-    make_byte_level(v, *parts);
-  else if (v.model == "llama")
-    make_sentence_piece(v, *parts);
-  else
-    fail<FileError>(
-        "[load] {}: tokenizer.ggml.model `{}` is not supported; `gpt2` and `llama` are.", v.file,
-        printable(v.model));
+  make_model(v, *parts);
   add_special_tokens(v, *parts);
   parts->bos = v.bos;
   parts->eos = v.eos;
@@ -167,6 +154,13 @@ std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& v) {
   if (v.add_eos && v.eos) parts->suffix.push_back(*v.eos);
   parts->finish();
   return parts;
+}
+
+}  // namespace
+
+std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& v) {
+  check(v);
+  return v.model == "bert" ? parts_of(with_bert_spelling(v)) : parts_of(v);
 }
 
 }  // namespace tarn::lm::tokenizer

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "lm/tokenizer/bpe.h"
+#include "lm/tokenizer/sentence_piece.h"
 #include "lm/tokenizer/unigram.h"
+#include "lm/tokenizer/word_level.h"
 #include "lm/tokenizer/wordpiece.h"
 
 namespace tarn::lm::tokenizer {
@@ -49,7 +51,8 @@ std::optional<int32_t> unknown_token(const Json& json, const TokenTable& tokens)
   return id;
 }
 
-void read_bpe(const Json& json, bool byte_level, Parts& parts) {
+void read_bpe(const Json& json, Splitting& splitting, Parts& parts) {
+  bool byte_level = splitting.byte_level;
   parts.tokens = vocabulary_of(json);
   BpeOptions options;
   options.byte_level = byte_level;
@@ -59,6 +62,9 @@ void read_bpe(const Json& json, bool byte_level, Parts& parts) {
   options.unk = parts.unk = unknown_token(json, *parts.tokens);
   options.continuing_prefix = json.text_or("continuing_subword_prefix", "");
   options.word_suffix = json.text_or("end_of_word_suffix", "");
+  bool plain = options.continuing_prefix.empty() && options.word_suffix.empty();
+  if (!byte_level && plain && !options.ignore_merges && words_begin_with_spaces(*parts.tokens))
+    splitting.splitters.push_back(split_before_spaces());
   Json merges = json.at("merges");
   std::vector<Bpe::Merge> pairs;
   for (auto value : merges.array()) pairs.push_back(merge_of(value, merges, pairs.size()));
@@ -89,8 +95,10 @@ void read_unigram(const Json& json, Parts& parts) {
     require<FileError>(*parts.unk < table->size(), "[load] {}: id {} is not in the vocabulary.",
                        unk->where(), *parts.unk);
   }
-  parts.model = std::make_unique<Unigram>(parts.tokens, std::move(scores), parts.unk,
-                                          json.flag_or("byte_fallback", false));
+  UnigramOptions options;
+  options.unk = parts.unk;
+  options.byte_fallback = json.flag_or("byte_fallback", false);
+  parts.model = std::make_unique<Unigram>(parts.tokens, std::move(scores), std::move(options));
 }
 
 void read_word_piece(const Json& json, Parts& parts) {
@@ -106,6 +114,20 @@ void read_word_piece(const Json& json, Parts& parts) {
   parts.model = std::make_unique<WordPiece>(parts.tokens, std::move(options));
 }
 
+void read_word_level(const Json& json, Parts& parts) {
+  parts.tokens = vocabulary_of(json);
+  parts.unk = unknown_token(json, *parts.tokens);
+  parts.model = std::make_unique<WordLevel>(parts.tokens, WordLevelOptions{.unk = parts.unk});
+}
+
+// Files of before 2020 do not name their model.
+std::string type_of(const Json& json) {
+  if (json.find("type")) return std::string(json.at("type").text());
+  if (json.find("merges")) return "BPE";
+  if (auto vocab = json.find("vocab"); vocab && vocab->is_array()) return "Unigram";
+  return json.find("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
+}
+
 }  // namespace
 
 int32_t token_id(const Json& json, int64_t id) {
@@ -115,15 +137,13 @@ int32_t token_id(const Json& json, int64_t id) {
   return static_cast<int32_t>(id);
 }
 
-void read_model(const Json& json, bool byte_level, Parts& parts) {
-  std::string type = json.text_or("type", json.find("merges") ? "BPE" : "");
-  if (type == "BPE") return read_bpe(json, byte_level, parts);
-  require<FileError>(!byte_level,
-                     "[load] {}: model `{}` behind a `ByteLevel` pre-tokenizer is not "
-                     "supported.",
-                     json.where(), printable(type));
+void read_model(const Json& json, Splitting& splitting, Parts& parts) {
+  std::string type = type_of(json);
+  if (type == "BPE") return read_bpe(json, splitting, parts);
+  if (splitting.byte_level) splitting.spell_bytes();
   if (type == "Unigram") return read_unigram(json, parts);
   if (type == "WordPiece") return read_word_piece(json, parts);
+  if (type == "WordLevel") return read_word_level(json, parts);
   json.unsupported("model", type);
 }
 

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "lm/tokenizer/json.h"
+#include "lm/tokenizer/json_steps.h"
 #include "lm/tokenizer/parts.h"
 
 namespace tarn::lm::tokenizer {
 
-// Fills parts.tokens, parts.model and parts.unk. `byte_level`: words come as bytes.
-void read_model(const Json& json, bool byte_level, Parts& parts);
+// Fills parts.tokens, parts.model and parts.unk. A model that takes no bytes makes `splitting`
+// spell them.
+void read_model(const Json& json, Splitting& splitting, Parts& parts);
 
 // An id of this file, checked.
 int32_t token_id(const Json& json, int64_t id);

@@ -1,7 +1,11 @@
 // Normalizers of a tokenizer.json.
+#include <memory>
 #include <optional>
 
+#include "lm/tokenizer/base64.h"
+#include "lm/tokenizer/charsmap.h"
 #include "lm/tokenizer/json_steps.h"
+#include "lm/tokenizer/token_table.h"
 #include "lm/tokenizer/unicode.h"
 
 namespace tarn::lm::tokenizer {
@@ -40,6 +44,23 @@ Normalizer bert(const Json& json) {
   return bert;
 }
 
+Normalizer precompiled(const Json& json) {
+  Json text = json.at("precompiled_charsmap");
+  auto blob = from_base64(text.text());
+  require<FileError>(blob.has_value(), "[load] {}: this is not base64.", text.where());
+  return [map = std::make_shared<CharsMap>(*blob, text.where())](std::string text, Place) {
+    return map->by_graphemes(text);
+  };
+}
+
+Normalizer byte_level() {
+  return [](std::string text, Place) {
+    std::string out;
+    append_byte_level(out, text);
+    return out;
+  };
+}
+
 Normalizer one_normalizer(const Json& json, std::string_view type) {
   if (type == "NFC") return form(Form::nfc);
   if (type == "NFD") return form(Form::nfd);
@@ -50,6 +71,9 @@ Normalizer one_normalizer(const Json& json, std::string_view type) {
     return [](std::string text, Place) { return without_marks(text, Marks::all); };
   if (type == "Replace") return replace(json);
   if (type == "BertNormalizer") return bert(json);
+  if (type == "Precompiled") return precompiled(json);
+  if (type == "Nmt") return [](std::string text, Place) { return nmt_normalized(text); };
+  if (type == "ByteLevel") return byte_level();
   if (type == "Prepend")
     return [with = content_of(json, "prepend")](std::string text, Place) {
       return text.empty() ? text : with + text;

@@ -20,7 +20,11 @@ Splitter split(const Json& json) {
   bool invert = json.flag_or("invert", false);
   Json pattern = json.at("pattern");
   auto regex = pattern.find("Regex");
-  if (!regex) return split_by(std::string(pattern.at("String").text()), behavior, invert);
+  if (!regex) {
+    std::string_view text = pattern.at("String").text();
+    if (text.empty()) return split_by(Regex("", json.where()), behavior, invert);
+    return split_by(std::string(text), behavior, invert);
+  }
   // The known patterns match every character, so all of these give each match as a word.
   bool each_match = behavior == Behavior::isolated || (behavior == Behavior::removed && invert);
   auto scanner = scanner_for(regex->text());
@@ -45,6 +49,8 @@ Splitter metaspace(const Json& json) {
   return split_metaspace(with, prepend, json.flag_or("split", true));
 }
 
+// The bytes become their spellings only if something is still to look at them: a byte-level model
+// takes bytes as they are.
 void append_byte_level_splitters(const Json& json, Splitting& out) {
   if (json.flag_or("add_prefix_space", true)) out.splitters.push_back(prepend_space());
   if (json.flag_or("use_regex", true)) out.splitters.push_back(split_by(scan_gpt2));
@@ -67,6 +73,14 @@ Splitter delimiter(const Json& json) {
   return split_by(std::string(json.at("delimiter").text()), Behavior::removed, false);
 }
 
+Splitter fixed_length(const Json& json) {
+  auto length = json.find("length");
+  if (!length) return split_fixed_length(5);
+  require<FileError>(length->integer() > 0, "[load] {}: a length of {}; at least 1 is needed.",
+                     length->where(), length->integer());
+  return split_fixed_length(static_cast<size_t>(length->integer()));
+}
+
 }  // namespace
 
 void append_splitters(const Json& json, Splitting& out) {
@@ -77,9 +91,7 @@ void append_splitters(const Json& json, Splitting& out) {
   }
   require<FileError>(out.splitters.size() < kMostSteps, "[load] {}: more than {} pre-tokenizers.",
                      json.where(), kMostSteps);
-  require<FileError>(!out.byte_level,
-                     "[load] {}: pre-tokenizer `{}` after `ByteLevel` is not supported.",
-                     json.where(), printable(type));
+  if (out.byte_level) out.spell_bytes();
   if (type == "ByteLevel") return append_byte_level_splitters(json, out);
   if (type == "BertPreTokenizer") return append_bert(out);
   if (type == "Split") return out.splitters.push_back(split(json));
@@ -89,6 +101,8 @@ void append_splitters(const Json& json, Splitting& out) {
   if (type == "WhitespaceSplit")
     return out.splitters.push_back(
         split_by(Pattern(CharacterTest(is_space)), Behavior::removed, false));
+  if (type == "UnicodeScripts") return out.splitters.push_back(split_scripts());
+  if (type == "FixedLength") return out.splitters.push_back(fixed_length(json));
   if (type == "CharDelimiterSplit") return out.splitters.push_back(delimiter(json));
   if (type == "Punctuation")
     return out.splitters.push_back(

@@ -19,6 +19,11 @@ void append_normalizers(const Json& json, std::vector<Normalizer>& out);
 struct Splitting {
   std::vector<Splitter> splitters{};
   bool byte_level = false;  // the words are bytes for a byte-level model
+  // Makes the words what they are to any other model.
+  void spell_bytes() {
+    splitters.push_back(tokenizer::spell_bytes());
+    byte_level = false;
+  }
 };
 // `pre_tokenizer`.
 void append_splitters(const Json& json, Splitting& out);

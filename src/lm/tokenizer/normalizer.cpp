@@ -59,6 +59,29 @@ std::string without_marks(std::string_view text, Marks marks) {
   return out;
 }
 
+std::string nmt_normalized(std::string_view text) {
+  auto dropped = [](uint32_t c) {
+    return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F ||
+           c == 0x8F || c == 0x9F;
+  };
+  auto spaced = [](uint32_t c) {
+    return c == 0x9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 ||
+           (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xFEFF || c == 0xFFFD;
+  };
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    Character c = character_at(text, at);
+    if (spaced(c.code))
+      out.push_back(' ');
+    else if (!dropped(c.code))
+      out.append(text.substr(at, c.length));
+    at += c.length;
+  }
+  return out;
+}
+
 std::string BertNormalizer::operator()(std::string text, Place) const {
   std::string out;
   out.reserve(text.size());

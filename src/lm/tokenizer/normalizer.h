@@ -33,6 +33,9 @@ std::string stripped(std::string_view text, bool left, bool right);
 enum class Marks : bool { all, nonspacing };
 std::string without_marks(std::string_view text, Marks marks);
 
+// Without the control characters that Google's NMT drops, and with its many kinds of space plain.
+std::string nmt_normalized(std::string_view text);
+
 struct BertNormalizer {
   bool clean_text = true;  // drop control characters, make all white space plain
   bool space_around_cjk = true;

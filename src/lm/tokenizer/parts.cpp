@@ -21,7 +21,9 @@ void Parts::add_token(const AddedToken& token, bool is_literal, Deadline deadlin
   if (!token.normalized || !normalizer) return add_spelled(token, token.content, added);
   Place place;
   place.deadline = deadline;
-  add_spelled(token, normalizer(token.content, place), added_normalized);
+  std::string content = normalizer(token.content, place);
+  add_spelled(token, content, added_normalized);
+  if (content != token.content) respelled[token.id] = std::move(content);
 }
 
 void Parts::add_spelled(const AddedToken& token, std::string_view content, AddedTokens& to) {
@@ -33,16 +35,21 @@ void Parts::add_spelled(const AddedToken& token, std::string_view content, Added
                      AddedTokens::kMostBytes);
 }
 
+std::string_view Parts::spelled(int32_t id) const {
+  auto found = respelled.find(id);
+  return found != respelled.end() ? found->second : tokens->text(id);
+}
+
 void Parts::finish() {
   meanings.clear();
   meaning_ends.clear();
   meaning_ends.reserve(static_cast<size_t>(tokens->size()));
   for (int32_t id = 0; id < tokens->size(); ++id) {
-    std::string_view text = tokens->text(id);
+    std::string_view text = spelled(id);
     if (has(literal, id))
       meanings.append(text);
     else if (!text.empty())
-      meanings.append(decoder(text, false));
+      meanings.append(decoder(text, {}));
     meaning_ends.push_back(meanings.size());
   }
 }
@@ -54,10 +61,10 @@ std::string_view Parts::meaning(int32_t id) const {
   return std::string_view(meanings).substr(begin, meaning_ends[at] - begin);
 }
 
-std::string Parts::first_meaning(int32_t id) const {
-  std::string_view text = tokens->text(id);
+std::string Parts::meaning(int32_t id, Standing standing) const {
+  std::string_view text = spelled(id);
   if (text.empty() || has(literal, id)) return std::string(text);
-  return decoder(text, true);
+  return decoder(text, standing);
 }
 
 bool Parts::is_special(int32_t id) const { return has(special, id); }

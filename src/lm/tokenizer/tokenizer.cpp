@@ -1,6 +1,7 @@
 #include "tarn/lm/tokenizer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/require.h"
 #include "lm/tokenizer/parts.h"
@@ -44,12 +45,23 @@ void encode_between(const Parts& parts, std::string_view raw, Place place, bool 
   }
 }
 
-// Drops up to `most` of `what` at the front; what is still to be dropped is returned.
-size_t strip_front(std::string& text, char what, size_t most) {
-  size_t count = 0;
-  while (count < most && count < text.size() && text[count] == what) ++count;
-  text.erase(0, count);
-  return text.empty() ? most - count : 0;
+// The whole characters at the front of `bytes`, bad ones as U+FFFD; a character that may still be
+// completed stays.
+std::string take_characters(std::string& bytes) {
+  std::string text;
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    size_t good = valid_prefix(rest);
+    text.append(rest.substr(0, good));
+    rest.remove_prefix(good);
+    if (rest.empty()) break;
+    Utf8Step step = utf8_step(rest);
+    if (step.kind == Utf8::unfinished) break;
+    text.append(kReplacement);
+    rest.remove_prefix(step.length);
+  }
+  bytes = std::string(rest);
+  return text;
 }
 
 }  // namespace
@@ -70,19 +82,43 @@ Tokenizer Tokenizer::from_vocabulary(const Vocabulary& vocabulary) {
   return Tokenizer(parts_from_vocabulary(vocabulary));
 }
 
+Tokenizer Tokenizer::from_gguf(const GgufFile& file) { return Tokenizer(parts_from_gguf(file)); }
+
+Tokenizer Tokenizer::from_sentence_piece(std::string_view bytes, const std::string& file) {
+  return Tokenizer(parts_from_sentence_piece(bytes, file));
+}
+
+Tokenizer Tokenizer::from_tiktoken(std::string_view text, const std::string& file,
+                                   const TiktokenOptions& options) {
+  return Tokenizer(parts_from_tiktoken(text, file, options));
+}
+
+Tokenizer Tokenizer::from_tekken(std::string_view text, const std::string& file) {
+  return Tokenizer(parts_from_tekken(text, file));
+}
+
 std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   const Parts& parts = *parts_;
   std::string cleaned;
-  if (valid_prefix(text) != text.size()) text = cleaned = valid_utf8(text);
+  if (valid_prefix(text) != text.size()) {
+    require(options.foreign.empty(),
+            "[encode] a text with foreign parts must be valid UTF-8; byte {} is not.",
+            valid_prefix(text));
+    text = cleaned = valid_utf8(text);
+  }
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + parts.prefix.size() + parts.suffix.size());
   if (options.add_special_tokens) ids = parts.prefix;
   Place place{true, false, deadline_for(text.size())};
-  for (const auto& part : parts.added.split(text, options.parse_special)) {
+  auto is_foreign = [&](std::string_view part) {
+    auto begin = static_cast<size_t>(part.data() - text.data());
+    return touches(options.foreign, begin, begin + part.size());
+  };
+  for (const auto& part : parts.added.split(text, options.parse_special, options.foreign)) {
     if (part.id >= 0)
       ids.push_back(part.id);
     else
-      encode_between(parts, part.text, place, options.parse_special, ids);
+      encode_between(parts, part.text, place, options.parse_special && !is_foreign(part.text), ids);
     place = {false, part.special, place.deadline};
   }
   if (options.add_special_tokens) ids.insert(ids.end(), parts.suffix.begin(), parts.suffix.end());
@@ -115,37 +151,47 @@ StreamingDetokenizer::StreamingDetokenizer(Tokenizer tokenizer, bool skip_specia
 
 void StreamingDetokenizer::reset() {
   first_ = true;
-  to_strip_ = tokenizer_.parts_->decoder.strip_at_start;
+  previous_ = waiting_ = kNone;
   pending_.clear();
+  states_.assign(tokenizer_.parts_->decoder.text_steps.size(), {});
 }
 
 std::string StreamingDetokenizer::add(int32_t id) {
   const Parts& parts = *tokenizer_.parts_;
   if (parts.tokens->text(id).empty() || (skip_special_ && parts.is_special(id))) return {};
-  if (first_)
-    pending_ += parts.first_meaning(id);
-  else
-    pending_ += parts.meaning(id);
-  first_ = false;
-  if (to_strip_ > 0) to_strip_ = strip_front(pending_, parts.decoder.strip, to_strip_);
-  std::string text;
-  std::string_view rest = pending_;
-  while (!rest.empty()) {
-    size_t good = valid_prefix(rest);
-    text.append(rest.substr(0, good));
-    rest.remove_prefix(good);
-    if (rest.empty()) break;
-    Utf8Step step = utf8_step(rest);
-    if (step.kind == Utf8::unfinished) break;
-    text.append(kReplacement);
-    rest.remove_prefix(step.length);
+  if (parts.decoder.drops_repeats && id == std::exchange(previous_, id)) return {};
+  if (parts.decoder.last_differs) id = std::exchange(waiting_, id);
+  if (id == kNone) return {};
+  take(id, false);
+  std::string text = take_characters(pending_);
+  const auto& steps = parts.decoder.text_steps;
+  for (size_t i = 0; i < steps.size() && !text.empty(); ++i) {
+    std::string out;
+    steps[i]->add(text, states_[i], out);
+    text = std::move(out);
   }
-  pending_ = std::string(rest);
   return text;
 }
 
+void StreamingDetokenizer::take(int32_t id, bool last) {
+  const Parts& parts = *tokenizer_.parts_;
+  if (first_ || last)
+    pending_ += parts.meaning(id, {first_, last});
+  else
+    pending_ += parts.meaning(id);
+  first_ = false;
+}
+
 std::string StreamingDetokenizer::finish() {
+  if (waiting_ != kNone) take(waiting_, true);
   std::string text = valid_utf8(pending_);
+  const auto& steps = tokenizer_.parts_->decoder.text_steps;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    std::string out;
+    steps[i]->add(text, states_[i], out);
+    steps[i]->finish(states_[i], out);
+    text = std::move(out);
+  }
   reset();
   return text;
 }

@@ -40,6 +40,45 @@ constexpr Newer kNewer[] = {
     {0x1E5FF, 0x1E5FF, 'P'}, {0x2EBF0, 0x2EE5D, 'L'},
 };
 
+// Marks, punctuation and format characters of after Unicode 8, which is as far as BERT's own tables
+// go in the tokenizers that models were trained with.
+struct CodeRange {
+  uint32_t first, last;
+};
+// clang-format off
+constexpr CodeRange kAfterBert[] = {
+    {0x61D, 0x61D}, {0x7FD, 0x7FD}, {0x890, 0x891}, {0x898, 0x89F}, {0x8CA, 0x8D3}, {0x8E2, 0x8E2},
+    {0x9FD, 0x9FE}, {0xA76, 0xA76}, {0xAFA, 0xAFF}, {0xB55, 0xB55}, {0xC04, 0xC04}, {0xC3C, 0xC3C},
+    {0xC77, 0xC77}, {0xC84, 0xC84}, {0xCF3, 0xCF3}, {0xD00, 0xD00}, {0xD3B, 0xD3C}, {0xD81, 0xD81},
+    {0xEBA, 0xEBA}, {0xECE, 0xECE}, {0x1715, 0x1715}, {0x180F, 0x180F}, {0x1ABF, 0x1ACE},
+    {0x1B7D, 0x1B7E}, {0x1CF7, 0x1CF7}, {0x1DF6, 0x1DFA}, {0x2E43, 0x2E4F}, {0x2E52, 0x2E5D},
+    {0xA82C, 0xA82C}, {0xA8FF, 0xA8FF}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAD}, {0x10EFD, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F55, 0x10F59}, {0x10F82, 0x10F89}, {0x11070, 0x11070},
+    {0x11073, 0x11074}, {0x110C2, 0x110C2}, {0x110CD, 0x110CD}, {0x11145, 0x11146},
+    {0x111C9, 0x111C9}, {0x111CE, 0x111CF}, {0x11241, 0x11241}, {0x1133B, 0x1133B},
+    {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145E}, {0x11660, 0x1166C},
+    {0x116B9, 0x116B9}, {0x1182C, 0x1183B}, {0x11930, 0x11935}, {0x11937, 0x11938},
+    {0x1193B, 0x1193E}, {0x11940, 0x11940}, {0x11942, 0x11946}, {0x119D1, 0x119D7},
+    {0x119DA, 0x119E0}, {0x119E2, 0x119E2}, {0x119E4, 0x119E4}, {0x11A01, 0x11A0A},
+    {0x11A33, 0x11A39}, {0x11A3B, 0x11A47}, {0x11A51, 0x11A5B}, {0x11A8A, 0x11A9C},
+    {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45}, {0x11C70, 0x11C71},
+    {0x11D31, 0x11D36}, {0x11D3A, 0x11D3A}, {0x11D3C, 0x11D3D}, {0x11D3F, 0x11D45},
+    {0x11D47, 0x11D47}, {0x11D8A, 0x11D8E}, {0x11D90, 0x11D91}, {0x11D93, 0x11D97},
+    {0x11EF3, 0x11EF8}, {0x11F00, 0x11F01}, {0x11F03, 0x11F03}, {0x11F34, 0x11F3A},
+    {0x11F3E, 0x11F4F}, {0x11FFF, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x13430, 0x13440},
+    {0x13447, 0x13455}, {0x16E97, 0x16E9A}, {0x16F4F, 0x16F4F}, {0x16F7F, 0x16F87},
+    {0x16FE2, 0x16FE2}, {0x16FE4, 0x16FE4}, {0x16FF0, 0x16FF1}, {0x1CF00, 0x1CF2D},
+    {0x1CF30, 0x1CF46}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+    {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E95E, 0x1E95F},
+};
+// clang-format on
+
+bool is_after_bert(uint32_t code) {
+  auto at = std::lower_bound(std::begin(kAfterBert), std::end(kAfterBert), code,
+                             [](const CodeRange& r, uint32_t c) { return r.last < c; });
+  return at != std::end(kAfterBert) && at->first <= code;
+}
+
 char newer_category(uint32_t code) {
   auto at = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
                              [](const Newer& n, uint32_t c) { return n.last < c; });
@@ -196,19 +235,21 @@ bool is_word(uint32_t code) {
 bool is_punctuation(uint32_t code) {
   if (code < 128) return code > 32 && code < 127 && kAsciiClass[code] == Class::other;
   int category = category_of(code);
-  return between(category, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO) ||
-         (category == UTF8PROC_CATEGORY_CN && newer_category(code) == 'P');
+  return between(category, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO) && !is_after_bert(code);
 }
 
 bool is_mark(uint32_t code) {
   int category = category_of(code);
-  return between(category, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME) ||
-         (category == UTF8PROC_CATEGORY_CN && newer_category(code) == 'M');
+  return between(category, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME) && !is_after_bert(code);
 }
 
-bool is_nonspacing_mark(uint32_t code) { return category_of(code) == UTF8PROC_CATEGORY_MN; }
+bool is_nonspacing_mark(uint32_t code) {
+  return category_of(code) == UTF8PROC_CATEGORY_MN && !is_after_bert(code);
+}
 
-bool is_other(uint32_t code) { return category_of(code) >= UTF8PROC_CATEGORY_CC; }
+bool is_other(uint32_t code) {
+  return category_of(code) >= UTF8PROC_CATEGORY_CC && !is_after_bert(code);
+}
 
 bool is_cjk(uint32_t code) {
   constexpr uint32_t blocks[][2] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF},
@@ -216,6 +257,21 @@ bool is_cjk(uint32_t code) {
                                     {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
   return std::any_of(std::begin(blocks), std::end(blocks),
                      [&](const auto& b) { return code >= b[0] && code <= b[1]; });
+}
+
+size_t grapheme_end(std::string_view text, size_t at) {
+  utf8proc_int32_t state = 0;
+  Character before = character_at(text, at);
+  at += before.length;
+  while (at < text.size()) {
+    Character next = character_at(text, at);
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before.code),
+                                         static_cast<utf8proc_int32_t>(next.code), &state))
+      break;
+    before = next;
+    at += next.length;
+  }
+  return at;
 }
 
 std::string normalized(std::string_view text, Form form) {

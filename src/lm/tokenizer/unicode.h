@@ -65,6 +65,13 @@ bool is_nonspacing_mark(uint32_t code);
 bool is_other(uint32_t code);  // control, format, private use
 bool is_cjk(uint32_t code);    // the ideographs that BERT puts spaces around
 
+// The writing system of a character, by a number of its own; Han, Hiragana and Katakana are one.
+inline constexpr int kAnyScript = -1;  // spaces and unassigned characters go with all of them
+int script_of(uint32_t code);
+
+// Where the grapheme cluster, what a reader takes for one character, that begins at `at` ends.
+size_t grapheme_end(std::string_view text, size_t at);
+
 enum class Form : uint8_t { nfc, nfd, nfkc, nfkd };
 std::string normalized(std::string_view text, Form form);
 std::string lowercased(std::string_view text);

@@ -6,16 +6,16 @@
 
 namespace tarn::lm::tokenizer {
 
-Unigram::Unigram(Tokens tokens, std::vector<double> scores, std::optional<int32_t> unk,
-                 bool byte_fallback)
-    : tokens_(std::move(tokens)), scores_(std::move(scores)), unk_(unk) {
+Unigram::Unigram(Tokens tokens, std::vector<double> scores, UnigramOptions options)
+    : tokens_(std::move(tokens)), scores_(std::move(scores)), options_(std::move(options)) {
   constexpr double kUnknownPenalty = 10;
-  if (byte_fallback) fallback_ids_ = byte_token_ids(*tokens_);
+  if (options_.byte_fallback) fallback_ids_ = byte_token_ids(*tokens_);
   double lowest = scores_.empty() ? 0 : *std::min_element(scores_.begin(), scores_.end());
-  unknown_score_ = lowest - kUnknownPenalty;
+  unknown_score_ = options_.lowest_score.value_or(lowest) - kUnknownPenalty;
   for (int32_t id = 0; id < tokens_->size(); ++id) {
     auto text = tokens_->text(id);
-    if (!text.empty() && tokens_->find(text) == id) sorted_.push_back(id);
+    bool left_out = !options_.left_out.empty() && options_.left_out[static_cast<size_t>(id)];
+    if (!text.empty() && !left_out && tokens_->find(text) == id) sorted_.push_back(id);
   }
   std::sort(sorted_.begin(), sorted_.end(),
             [&](int32_t a, int32_t b) { return tokens_->text(a) < tokens_->text(b); });
@@ -28,6 +28,7 @@ std::vector<Unigram::Step> Unigram::best_steps(std::string_view word) const {
   std::vector<Step> best(word.size() + 1);
   best[0].id = kUnknown;
   auto reach = [&](size_t from, size_t to, double score, int32_t id) {
+    if (options_.single_precision) score = static_cast<float>(score);
     if (best[to].id == kUnreached || score > best[to].score) best[to] = {score, from, id};
   };
   for (size_t from = 0; from < word.size();) {
@@ -74,7 +75,7 @@ void Unigram::encode(std::string_view word, std::vector<int32_t>& ids) const {
   }
   for (size_t i = pieces.size(); i-- > 0;) {
     const Piece& piece = pieces[i];
-    if (piece.id == kUnknown || piece.id == unk_)
+    if (piece.id == kUnknown || piece.id == options_.unk)
       append_unknown(word.substr(piece.from, piece.to - piece.from), ids);
     else
       ids.push_back(piece.id);
@@ -82,10 +83,13 @@ void Unigram::encode(std::string_view word, std::vector<int32_t>& ids) const {
 }
 
 void Unigram::append_unknown(std::string_view text, std::vector<int32_t>& ids) const {
-  if (!fallback_ids_.empty()) {
+  auto known = options_.left_out.empty() ? tokens_->find(text) : std::nullopt;
+  if (known) {  // the unknown token itself, written out
+    ids.push_back(*known);
+  } else if (!fallback_ids_.empty()) {
     for (char byte : text) ids.push_back(fallback_ids_[static_cast<unsigned char>(byte)]);
-  } else if (unk_) {
-    ids.push_back(*unk_);
+  } else if (options_.unk) {
+    ids.push_back(*options_.unk);
   }
 }
 

@@ -10,13 +10,20 @@
 
 namespace tarn::lm::tokenizer {
 
+struct UnigramOptions {
+  std::optional<int32_t> unk{};          // absent: unknown characters give nothing
+  bool byte_fallback = false;            // unknown characters become "<0x..>" tokens
+  bool single_precision = false;         // add up scores as SentencePiece does
+  std::vector<bool> left_out{};          // by id: tokens that no text becomes; may be empty
+  std::optional<double> lowest_score{};  // what unknown characters are worse than; else the lowest
+};
+
 class Unigram : public Model {
  public:
   static constexpr size_t kLongestToken = 256;  // bytes; bounds the work on each character
 
-  // `scores` has an entry for each id. Without `unk`, unknown characters give nothing.
-  Unigram(Tokens tokens, std::vector<double> scores, std::optional<int32_t> unk,
-          bool byte_fallback);
+  // `scores` has an entry for each id.
+  Unigram(Tokens tokens, std::vector<double> scores, UnigramOptions options);
   void encode(std::string_view word, std::vector<int32_t>& ids) const override;
 
  private:
@@ -33,7 +40,7 @@ class Unigram : public Model {
 
   Tokens tokens_;
   std::vector<double> scores_;
-  std::optional<int32_t> unk_;
+  UnigramOptions options_;
   std::vector<int32_t> fallback_ids_{};
   double unknown_score_ = 0;
   std::vector<int32_t> sorted_{};  // ids by text

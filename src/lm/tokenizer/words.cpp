@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/require.h"
+#include "lm/tokenizer/token_table.h"
 #include "lm/tokenizer/unicode.h"
 
 namespace tarn::lm::tokenizer {
@@ -146,6 +147,70 @@ Splitter split_words_and_symbols() {
       }
     }
     words.ranges = std::move(out);
+  };
+}
+
+Splitter split_scripts() {
+  return [](Words& words) {
+    std::vector<Words::Range> out;
+    for (Words::Range word : words.ranges) {
+      int before = kAnyScript;  // until the first character of a script, all is dropped
+      for (uint32_t at = word.begin; at < word.end;) {
+        Character c = character_at(words.text, at);
+        int script = script_of(c.code);
+        if (script != kAnyScript && script != before) out.push_back({at, at});
+        if (script != kAnyScript) before = script;
+        at += c.length;
+        if (before != kAnyScript) out.back().end = at;
+      }
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter split_fixed_length(size_t length) {
+  return [length](Words& words) {
+    std::vector<Words::Range> out;
+    for (Words::Range word : words.ranges) {
+      size_t count = 0;
+      for (uint32_t at = word.begin; at < word.end; ++count) {
+        if (count % length == 0) out.push_back({at, at});
+        at += character_at(words.text, at).length;
+        out.back().end = at;
+      }
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter split_before_spaces() {
+  return [](Words& words) {
+    std::vector<Words::Range> out;
+    for (Words::Range word : words.ranges) {
+      std::string_view text = words.of(word);
+      size_t begin = 0;
+      for (size_t at = 0; at < text.size();) {
+        at = std::min(text.find(kMetaspace, at), text.size());
+        if (at > begin) out.push_back(range(word.begin + begin, word.begin + at));
+        begin = at;
+        while (text.substr(at).starts_with(kMetaspace)) at += kMetaspace.size();
+      }
+      if (begin < text.size()) out.push_back(range(word.begin + begin, word.end));
+    }
+    words.ranges = std::move(out);
+  };
+}
+
+Splitter spell_bytes() {
+  return [](Words& words) {
+    Words out;
+    out.place = words.place;
+    for (Words::Range word : words.ranges) {
+      size_t begin = out.text.size();
+      append_byte_level(out.text, words.of(word));
+      out.ranges.push_back(range(begin, out.text.size()));
+    }
+    words = std::move(out);
   };
 }
 

@@ -49,6 +49,15 @@ Splitter split_by(Scanner scanner);
 // Words and runs of symbols, `\w+|[^\w\s]+`; white space is dropped.
 Splitter split_words_and_symbols();
 
+// Where the writing system changes.
+Splitter split_scripts();
+// After every `length` characters.
+Splitter split_fixed_length(size_t length);
+// Before each run of spaces as SentencePiece writes them.
+Splitter split_before_spaces();
+// The bytes of the words as characters of the byte-level alphabet.
+Splitter spell_bytes();
+
 enum class Prepend : uint8_t { always, first, never };
 // Puts `with` for each space, and before the first word.
 Splitter split_metaspace(std::string with, Prepend prepend, bool split);
