@@ -1,7 +1,5 @@
 """The workloads that compare.py times beside torch: what is computed, and the unit of work."""
 
-GFLOP, GB = 1e9, 1e9
-
 
 def matmul(n, dtype):
     return {

@@ -80,5 +80,19 @@ TARN_INLINE void store_sums(char* sums) {
   store_tile<3>(sums + 3 * kTileBytes);
 }
 
+// Adds 32 of k to the square: 32 rows on the left, the lower 16 of them half_bytes on, by two tiles
+// on the right, one after the other.
+TARN_INLINE void multiply_square(const char* left, int64_t row_bytes, int64_t half_bytes,
+                                 const char* right) {
+  load_tile<4>(left, row_bytes);
+  load_tile<6>(right);
+  multiply_tiles<0, 4, 6>();
+  load_tile<7>(right + kTileBytes);
+  multiply_tiles<1, 4, 7>();
+  load_tile<5>(left + half_bytes, row_bytes);
+  multiply_tiles<2, 5, 6>();
+  multiply_tiles<3, 5, 7>();
+}
+
 }  // namespace
 }  // namespace tarn::cpu::TARN_LEVEL

@@ -86,17 +86,9 @@ void score_keys(const Work& w, const Strip& s, Range keys, char* scores) {
   for (int64_t key = keys.begin; key < keys.end; key += kPanel, scores += kSumBytes) {
     const KeyRows k = key_rows(w, key);
     clear_sums();
-    for (int64_t step = 0; step < w.size.key_steps; ++step) {
-      const char* from = k.base + step * k.step_bytes;
-      load_tile<4>(from, k.row_bytes);
-      load_tile<6>(s.queries + step * kStepBytes);
-      multiply_tiles<0, 4, 6>();
-      load_tile<7>(s.queries + step * kStepBytes + kTileBytes);
-      multiply_tiles<1, 4, 7>();
-      load_tile<5>(from + k.half_bytes, k.row_bytes);
-      multiply_tiles<2, 5, 6>();
-      multiply_tiles<3, 5, 7>();
-    }
+    for (int64_t step = 0; step < w.size.key_steps; ++step)
+      multiply_square(k.base + step * k.step_bytes, k.row_bytes, k.half_bytes,
+                      s.queries + step * kStepBytes);
     store_sums(scores);
   }
 }
@@ -108,16 +100,9 @@ void gather_values(const Work& w, const Strip& s, int64_t steps) {
     const char* v = w.values + panel * (kKeys / kStep) * kStepBytes;
     char* sums = s.sums + panel * kSumBytes;
     load_sums(sums);
-    for (int64_t step = 0; step < steps; ++step) {
-      load_tile<4>(v + step * kStepBytes);
-      load_tile<6>(w.weights + step * kStepBytes);
-      multiply_tiles<0, 4, 6>();
-      load_tile<7>(w.weights + step * kStepBytes + kTileBytes);
-      multiply_tiles<1, 4, 7>();
-      load_tile<5>(v + step * kStepBytes + kTileBytes);
-      multiply_tiles<2, 5, 6>();
-      multiply_tiles<3, 5, 7>();
-    }
+    for (int64_t step = 0; step < steps; ++step)
+      multiply_square(v + step * kStepBytes, kTileRowBytes, kTileBytes,
+                      w.weights + step * kStepBytes);
     store_sums(sums);
   }
 }
