@@ -1,6 +1,8 @@
 // Language models: load, talk, sample.
 #pragma once
 
+#include "tarn/lm/architecture.h"
+#include "tarn/lm/cache.h"
 #include "tarn/lm/chat_session.h"
 #include "tarn/lm/chat_template.h"
 #include "tarn/lm/container.h"

@@ -4,12 +4,15 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "tarn/fast.h"
+#include "tarn/io.h"
 #include "tarn/lm/model.h"
 #include "tarn/ops.h"
 #include "tarn/ops/quantized.h"
@@ -221,6 +224,151 @@ TEST(Caches, OptionsThatCannotBe) {
   EXPECT_EQ(error({.bits = 4, .group_size = 64}),
             "[cache] heads of size 32 and 32 do not make groups of 64. Choose another group_size.");
   EXPECT_EQ(error({.bits = 4, .group_size = 32}), "no error");
+}
+
+// ---- Files ----
+
+class CacheFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    file_ = (std::filesystem::temp_directory_path() /
+             fmt::format("tarn-cache-{}-{}.safetensors", test->name(), getpid()))
+                .string();
+  }
+  void TearDown() override { std::filesystem::remove(file_); }
+
+  // What loading says of a file with these contents, with FILE for its name.
+  std::string error(const std::unordered_map<std::string, array>& arrays,
+                    const CacheMetadata& metadata) {
+    tarn::save_safetensors(file_, arrays, metadata);
+    try {
+      load_cache(file_);
+    } catch (const tarn::FileError& e) {
+      std::string text = e.message();
+      if (auto at = text.find(file_); at != std::string::npos)
+        text.replace(at, file_.size(), "FILE");
+      return text;
+    }
+    return "no error";
+  }
+  std::string file_{};
+};
+
+TEST_F(CacheFiles, LoadedOnesGoOnAsTheSavedOnesDo) {
+  LayerShape full{shared, size, size}, near{shared, size, size, 8};
+  Attend how{.scale = 0.3f};
+  for (const CacheOptions& options :
+       {CacheOptions{}, CacheOptions{.dtype = tarn::bfloat16}, CacheOptions{.max_size = 12},
+        CacheOptions{.bits = 8, .group_size = 32}})
+    for (int64_t n : {0, 5, 12, 20, 21}) {
+      Cache cache{.layers = {LayerCache(full, options), LayerCache(near, options)}};
+      auto step = [&](Cache& c, int64_t count, uint64_t seed) {
+        std::vector<array> all;
+        for (auto& layer : c.layers)
+          all.push_back(layer.attend(drawn(heads, count, seed), drawn(shared, count, seed + 1),
+                                     drawn(shared, count, seed + 2), how));
+        return tarn::concatenate(all, 2);
+      };
+      if (n > 0) step(cache, n, 1);
+      if (n == 20) step(cache, 1, 4);  // decoded on, so that the ring has turned
+      save_cache(file_, cache, {{"model", "m"}, {"tokens", "1 2"}});
+      auto [loaded, metadata] = load_cache(file_);
+      EXPECT_EQ(metadata, (CacheMetadata{{"model", "m"}, {"tokens", "1 2"}}));
+      EXPECT_EQ(loaded.length(), cache.length());
+      if (n == 0) continue;
+      for (int64_t count : {1, 3, 1})
+        EXPECT_EQ(worst_difference(step(cache, count, 7), step(loaded, count, 7)), 0)
+            << n << " positions, then " << count;
+    }
+}
+
+TEST_F(CacheFiles, FormBefore031) {
+  constexpr int64_t n = 6;
+  array k = drawn(shared, n, 1), v = drawn(shared, n, 2);
+  tarn::save_safetensors(file_, {{"0.0", k}, {"0.1", v}, {"1.0", k}, {"1.1", v}},
+                         {{"0.0", ""},
+                          {"0.1.0", "2"},
+                          {"0.1.1", "8"},
+                          {"0.1.2", "6"},
+                          {"0.1.3", "6"},
+                          {"1.model", "old"},
+                          {"2.0", "KVCache"},
+                          {"2.1", "RotatingKVCache"}});
+  auto [cache, metadata] = load_cache(file_);
+  EXPECT_EQ(metadata, (CacheMetadata{{"model", "old"}}));
+  EXPECT_EQ(cache.length(), n);
+  EXPECT_TRUE(std::holds_alternative<RotatingCache>(cache.layers[1].kind()));
+}
+
+TEST_F(CacheFiles, DamagedOnes) {
+  using Arrays = std::unordered_map<std::string, array>;
+  auto number = [](int n) { return array(n, tarn::int32); };
+  array k = drawn(shared, 4, 1), short_k = drawn(shared, 3, 1);
+  CacheMetadata plain{{"2.0", ""}, {"1.0", "KVCache"}};
+  CacheMetadata ring{{"2.0", ""}, {"1.0", "RotatingKVCache"}};
+  CacheMetadata quantised{{"2.0", ""}, {"1.0", "QuantizedKVCache"}};
+  Arrays good{{"0.0", k}, {"0.1", k}, {"0.2", number(4)}};
+  auto with = [&](Arrays arrays, const std::string& name, const array& a) {
+    arrays.insert_or_assign(name, a);
+    return arrays;
+  };
+  EXPECT_EQ(error(good, plain), "no error");
+  EXPECT_EQ(error(good, {}), "[load_cache] FILE holds no cache of a prompt.");
+  EXPECT_EQ(error(good, {{"2.0", ""}, {"1.0", "Mamba\nCache"}}),
+            "[load_cache] FILE: layer 0 is a Mamba\\x0aCache; these can be read: KVCache, "
+            "RotatingKVCache, QuantizedKVCache.");
+  EXPECT_EQ(error({{"0.0", k}, {"0.2", number(4)}}, plain),
+            "[load_cache] FILE: layer 0: the array 1 is missing.");
+  EXPECT_EQ(error({{"0.0", k}, {"0.1", k}}, plain),
+            "[load_cache] FILE: layer 0: 0 numbers; 1 is needed.");
+  EXPECT_EQ(error(with(good, "0.2", number(5)), plain),
+            "[load_cache] FILE: layer 0: keys of shape (1, 2, 4, 32) and values of (1, 2, 4, 32) "
+            "do not hold 5 positions of one sequence.");
+  EXPECT_EQ(error(with(good, "0.2", number(-1)), plain),
+            "[load_cache] FILE: layer 0: keys of shape (1, 2, 4, 32) and values of (1, 2, 4, 32) "
+            "do not hold -1 positions of one sequence.");
+  EXPECT_EQ(error(with(good, "0.2", array(4.0f)), plain),
+            "[load_cache] FILE: layer 0: a number of shape () and float32 is not an integer.");
+  EXPECT_EQ(error(with(good, "0.1", short_k), plain),
+            "[load_cache] FILE: layer 0: keys of shape (1, 2, 4, 32) and values of (1, 2, 3, 32) "
+            "do not hold 4 positions of one sequence.");
+  auto ring_of = [&](int length, int keep, int most, int next) {
+    return Arrays{{"0.0", k},
+                  {"0.1", k},
+                  {"0.2", number(length)},
+                  {"0.3", number(keep)},
+                  {"0.4", number(most)},
+                  {"0.5", number(next)}};
+  };
+  EXPECT_EQ(error(ring_of(9, 0, 4, 2), ring), "no error");
+  EXPECT_EQ(error(ring_of(9, 4, 4, 2), ring),
+            "[load_cache] FILE: layer 0: a ring of 4 with 4 kept, 9 seen and the next at 2 cannot "
+            "be.");
+  EXPECT_EQ(error(ring_of(9, 0, 8, 2), ring),
+            "[load_cache] FILE: layer 0: 4 positions are stored of 9, the next at 2: a ring of 8 "
+            "needs them all.");
+  EXPECT_EQ(error(ring_of(9, 0, 4, 5), ring),
+            "[load_cache] FILE: layer 0: 4 positions are stored of 9, the next at 5: a ring of 4 "
+            "needs them all.");
+  EXPECT_EQ(error(ring_of(9, 2, 4, 1), ring),
+            "[load_cache] FILE: layer 0: 4 positions are stored of 9, the next at 1: a ring of 4 "
+            "needs them all.");
+  EXPECT_EQ(error(ring_of(3, 0, 8, 2), ring),
+            "[load_cache] FILE: layer 0: 3 positions are stored of 3, the next at 2: a ring of 8 "
+            "needs them all.");
+  EXPECT_EQ(error(with(good, "0.3", number(16)), quantised),
+            "[load_cache] FILE: layer 0: 2 numbers; 3 are needed.");
+  Arrays codes = with(with(good, "0.3", number(16)), "0.4", number(4));
+  EXPECT_EQ(error(codes, quantised),
+            "[load_cache] FILE: layer 0: 4 positions in 4 bits and groups of 16 cannot be.");
+  EXPECT_EQ(error(with(codes, "0.3", number(32)), quantised),
+            "[load_cache] FILE: layer 0: the array 0.0 is missing.");
+  CacheMetadata two{{"2.0", ""}, {"1.0", "KVCache"}, {"1.1", "KVCache"}};
+  Arrays apart = good;
+  for (const char* name : {"1.0", "1.1"}) apart.emplace(name, short_k);
+  apart.emplace("1.2", number(3));
+  EXPECT_EQ(error(apart, two), "[load_cache] FILE: layer 1 has 3 positions, layer 0 has 4.");
 }
 
 // ---- Passes ----

@@ -312,16 +312,17 @@ TEST_F(ModelFolder, WrongConfigs) {
     return error(config, weights);
   };
   EXPECT_EQ(without("model_type"), "[load] FOLDER/config.json lacks `model_type`.");
-  EXPECT_EQ(with("model_type", "mamba"),
-            "[load] FOLDER/config.json: model_type \"mamba\" is not one this build knows: llama.");
+  EXPECT_EQ(
+      with("model_type", "mamba"),
+      "[load] FOLDER/config.json: model_type \"mamba\" is not supported; the nearest that are: "
+      "llama, gemma2, gemma3.");
   EXPECT_EQ(without("hidden_size"),
-            "[load] FOLDER/config.json lacks `hidden_size`, which the architecture needs.");
+            "[load] FOLDER/config.json lacks `hidden_size`, which llama needs.");
   EXPECT_EQ(with("hidden_size", "64"),
-            "[load] FOLDER/config.json: `hidden_size` is \"64\", which the architecture cannot "
-            "use.");
+            "[load] FOLDER/config.json: `hidden_size` is \"64\", which llama cannot use.");
   EXPECT_EQ(with("num_attention_heads", 3),
-            "[load] FOLDER/config.json: sizes do not fit a Llama model: hidden_size 64, layers 2, "
-            "heads 3 over 1 of size 21, vocabulary 16.");
+            "[load] FOLDER/config.json: sizes do not fit a llama model: hidden_size 64, layers 2, "
+            "heads 3 over 1 of size 21, intermediate_size 128, vocabulary 16, rms_norm_eps 1e-05.");
   EXPECT_EQ(with("tie_word_embeddings", "yes"),
             "[load] FOLDER/config.json: `tie_word_embeddings` is \"yes\", not true or false.");
   EXPECT_EQ(error(Json::array(), weights), "[load] FOLDER/config.json: a JSON object is needed.");

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -35,6 +37,7 @@ class PlainCache {
 
  private:
   friend class QuantisedCache;
+  friend struct CacheParts;
   void append(const array& keys, const array& values);
   void reserve(const array& keys, const array& values);
   Dtype dtype_;
@@ -59,9 +62,11 @@ class RotatingCache {
   void collect(std::vector<array>& into) const;
 
  private:
+  friend struct CacheParts;
   void reserve(const array& keys, const array& values);
   void put(const array& keys, const array& values);
   std::pair<array, array> in_order() const;
+  void shorten();
   array attend_chunk(const array& queries, const array& keys, const array& values,
                      const Attend& how);
   Dtype dtype_;
@@ -85,6 +90,7 @@ class QuantisedCache {
   void collect(std::vector<array>& into) const;
 
  private:
+  friend struct CacheParts;
   using Parts = std::vector<array>;  // codes, scales, biases; empty before the first position
   void append(const array& keys, const array& values);
   void grow(Parts& parts, const Parts& like, int64_t capacity);
@@ -145,5 +151,12 @@ struct Cache {
   void collect(std::vector<array>& into) const;
   size_t nbytes() const;
 };
+
+// Files in the form of mlx-lm's save_prompt_cache: one safetensors file that either program reads,
+// written whole or not at all. Loading throws FileError for a file that is damaged or holds caches
+// of other kinds; it also reads mlx-lm's form before 0.31, which is that of MLX Swift LM.
+using CacheMetadata = std::unordered_map<std::string, std::string>;
+void save_cache(const std::string& file, const Cache& cache, const CacheMetadata& metadata = {});
+std::pair<Cache, CacheMetadata> load_cache(const std::string& file);
 
 }  // namespace tarn::lm

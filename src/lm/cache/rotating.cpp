@@ -90,11 +90,17 @@ array RotatingCache::attend_chunk(const array& queries, const array& keys, const
     o.mask = logical_or(*o.mask, kept);
   }
   array y = fast::cached_attention(queries, all_keys, all_values, total, o);
-  keys_ = kept_and_latest(all_keys, keep_, window);
-  values_ = kept_and_latest(all_values, keep_, window);
+  keys_ = all_keys, values_ = all_values;
   length_ += n;
-  next_ = capacity_ = max_size_;
+  shorten();
   return y;
+}
+
+// Brings positions that lie in order and are more than the ring holds to its size.
+void RotatingCache::shorten() {
+  keys_ = kept_and_latest(keys_, keep_, max_size_ - keep_);
+  values_ = kept_and_latest(values_, keep_, max_size_ - keep_);
+  next_ = capacity_ = max_size_;
 }
 
 void RotatingCache::truncate(int64_t length) {

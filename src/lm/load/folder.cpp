@@ -26,36 +26,51 @@ void add_ids(const Json& value, std::vector<int32_t>& to) {
       if (v.is_number_integer()) to.push_back(v.get<int32_t>());
 }
 
-Grouping grouping_of(const Json& config, const std::string& path, const std::string& file) {
-  auto it = config.find("quantization");
-  if (it == config.end()) return {};
-  const Json* q = &*it;
-  if (auto own = it->find(path); own != it->end() && own->is_object()) q = &*own;
-  auto number = [&](const char* key, int otherwise) {
-    auto value = q->find(key);
-    if (value == q->end()) return otherwise;
-    require<FileError>(value->is_number_unsigned() && value->get<uint64_t>() <= 1024,
-                       "[load] {}: `quantization` has {} {}, a small number is needed.", file, key,
-                       printable(value->dump()));
-    return value->get<int>();
-  };
-  return {number("group_size", 64), number("bits", 4)};
-}
-
-// Whether the output layer shares the embedding: by the config or, where it does not say, by the
-// lack of a weight.
-bool is_tied(const Json& config, const std::unordered_map<std::string, array>& weights,
-             const std::string& file) {
-  auto it = config.find("tie_word_embeddings");
-  if (it == config.end() || it->is_null()) return weights.count("lm_head.weight") == 0;
-  require<FileError>(it->is_boolean(), "[load] {}: `tie_word_embeddings` is {}, not true or false.",
-                     file, printable(it->dump()));
-  return it->get<bool>();
-}
-
 std::string text_in(const Json& object, const char* key) {
   auto it = object.find(key);
   return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+// How matrices are packed: one way for all, and ways of their own by path.
+Groupings groupings_of(const Json& config, const Architecture& family, const std::string& file) {
+  const char* key = config.contains("quantization") ? "quantization" : "quantization_config";
+  auto it = config.find(key);
+  if (it == config.end() || it->is_null()) return [](const std::string&) { return Grouping{}; };
+  require<FileError>(it->is_object(), "[load] {}: `{}` is {}, not an object.", file, key,
+                     printable(it->dump()));
+  require<FileError>(!it->contains("quant_method"),
+                     "[load] {}: weights in the form \"{}\" cannot be read; MLX's quantisation, "
+                     "GGUF and weights that are not quantised can.",
+                     file, printable(text_in(*it, "quant_method")));
+  auto read = [&](const Json& from, Grouping g) {
+    auto number = [&](const char* name, int& to) {
+      auto value = from.find(name);
+      if (value == from.end()) return;
+      require<FileError>(value->is_number_unsigned() && value->get<uint64_t>() <= 1024,
+                         "[load] {}: `{}` has {} {}, a small number is needed.", file, key, name,
+                         printable(value->dump()));
+      to = value->get<int>();
+    };
+    if (auto mode = from.find("mode"); mode != from.end()) {
+      require<FileError>(mode->is_string(), "[load] {}: `{}` has mode {}, a text is needed.", file,
+                         key, printable(mode->dump()));
+      g.mode = mode->get<std::string>();
+    }
+    number("group_size", g.group_size), number("bits", g.bits);
+    return g;
+  };
+  Grouping all = read(*it, {});
+  std::unordered_map<std::string, Grouping> own;
+  for (const auto& [path, value] : it->items())
+    if (value.is_object()) {
+      auto name = family.rename ? family.rename(path) : path;
+      // What is not said there is the mode's own, not the other layers'.
+      if (name) own[*name] = read(value, value.contains("mode") ? Grouping{} : all);
+    }
+  return [all, own](const std::string& path) {
+    auto found = own.find(path);
+    return found == own.end() ? all : found->second;
+  };
 }
 
 // A chat template is a text, or a list of named ones of which "default" is ours.
@@ -73,44 +88,78 @@ std::optional<ChatTemplate> template_of(const std::filesystem::path& folder,
   return std::nullopt;
 }
 
+void lift(Json& config, const char* key, const Json& from, const char* as = nullptr) {
+  if (auto it = from.find(key); it != from.end() && !config.contains(as ? as : key))
+    config[as ? as : key] = *it;
+}
+
+std::vector<int32_t> stop_ids_of(const Json& config, const std::filesystem::path& folder,
+                                 const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  if (config.contains("eos_token_id")) add_ids(config["eos_token_id"], ids);
+  if (auto file = folder / "generation_config.json"; std::filesystem::exists(file)) {
+    Json g = load_json(file.string());
+    if (g.is_object() && g.contains("eos_token_id")) add_ids(g["eos_token_id"], ids);
+  }
+  if (auto eos = tokenizer.eos()) ids.push_back(*eos);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
 }  // namespace
 
+void bring_up_to_date(Json& config) {
+  if (auto it = config.find("text_config"); it != config.end() && it->is_object()) {
+    Json text = *it;
+    for (const auto& [key, value] : text.items())
+      if (key != "model_type") config[key] = value;
+  }
+  auto it = config.find("rope_parameters");
+  if (it == config.end() || !it->is_object()) return;
+  Json rope = *it;
+  if (auto local = rope.find("sliding_attention"); local != rope.end() && local->is_object())
+    lift(config, "rope_theta", *local, "rope_local_base_freq");
+  if (auto all = rope.find("full_attention"); all != rope.end() && all->is_object())
+    rope = Json(*all);
+  for (const char* key : {"rope_theta", "partial_rotary_factor"}) lift(config, key, rope);
+  if (!config.contains("rope_scaling") || config["rope_scaling"].is_null())
+    config["rope_scaling"] = rope;
+}
+
+Checkpoint read_folder(const std::filesystem::path& folder) {
+  auto config_file = folder / "config.json";
+  require<FileError>(std::filesystem::exists(config_file), "[load] {} has no config.json.",
+                     folder.string());
+  Checkpoint c{.config = load_json(config_file.string()),
+               .config_file = config_file.string(),
+               .weights_file = folder.string()};
+  require<FileError>(c.config.is_object(), "[load] {}: a JSON object is needed.", c.config_file);
+  bring_up_to_date(c.config);
+  Architecture family = architecture_of(c.config, c.config_file);
+  c.grouping = groupings_of(c.config, family, c.config_file);
+  c.weights = load_safetensors_dir(folder.string()).first;
+  return c;
+}
+
 LanguageModel load_model_folder(const std::filesystem::path& folder, const LoadOptions& options) {
-  auto config_file = folder / "config.json", tokenizer_file = folder / "tokenizer.json";
-  for (const auto& needed : {config_file, tokenizer_file})
+  auto tokenizer_file = folder / "tokenizer.json";
+  for (const auto& needed : {folder / "config.json", tokenizer_file})
     require<FileError>(std::filesystem::exists(needed), "[load] {} has no {}.", folder.string(),
                        needed.filename().string());
-  Json config = load_json(config_file.string());
   LanguageModel lm;
-  require<FileError>(config.is_object(), "[load] {}: a JSON object is needed.",
-                     config_file.string());
   lm.name = (folder / "").parent_path().filename().string();
-  auto [weights, metadata] = load_safetensors_dir(folder.string());
-  for (auto it = weights.begin(); it != weights.end();)
-    it = it->first.find("rotary_emb.inv_freq") != std::string::npos ? weights.erase(it) : ++it;
-  bool tied = is_tied(config, weights, config_file.string());
-  config["tie_word_embeddings"] = tied;
-  lm.model = make_model(config, config_file.string());
-  if (tied) weights.erase("lm_head.weight");
+  Checkpoint checkpoint = read_folder(folder);
+  Json config = checkpoint.config;
   require<Cancelled>(!options.stop.stop_requested(), "[load] stopped on request.");
-  fill_parameters(
-      lm.model, std::move(weights),
-      [&](const std::string& path) { return grouping_of(config, path, config_file.string()); },
-      folder.string());
+  lm.model = build_model(std::move(checkpoint));
   auto config_text_file = folder / "tokenizer_config.json";
   std::string tokenizer_config =
       std::filesystem::exists(config_text_file) ? read_text(config_text_file) : "{}";
   lm.tokenizer =
       Tokenizer::from_json(read_text(tokenizer_file), tokenizer_file.string(), tokenizer_config);
   lm.chat_template = template_of(folder, parse_json(tokenizer_config, config_text_file.string()));
-  if (config.contains("eos_token_id")) add_ids(config["eos_token_id"], lm.stop_ids);
-  if (auto file = folder / "generation_config.json"; std::filesystem::exists(file)) {
-    Json g = load_json(file.string());
-    if (g.contains("eos_token_id")) add_ids(g["eos_token_id"], lm.stop_ids);
-  }
-  if (auto eos = lm.tokenizer.eos()) lm.stop_ids.push_back(*eos);
-  std::sort(lm.stop_ids.begin(), lm.stop_ids.end());
-  lm.stop_ids.erase(std::unique(lm.stop_ids.begin(), lm.stop_ids.end()), lm.stop_ids.end());
+  lm.stop_ids = stop_ids_of(config, folder, lm.tokenizer);
   return lm;
 }
 
