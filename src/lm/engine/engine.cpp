@@ -119,6 +119,7 @@ struct Engine::Impl {
       active.push_back(std::move(*it));  // a cancelled one ends at once
       it = waiting.erase(it);
     }
+    statistics.active = static_cast<int>(active.size());
   }
 
   void round() {
