@@ -36,6 +36,20 @@ CommandResult clear(Context c, const std::string&) {
   return {"A new conversation."};
 }
 
+CommandResult save(Context c, const std::string& rest) {
+  if (rest.empty()) return complaint("/save needs the name of a file.");
+  c.conversation.save(rest);
+  return {"The conversation is in " + rest + "."};
+}
+
+CommandResult load(Context c, const std::string& rest) {
+  if (rest.empty()) return complaint("/load needs the name of a file.");
+  c.conversation.restore(rest);
+  int questions = c.conversation.questions();
+  return {fmt::format("The conversation of {} question{} goes on.", questions,
+                      questions == 1 ? "" : "s")};
+}
+
 CommandResult system(Context c, const std::string& rest) {
   if (rest.empty()) {
     const std::string& now = c.conversation.system();
@@ -122,6 +136,8 @@ CommandResult help(Context c, const std::string& rest);
 constexpr Command commands[] = {
     {"/help", "", "this list", help},
     {"/clear", "", "begin a new conversation", clear},
+    {"/save", " FILE", "keep the conversation in a file", save},
+    {"/load", " FILE", "go on with the conversation of a file", load},
     {"/system", " TEXT", "what the model is told first; `off` removes it", system},
     {"/set", " NAME VALUE", "temp, top-p, max-tokens …; /set alone shows all", set},
     {"/stats", "", "tokens, speed and memory", stats},

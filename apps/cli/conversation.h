@@ -52,6 +52,8 @@ class Conversation {
   const std::string& system() const { return session_.options().instructions; }
   void set_system(std::string text);
   void clear() { session_.clear(); }
+  void save(const std::string& file) const { session_.save(file); }
+  void restore(const std::string& file) { session_.restore(file); }
 
   using OnPiece = std::function<void(std::string_view)>;
   // Asks and passes the answer on as it comes. A stopped answer is kept as far as it came; when it

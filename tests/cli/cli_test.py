@@ -316,6 +316,22 @@ class Pipe(unittest.TestCase):
         self.assertIn("2 questions, ", err)
         self.assertRegex(err, r"prompt \d+ \(\+\d+ kept\)")
 
+    def test_a_conversation_goes_on_from_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "talk")
+            lines = f"Say hello.\n/save {file}\nAgain.\n/load {file}\nAgain.\n"
+            status, out, err = tarn("chat", *EXACT, stdin=lines.encode())
+            again = tarn("chat", *EXACT, stdin=f"/load {file}\nAgain.\n/stats\n".encode())
+            refused = tarn("chat", stdin=f"/load {file}x\n/load\n".encode())
+        said = f"The conversation is in {file}.\nThe conversation of 1 question goes on.\n"
+        self.assertEqual((status, err), (0, said))
+        self.assertEqual(again[0], 0)
+        self.assertTrue(out.endswith(again[1] * 2), (out, again[1]))
+        self.assertIn("2 questions, ", again[2])
+        self.assertRegex(again[2], r"prompt \d+ \(\+\d+ kept\)")
+        self.assertEqual(refused[0], 1)
+        self.assertIn("/load needs the name of a file.\n", refused[2])
+
     def test_mistakes_leave_the_chat_running_and_a_status(self):
         lines = f"/foo\n/set tmp 1\n/set temp x\n/set top-p 0\n/set\n{QUESTION}\n"
         status, out, err = tarn("chat", *EXACT, stdin=lines.encode())

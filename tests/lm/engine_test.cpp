@@ -177,7 +177,7 @@ TEST_F(Batching, AnswersKeepTheModelThatWasPublished) {
 }
 
 TEST_F(Batching, WhatCannotBeAnsweredIsRefusedAtOnce) {
-  ModelContainer container(endless());
+  ModelContainer container(endless({.context = 4096}));
   EXPECT_EQ(error_of([&] { Engine(container, {.most_answers = 16}); }),
             "[Engine] most_answers is 16; it must be from 1 to 15.");
   EXPECT_EQ(error_of([&] { Engine(container, {.most_waiting = -1}); }),
@@ -189,7 +189,7 @@ TEST_F(Batching, WhatCannotBeAnsweredIsRefusedAtOnce) {
   guessing.speculative = SpeculativeDecoding{};
   EXPECT_EQ(error_of([&] { engine.generate(LMInput{prompt(1)}, guessing); }),
             "[Engine] speculative decoding is for one answer at a time. Use lm::generate.");
-  auto first = engine.generate(LMInput{prompt(1)}, exact(200));
+  auto first = engine.generate(LMInput{prompt(1)}, exact(4000));
   auto it = first.begin();  // it has been admitted
   auto second = engine.generate(LMInput{prompt(2)}, exact(2));
   EXPECT_EQ(error_of([&] { engine.generate(LMInput{prompt(3)}, exact(2)); }),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <memory>
@@ -78,6 +79,13 @@ class ChatSession {
   std::string respond(std::vector<Message> messages);
   // The same on a thread of its own.
   std::future<std::string> respond_async(std::string message);
+
+  // Transcript, token ledger and cache in one safetensors file, which mlx-lm reads as a prompt
+  // cache. Written whole or not at all.
+  void save(const std::filesystem::path& file) const;
+  // Replaces messages and memory by the file's. Throws FileError for a file of another model, or a
+  // damaged one; the session is as before then.
+  void restore(const std::filesystem::path& file);
 
   struct Impl;
 

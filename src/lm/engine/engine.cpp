@@ -21,6 +21,18 @@ bool go_together(const Request& a, const Request& b) {
          a.answer().parameters().precision == b.answer().parameters().precision;
 }
 
+// What f throws, or nothing. It is handed on outside the handler: the thread that throws it again
+// is then the only one to hold it.
+template <class F>
+std::exception_ptr error_of(F f) {
+  try {
+    f();
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
 // The next token of each. Throws what the call threw; the sequences are as before then.
 void decode_together(std::span<Request* const> rows) {
   const Answer& first = rows[0]->answer();
@@ -51,13 +63,11 @@ void decode_together(std::span<Request* const> rows) {
   }
   for (size_t i = 0; i < rows.size(); ++i) {
     // What a processor of one request throws is that one's alone.
-    try {
-      rows[i]->answer().step(logits_at(logits, i));
-    } catch (...) {
-      rows[i]->deliver();
-      rows[i]->mailbox()->close(std::current_exception());
-      rows[i]->answer().finish("error");
-    }
+    auto error = error_of([&] { rows[i]->answer().step(logits_at(logits, i)); });
+    if (!error) continue;
+    rows[i]->deliver();
+    rows[i]->mailbox()->close(std::move(error));
+    rows[i]->answer().finish("error");
   }
 }
 
@@ -109,16 +119,17 @@ struct Engine::Impl {
       active.push_back(std::move(*it));  // a cancelled one ends at once
       it = waiting.erase(it);
     }
+    statistics.active = static_cast<int>(active.size());
   }
 
   void round() {
     end_cancelled();
-    try {
+    auto error = error_of([&] {
       compute_a_prompt();
       compute_tokens();
-    } catch (...) {
-      for (auto& r : std::exchange(active, {})) end(*r, std::current_exception());
-    }
+    });
+    if (error)
+      for (auto& r : std::exchange(active, {})) end(*r, error);
     end_finished();
   }
 
@@ -152,21 +163,27 @@ struct Engine::Impl {
       return !r->has_prompt() && !r->answer().finished();
     });
     if (it == active.end()) return;
-    Request& r = **it;
-    try {
-      if (!r.has_begun()) begin(r);
-      size_t computed = r.answer().finished() ? 0 : r.compute_prompt();
-      {
-        std::lock_guard lock(mutex);
-        statistics.prompt_tokens += computed;
+    Shared r = *it;
+    auto error = error_of([&] {
+      try {
+        compute_chunk(*r);
+      } catch (const Cancelled&) {
+        r->answer().finish("cancelled");
       }
-      if (r.has_prompt() && is_shared(r)) prefixes.keep(r.answer().shared_model(), r.sequence());
-    } catch (const Cancelled&) {
-      r.answer().finish("cancelled");
-    } catch (...) {
-      end(r, std::current_exception());
-      active.erase(it);
+    });
+    if (!error) return;
+    active.erase(it);
+    end(*r, std::move(error));
+  }
+
+  void compute_chunk(Request& r) {
+    if (!r.has_begun()) begin(r);
+    size_t computed = r.answer().finished() ? 0 : r.compute_prompt();
+    {
+      std::lock_guard lock(mutex);
+      statistics.prompt_tokens += computed;
     }
+    if (r.has_prompt() && is_shared(r)) prefixes.keep(r.answer().shared_model(), r.sequence());
   }
 
   void begin(Request& r) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tarn/lm/chat_session.h"
@@ -30,5 +31,9 @@ struct ChatSession::Impl : Talk {
   explicit Impl(Talk talk) : Talk(std::move(talk)) {}
   std::atomic<bool> is_busy = false;
 };
+
+// Identifies a model's weights and sizes: equal for the same file loaded twice, different after an
+// adapter was applied. It looks at 64 numbers of each parameter.
+std::string fingerprint(const LanguageModel& model);
 
 }  // namespace tarn::lm

@@ -1,0 +1,42 @@
+// From names and directories to containers.
+#include "tarn/lm/factory.h"
+
+#include <gtest/gtest.h>
+
+#include "tiny_model.h"
+
+namespace tarn_test {
+namespace {
+
+class Factory : public TinyModel {};
+
+TEST_F(Factory, ADirectoryWinsAndMayHaveATokenizerOfItsOwn) {
+  fs::path path = write_tiny_model(folder_ / "mine");
+  const auto& factory = LLMModelFactory::shared();
+  ModelConfiguration here{.id = "org/elsewhere", .directory = path};
+  ModelContainer container = factory.load_container(HubClient::shared(), TokenizersLoader{}, here);
+  EXPECT_EQ(container.decode(container.prepare("a").tokens), "<|user|>a<end><|assistant|>");
+  fs::path asked;
+  TokenizersLoader none{[&](const fs::path& model) {
+    asked = model;
+    return Tokenizer();
+  }};
+  EXPECT_TRUE(factory.load_container(path, none).encode("").empty());
+  EXPECT_EQ(asked, path);
+}
+
+TEST_F(Factory, NamesStandForConfigurations) {
+  LLMModelFactory factory;
+  EXPECT_FALSE(factory.contains("mine"));
+  factory.register_configuration("mine", {.id = "org/name", .revision = "v1"});
+  EXPECT_TRUE(factory.contains("mine"));
+  EXPECT_EQ(factory.configuration("mine").revision, "v1");
+  EXPECT_EQ(factory.names(), (std::vector<std::string>{"mine"}));
+  const auto& shared = LLMModelFactory::shared();
+  EXPECT_EQ(shared.configuration("llama3_2_3B_4bit").id,
+            "mlx-community/Llama-3.2-3B-Instruct-4bit");
+  EXPECT_EQ(shared.configuration("org/other").id, "org/other");
+}
+
+}  // namespace
+}  // namespace tarn_test
