@@ -28,6 +28,7 @@ constexpr Verb verbs[] = {
     {"chat", "talk with a language model", chat},
     {"generate", "answer one prompt; --json gives ids and probabilities", generate},
     {"tokenize", "text to token ids and back", tokenize},
+    {"convert", "a model's files quantised, dequantised or as GGUF", convert},
     {"bench", "how fast this machine runs a model", bench},
     {"ops", "the array operations and their kernels", ops},
     {"doctor", "what the program found on this machine, and what is wrong with it", doctor},

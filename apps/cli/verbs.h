@@ -15,5 +15,6 @@ int tokenize(const Words& arguments);
 int bench(const Words& arguments);
 int ops(const Words& arguments);
 int doctor(const Words& arguments);
+int convert(const Words& arguments);
 
 }  // namespace tarn::cli

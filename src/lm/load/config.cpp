@@ -127,7 +127,6 @@ Config Config::with_defaults(std::string_view defaults) const {
   return Config(std::make_shared<Content>(std::move(merged)));
 }
 
-
 void Config::fail_without(std::string_view key) const {
   fail<FileError>("[load] {} lacks `{}{}`, which {} needs.", file(), content_->place, key,
                   model_type());
