@@ -100,6 +100,7 @@ LONGER = {
     "src/cpu/heavy_attention.cpp": (350, "one kernel; cut in two it cannot be inlined"),
     "tests/cpu/heavy_test.cpp": (500, "cases of one table of kernels"),
     "tests/lm/tokenizer_test.cpp": (500, "one case a rule of four formats"),
+    "tests/lm/cache_test.cpp": (450, "every kind of cache by one set of definitions"),
     "tests/oracle/chat_template_snippets.py": (1000, "data: one template a line"),
     "bench/heavy_bench.cpp": (500, "one table of shapes and its printing"),
 }

@@ -21,5 +21,6 @@ int show(const Words& arguments);
 int rm(const Words& arguments);
 int verify(const Words& arguments);
 int du(const Words& arguments);
+int convert(const Words& arguments);
 
 }  // namespace tarn::cli

@@ -6,6 +6,7 @@
 #include "tarn/lm/chat_session.h"
 #include "tarn/lm/chat_template.h"
 #include "tarn/lm/container.h"
+#include "tarn/lm/convert.h"
 #include "tarn/lm/engine.h"
 #include "tarn/lm/factory.h"
 #include "tarn/lm/generate.h"

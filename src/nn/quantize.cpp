@@ -19,7 +19,9 @@ const Defaults& defaults_of(const std::string& mode) {
   fail("[quantize] mode is \"{}\"; affine, mxfp4, nvfp4 and mxfp8 are known.", mode);
 }
 
-void quantize_matrix(Matrix& m, const Quantization& how, const std::string& path) {
+}  // namespace
+
+void quantize(Matrix& m, const Quantization& how, const std::string& path) {
   if (m.quantised()) return;
   const Defaults& d = defaults_of(how.mode);
   int group_size = how.group_size.value_or(d.group_size), bits = how.bits.value_or(d.bits);
@@ -34,16 +36,13 @@ void quantize_matrix(Matrix& m, const Quantization& how, const std::string& path
   m.group_size = group_size, m.bits = bits;
   m.mode = how.mode, m.quantize_input = how.quantize_input;
 }
-
-}  // namespace
-
 void quantize(Linear& layer, const Quantization& how, const std::string& path) {
-  quantize_matrix(layer, how, path);
+  quantize(static_cast<Matrix&>(layer), how, path);
 }
 void quantize(Embedding& layer, const Quantization& how, const std::string& path) {
   require(!how.quantize_input, "[quantize] {}: an Embedding's inputs are the numbers of rows.",
           path.empty() ? "weight" : path + ".weight");
-  quantize_matrix(layer, how, path);
+  quantize(static_cast<Matrix&>(layer), how, path);
 }
 
 Linear QuantizedLinear::init(int64_t inputs, int64_t outputs, const array& key, bool bias,

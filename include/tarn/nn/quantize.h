@@ -20,6 +20,7 @@ struct Quantization {
 
 // Turns a layer into its quantised state, or leaves it when it is in one; `path` names it in
 // errors. Throws ShapeError for columns that do not make whole groups.
+void quantize(Matrix& matrix, const Quantization& how, const std::string& path = "");
 void quantize(Linear& layer, const Quantization& how, const std::string& path = "");
 void quantize(Embedding& layer, const Quantization& how, const std::string& path = "");
 

@@ -171,7 +171,6 @@ Json config_from_gguf(const GgufFamily& family, const GgufFile& f) {
   c["num_attention_heads"] = heads;
   c["num_key_value_heads"] = f.integer(key("attention.head_count_kv"), heads);
   c["rms_norm_eps"] = f.number(key("attention.layer_norm_rms_epsilon"));
-  c["rope_theta"] = f.number(key("rope.freq_base"), 10000.0);
   c["max_position_embeddings"] = f.integer(key("context_length"), 2048);
   auto take_integer = [&](const char* name, const char* as) {
     if (f.has(key(name))) c[as] = f.integer(key(name));
@@ -182,15 +181,16 @@ Json config_from_gguf(const GgufFamily& family, const GgufFile& f) {
   take_integer("attention.key_length", "head_dim");
   take_integer("attention.sliding_window", "sliding_window");
   take_integer("rope.scaling.original_context_length", "original_max_position_embeddings");
+  take_number("rope.freq_base", "rope_theta");
   take_number("attn_logit_softcapping", "attn_logit_softcapping");
   take_number("final_logit_softcapping", "final_logit_softcapping");
   take_number("rope.freq_base_swa", "rope_local_base_freq");
-  int64_t hidden = c["hidden_size"],
-          head = c.value("head_dim", hidden / std::max(heads, int64_t{1}));
+  int64_t by_heads = c["hidden_size"].get<int64_t>() / std::max(heads, int64_t{1});
+  int64_t head = c.value("head_dim", by_heads);
   // llama.cpp keeps no query_pre_attn_scalar: the largest Gemmas divide by hidden / heads.
   bool largest = (family.architecture == "gemma2" && c["num_hidden_layers"] == 46) ||
                  (family.architecture == "gemma3" && c["num_hidden_layers"] == 62);
-  if (family.post_norms) c["query_pre_attn_scalar"] = largest ? hidden / heads : head;
+  if (family.post_norms) c["query_pre_attn_scalar"] = largest ? by_heads : head;
   int64_t turned = f.integer(key("rope.dimension_count"), head);
   if (turned < head) c["partial_rotary_factor"] = double(turned) / double(head);
   if (Json rope = rope_of(f, key); !rope.empty()) c["rope_scaling"] = rope;

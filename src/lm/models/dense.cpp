@@ -22,8 +22,7 @@ void check_sizes(const DenseArgs& a, const Config& config) {
       fmt::format("sizes do not fit a {} model: hidden_size {}, layers {}, heads {} over {} of "
                   "size {}, intermediate_size {}, vocabulary {}, rms_norm_eps {}.",
                   config.model_type(), a.hidden_size, a.num_hidden_layers, a.num_attention_heads,
-                  a.kv_heads(), a.num_attention_heads > 0 ? a.head() : 0, a.intermediate_size,
-                  a.vocab_size, a.rms_norm_eps));
+                  a.kv_heads(), a.head(), a.intermediate_size, a.vocab_size, a.rms_norm_eps));
 }
 
 bool has_window(const Family& family, const DenseArgs& a, int64_t layer) {

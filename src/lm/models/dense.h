@@ -41,7 +41,10 @@ struct DenseArgs {
               use_sliding_window, layer_types, no_rope_layers, no_rope_layer_interval)
 
   int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
-  int64_t head() const { return head_dim.value_or(hidden_size / num_attention_heads); }
+  int64_t head() const {
+    if (head_dim || num_attention_heads <= 0) return head_dim.value_or(0);
+    return hidden_size / num_attention_heads;
+  }
 };
 
 // Which layers look back no further than `sliding_window`, where `layer_types` does not say.

@@ -1,0 +1,25 @@
+// The steps of a conversion.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "lm/load/load.h"
+#include "tarn/lm/convert.h"
+
+namespace tarn::lm {
+
+// Throws ValueError for a recipe that is not known and for what does not go together.
+void check(const ConvertOptions& options);
+
+// How mlx-lm's recipe quantises a matrix of a model with so many layers.
+nn::Quantization by_recipe(const std::string& recipe, const std::string& path, int64_t layers);
+
+// A GGUF file with the dense weights, the config and, where there is one, the tokenizer.json of a
+// folder.
+void write_gguf(const std::filesystem::path& to, Model& model, const Json& config,
+                const std::filesystem::path& folder);
+
+}  // namespace tarn::lm

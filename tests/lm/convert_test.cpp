@@ -1,0 +1,164 @@
+// Conversions of small models: what is written loads and gives the numbers it should; what cannot
+// be leaves nothing behind.
+#include "tarn/lm/convert.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "small_models.h"
+#include "tarn/lm.h"
+
+namespace tarn_test {
+namespace {
+
+using namespace tarn::lm;
+using tarn::array;
+
+class Convert : public SmallModels {
+ protected:
+  array logits(const fs::path& path) { return logits_of(load(path).model, small_prompts()); }
+  std::string error(const fs::path& from, const fs::path& to, const ConvertOptions& options) {
+    try {
+      convert(from, to, options);
+    } catch (const tarn::Error& e) {
+      std::string text = e.message(), name = folder_.string();
+      for (size_t at; (at = text.find(name)) != std::string::npos;)
+        text.replace(at, name.size(), "FOLDER");
+      return text;
+    }
+    return "no error";
+  }
+  size_t entries() const {
+    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {}));
+  }
+};
+
+TEST_F(Convert, QuantisedFoldersGiveWhatTheirDequantisedOnesGive) {
+  fs::path from = write("llama3");
+  auto matrix = [](const fs::path& path) {
+    return tarn::load_safetensors((path / "model.safetensors").string())
+        .first.at("model.layers.1.mlp.up_proj.weight");
+  };
+  struct Case {
+    const char* name;
+    tarn::nn::Quantization how;
+    double step;  // between neighbouring codes, of numbers within 0.25 at most
+  };
+  for (const Case& c : {Case{"8", {.group_size = 32, .bits = 8}, 0.5 / 255},
+                        {"6", {.group_size = 32, .bits = 6}, 0.5 / 63},
+                        {"5", {.group_size = 32, .bits = 5}, 0.5 / 31},
+                        {"4", {.group_size = 32, .bits = 4}, 0.5 / 15},
+                        {"3", {.group_size = 32, .bits = 3}, 0.5 / 7},
+                        {"2", {.group_size = 32, .bits = 2}, 0.5 / 3},
+                        {"mxfp4", {.mode = "mxfp4"}, 2 * 0.0625},
+                        {"nvfp4", {.mode = "nvfp4"}, 2 * 0.0625},
+                        {"mxfp8", {.mode = "mxfp8"}, 0.25 / 8}}) {
+    fs::path to = folder_ / (std::string("to") + c.name);
+    fs::path back = folder_ / (std::string("b") + c.name);
+    convert(from, to, {.quantization = c.how});
+    convert(to, back, {.dequantise = true, .dtype = tarn::float32});
+    double off = worst_difference(matrix(back), matrix(from));
+    EXPECT_LT(off, c.step) << c.name;
+    EXPECT_GT(off, 0.1 * c.step) << c.name;  // something was quantised
+    array got = logits(to), again = logits(back);
+    EXPECT_LT(worst_difference(again, got) / double{tarn::max(tarn::abs(got)).item<float>()}, 1e-4)
+        << c.name;
+    EXPECT_LT(fs::file_size(to / "model.safetensors"), fs::file_size(from / "model.safetensors"));
+  }
+}
+
+TEST_F(Convert, MixturesAndChoicesStandInTheConfig) {
+  fs::path from = write("llama");
+  convert(from, folder_ / "mixed",
+          {.choose = [](const std::string& path,
+                        const tarn::nn::Matrix&) -> std::optional<tarn::nn::Quantization> {
+            if (path == "lm_head") return std::nullopt;
+            bool more = path.find("down_proj") != path.npos;
+            return tarn::nn::Quantization{.group_size = 32, .bits = more ? 8 : 4};
+          }});
+  Json config = tarn::load_json((folder_ / "mixed/config.json").string());
+  EXPECT_EQ(config["quantization"]["bits"], 4);
+  EXPECT_EQ(config["quantization"]["model.layers.0.mlp.down_proj"],
+            (Json{{"group_size", 32}, {"bits", 8}, {"mode", "affine"}}));
+  auto weights = tarn::load_safetensors((folder_ / "mixed/model.safetensors").string()).first;
+  EXPECT_EQ(weights.count("lm_head.scales"), 0u);
+  EXPECT_EQ(weights.count("model.embed_tokens.scales"), 1u);
+  logits(folder_ / "mixed");
+  convert(from, folder_ / "recipe", {.recipe = "mixed_3_6"});
+  config = tarn::load_json((folder_ / "recipe/config.json").string());
+  EXPECT_EQ(config["quantization"]["bits"], 3);
+  EXPECT_EQ(config["quantization"]["lm_head"]["bits"], 6);
+  EXPECT_EQ(config["quantization"]["model.layers.2.self_attn.v_proj"]["bits"], 6);
+  logits(folder_ / "recipe");
+}
+
+TEST_F(Convert, CompanionsComeAlong) {
+  fs::path from = write("qwen2");
+  write_text(from / "tokenizer_config.json", "{}");
+  write_text(from / "chat_template.jinja", "hello");
+  write_text(from / "model.safetensors.index.json", "stale");
+  fs::remove(from / "model.safetensors.index.json");
+  convert(from, folder_ / "to", {.dtype = tarn::bfloat16});
+  EXPECT_TRUE(fs::exists(folder_ / "to/chat_template.jinja"));
+  EXPECT_TRUE(fs::exists(folder_ / "to/tokenizer.json"));
+  auto weights = tarn::load_safetensors((folder_ / "to/model.safetensors").string()).first;
+  EXPECT_EQ(weights.at("model.norm.weight").dtype(), tarn::bfloat16);
+  EXPECT_EQ(entries(), 2u);
+}
+
+// Names, permuted rows and norms of each family, there and back.
+TEST_F(Convert, GgufFilesGiveTheSameLogits) {
+  for (std::string name : {"llama", "linear", "smollm2", "mistral", "smollm3", "qwen2", "qwen3",
+                           "gemma2", "gemma3", "phi3"}) {
+    const Json& model = about()[name];
+    Json config = model["given"];
+    // Such files know no scalar but the size of a head.
+    if (name.starts_with("gemma")) config["query_pre_attn_scalar"] = config["head_dim"];
+    fs::path from = write(name, config, small_weights(model));
+    fs::path gguf = folder_ / (name + ".gguf"), back = folder_ / (name + "-back");
+    convert(from, gguf, {});
+    convert(gguf, back, {});
+    write_text(back / "tokenizer.json", small_tokenizer());
+    // They call Mistral Llama, without a window: as far as the window goes both are the same.
+    int64_t n = name == "mistral" ? 12 : 40;
+    auto begun = [&](const fs::path& path) {
+      return tarn::slice(logits(path), {0, 0, 0}, {3, n, 96});
+    };
+    array want = begun(from);
+    double largest = double{tarn::max(tarn::abs(want)).item<float>()};
+    EXPECT_LT(worst_difference(begun(gguf), want) / largest, 1e-5) << name;
+    EXPECT_LT(worst_difference(begun(back), want) / largest, 1e-5) << name;
+  }
+}
+
+TEST_F(Convert, WhatCannotBe) {
+  fs::path from = write("llama"), to = folder_ / "to";
+  ConvertOptions four{.quantization = tarn::nn::Quantization{.group_size = 32, .bits = 4}};
+  EXPECT_EQ(error(folder_ / "none", to, {}), "[convert] FOLDER/none does not exist.");
+  EXPECT_EQ(error(from, from, {}),
+            "[convert] FOLDER/llama is there already. Give another name or remove it.");
+  EXPECT_EQ(error(from, to, {.recipe = "mixed_1_2"}),
+            "[convert] recipe \"mixed_1_2\" is not known; mixed_2_6, mixed_3_4, mixed_3_6 and "
+            "mixed_4_6 are.");
+  ConvertOptions both = four;
+  both.recipe = "mixed_2_6";
+  EXPECT_EQ(error(from, to, both),
+            "[convert] a recipe has its own bits. Give either the recipe or the bits.");
+  EXPECT_EQ(error(from, to, {.dtype = tarn::int32}),
+            "[convert] dtype is int32; float32, float16 or bfloat16 is needed.");
+  EXPECT_EQ(error(from, folder_ / "to.gguf", four),
+            "[convert] FOLDER/to.gguf: GGUF files are written with dense weights only. Leave the "
+            "quantisation out.");
+  EXPECT_EQ(error(write("llama3"), folder_ / "to.gguf", {}),
+            "[convert] rope type \"llama3\" is not written to GGUF files; default and linear are.");
+  EXPECT_EQ(error(from, to, {.quantization = tarn::nn::Quantization{.mode = "int4"}}),
+            "[quantize] mode is \"int4\"; affine, mxfp4, nvfp4 and mxfp8 are known.");
+  std::stop_source source;
+  source.request_stop();
+  EXPECT_NE(error(from, to, {.stop = source.get_token()}), "no error");
+  EXPECT_EQ(entries(), 2u);  // the two models, nothing else
+}
+
+}  // namespace
+}  // namespace tarn_test
