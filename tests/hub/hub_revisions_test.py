@@ -110,6 +110,13 @@ class Pins(HubCase):
         self.assertEqual(self.hub.asked("/api/"), [])
         self.assert_whole(self.pull(offline=1))
 
+    def test_a_stop_before_anything_is_read_keeps_the_part(self):
+        self.place("blobs").mkdir(parents=True)
+        for _ in range(10):
+            self.part().write_bytes(WEIGHTS[:1000])
+            self.assertEqual(self.pull(stop=0).get("cancelled"), "[hub] stopped on request.")
+            self.assertEqual(self.part().read_bytes(), WEIGHTS[:1000])
+
     def test_a_hub_that_sends_something_else_is_caught(self):
         evil = b'{"model_type": "evil!"}'
         self.repo.commits[self.commit]["config.json"] = evil

@@ -198,7 +198,9 @@ class Stopped(HubCase):
         self.repo.commits[self.commit]["model.safetensors"] = big
         with open(self.part(big), "wb") as part:
             part.truncate(len(big) - 1)
-        self.best_of(lambda: self.stop_during(40))
+        for ms in (0, 5, 10, 20, 40):
+            self.best_of(lambda: self.stop_during(ms))
+            self.assertEqual(self.part(big).stat().st_size, len(big) - 1)
 
     def test_before_it_begins(self):
         self.best_of(lambda: self.stop_during(0))

@@ -71,7 +71,8 @@ BlobDownload::BlobDownload(const Source& source, const HubFile& file, HttpClient
 BlobDownload::~BlobDownload() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  if (size_ == 0) ::unlink(source_.layout.part(file_).c_str());  // nothing to go on from
+  auto part = source_.layout.part(file_);
+  if (regular_size(part) == 0) ::unlink(part.c_str());  // nothing to go on from
 }
 
 void BlobDownload::check_stop() const {
