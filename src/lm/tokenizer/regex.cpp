@@ -36,6 +36,19 @@ std::string message_of(int error) {
 
 PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
+bool has_newer_characters(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    if ((text[at] & 0x80) == 0) {
+      ++at;
+      continue;
+    }
+    Character c = character_at(text, at);
+    if (older_character(c.code) != c.code) return true;
+    at += c.length;
+  }
+  return false;
+}
+
 }  // namespace
 
 struct Regex::Code {
@@ -99,6 +112,15 @@ Search::~Search() = default;
 
 void Search::start(std::string_view text) {
   text_ = text;
+  if (has_newer_characters(text)) {
+    older_.clear();
+    for (size_t at = 0; at < text.size();) {
+      Character c = character_at(text, at);
+      append_utf8(older_, older_character(c.code));
+      at += c.length;
+    }
+    text_ = older_;
+  }
   from_ = 0;
   last_ = text.size() + 1;
 }

@@ -50,6 +50,7 @@ class Search {
   std::unique_ptr<Room> room_;
   Deadline deadline_;
   std::string_view text_{};
+  std::string older_{};  // the text, if it has characters that PCRE2 does not know
   size_t from_ = 0, last_ = 0;
 };
 

@@ -15,29 +15,35 @@ namespace tarn::lm::tokenizer {
 namespace {
 
 // Characters of Unicode 15.1 and 16.0, which utf8proc 2.8 (Unicode 15.0) does not know yet and
-// which the tokenizers that models were trained with do: L letter, N number, M mark, P punctuation.
+// which the tokenizers that models were trained with do: L letter, N number, M mark, P punctuation,
+// S symbol.
 struct Newer {
   uint32_t first, last;
   char category;
 };
 constexpr Newer kNewer[] = {
     {0x897, 0x897, 'M'},     {0x1B4E, 0x1B4F, 'P'},   {0x1B7F, 0x1B7F, 'P'},
-    {0x1C89, 0x1C8A, 'L'},   {0xA7CB, 0xA7CD, 'L'},   {0xA7DA, 0xA7DC, 'L'},
-    {0x105C0, 0x105F3, 'L'}, {0x10D40, 0x10D49, 'N'}, {0x10D4A, 0x10D65, 'L'},
-    {0x10D69, 0x10D6D, 'M'}, {0x10D6E, 0x10D6E, 'P'}, {0x10D6F, 0x10D85, 'L'},
-    {0x10EC2, 0x10EC4, 'L'}, {0x10EFC, 0x10EFC, 'M'}, {0x11380, 0x11389, 'L'},
-    {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'}, {0x11390, 0x113B5, 'L'},
-    {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'}, {0x113C2, 0x113C2, 'M'},
-    {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'}, {0x113CC, 0x113D0, 'M'},
-    {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'}, {0x113D3, 0x113D3, 'L'},
-    {0x113D4, 0x113D5, 'P'}, {0x113D7, 0x113D8, 'P'}, {0x113E1, 0x113E2, 'M'},
-    {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'}, {0x11BE1, 0x11BE1, 'P'},
-    {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'}, {0x13460, 0x143FA, 'L'},
-    {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'}, {0x16130, 0x16139, 'N'},
-    {0x16D40, 0x16D6C, 'L'}, {0x16D6D, 0x16D6F, 'P'}, {0x16D70, 0x16D79, 'N'},
-    {0x18CFF, 0x18CFF, 'L'}, {0x1CCF0, 0x1CCF9, 'N'}, {0x1E5D0, 0x1E5ED, 'L'},
+    {0x1C89, 0x1C8A, 'L'},   {0x2427, 0x2429, 'S'},   {0x2FFC, 0x2FFF, 'S'},
+    {0x31E4, 0x31E5, 'S'},   {0x31EF, 0x31EF, 'S'},   {0xA7CB, 0xA7CD, 'L'},
+    {0xA7DA, 0xA7DC, 'L'},   {0x105C0, 0x105F3, 'L'}, {0x10D40, 0x10D49, 'N'},
+    {0x10D4A, 0x10D65, 'L'}, {0x10D69, 0x10D6D, 'M'}, {0x10D6E, 0x10D6E, 'P'},
+    {0x10D6F, 0x10D85, 'L'}, {0x10EC2, 0x10EC4, 'L'}, {0x10EFC, 0x10EFC, 'M'},
+    {0x11380, 0x11389, 'L'}, {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'},
+    {0x11390, 0x113B5, 'L'}, {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'},
+    {0x113C2, 0x113C2, 'M'}, {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'},
+    {0x113CC, 0x113D0, 'M'}, {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'},
+    {0x113D3, 0x113D3, 'L'}, {0x113D4, 0x113D5, 'P'}, {0x113D7, 0x113D8, 'P'},
+    {0x113E1, 0x113E2, 'M'}, {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'},
+    {0x11BE1, 0x11BE1, 'P'}, {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'},
+    {0x13460, 0x143FA, 'L'}, {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'},
+    {0x16130, 0x16139, 'N'}, {0x16D40, 0x16D6C, 'L'}, {0x16D6D, 0x16D6F, 'P'},
+    {0x16D70, 0x16D79, 'N'}, {0x18CFF, 0x18CFF, 'L'}, {0x1CC00, 0x1CCEF, 'S'},
+    {0x1CCF0, 0x1CCF9, 'N'}, {0x1CD00, 0x1CEB3, 'S'}, {0x1E5D0, 0x1E5ED, 'L'},
     {0x1E5EE, 0x1E5EF, 'M'}, {0x1E5F0, 0x1E5F0, 'L'}, {0x1E5F1, 0x1E5FA, 'N'},
-    {0x1E5FF, 0x1E5FF, 'P'}, {0x2EBF0, 0x2EE5D, 'L'},
+    {0x1E5FF, 0x1E5FF, 'P'}, {0x1F8B2, 0x1F8BB, 'S'}, {0x1F8C0, 0x1F8C1, 'S'},
+    {0x1FA89, 0x1FA89, 'S'}, {0x1FA8F, 0x1FA8F, 'S'}, {0x1FABE, 0x1FABE, 'S'},
+    {0x1FAC6, 0x1FAC6, 'S'}, {0x1FADC, 0x1FADC, 'S'}, {0x1FADF, 0x1FADF, 'S'},
+    {0x1FAE9, 0x1FAE9, 'S'}, {0x1FBCB, 0x1FBEF, 'S'}, {0x2EBF0, 0x2EE5D, 'L'},
 };
 
 // Marks, punctuation and format characters of after Unicode 8, which is as far as BERT's own tables
@@ -73,11 +79,28 @@ constexpr CodeRange kAfterBert[] = {
 };
 // clang-format on
 
-bool is_after_bert(uint32_t code) {
-  auto at = std::lower_bound(std::begin(kAfterBert), std::end(kAfterBert), code,
-                             [](const CodeRange& r, uint32_t c) { return r.last < c; });
-  return at != std::end(kAfterBert) && at->first <= code;
+// What Unicode 15.0 added: PCRE2 10.42 ends with 14.0.
+// clang-format off
+constexpr CodeRange kUnicode15[] = {
+    {0xCF3, 0xCF3}, {0xECE, 0xECE}, {0x10EFD, 0x10EFF}, {0x1123F, 0x11241}, {0x11B00, 0x11B09},
+    {0x11F00, 0x11F10}, {0x11F12, 0x11F3A}, {0x11F3E, 0x11F59}, {0x1342F, 0x1342F},
+    {0x13439, 0x13455}, {0x1B132, 0x1B132}, {0x1B155, 0x1B155}, {0x1D2C0, 0x1D2D3},
+    {0x1DF25, 0x1DF2A}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E4D0, 0x1E4F9},
+    {0x1F6DC, 0x1F6DC}, {0x1F774, 0x1F776}, {0x1F77B, 0x1F77F}, {0x1F7D9, 0x1F7D9},
+    {0x1FA75, 0x1FA77}, {0x1FA87, 0x1FA88}, {0x1FAAD, 0x1FAAF}, {0x1FABB, 0x1FABD},
+    {0x1FABF, 0x1FABF}, {0x1FACE, 0x1FACF}, {0x1FADA, 0x1FADB}, {0x1FAE8, 0x1FAE8},
+    {0x1FAF7, 0x1FAF8}, {0x2B739, 0x2B739}, {0x31350, 0x323AF},
+};
+// clang-format on
+
+template <class Ranges>
+bool holds(const Ranges& ranges, uint32_t code) {
+  auto at = std::lower_bound(std::begin(ranges), std::end(ranges), code,
+                             [](const auto& r, uint32_t c) { return r.last < c; });
+  return at != std::end(ranges) && at->first <= code;
 }
+
+bool is_after_bert(uint32_t code) { return holds(kAfterBert, code); }
 
 char newer_category(uint32_t code) {
   auto at = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
@@ -214,6 +237,26 @@ Class wide_class_of(uint32_t code) {
     return newer == 'L' ? Class::letter : newer == 'N' ? Class::number : Class::other;
   }
   return Class::other;
+}
+
+uint32_t older_character(uint32_t code) {
+  if (code < 0x800 || !(holds(kUnicode15, code) || holds(kNewer, code))) return code;
+  // A letter, mark, number, punctuation character or symbol as long in UTF-8.
+  bool is_short = code < 0x10000;
+  int category = category_of(code);
+  char newer = category == UTF8PROC_CATEGORY_CN ? newer_category(code) : 0;
+  bool han = code >= 0x20000;
+  if (newer == 'L' || between(category, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LO))
+    return is_short ? 0xA000 : han ? 0x20000 : 0x12000;
+  if (newer == 'M' || between(category, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME))
+    return is_short ? 0x951 : 0x1D167;
+  if (newer == 'N' || between(category, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO))
+    return is_short ? 0x966 : 0x1D7CE;
+  if (newer == 'P' || between(category, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO))
+    return is_short ? 0x2E2E : 0x10100;
+  bool symbol = newer == 'S' || between(category, UTF8PROC_CATEGORY_SM, UTF8PROC_CATEGORY_SO);
+  if (symbol) return is_short ? 0x2600 : 0x1F300;
+  return code;
 }
 
 bool is_word(uint32_t code) {

@@ -56,6 +56,10 @@ inline Class class_of(uint32_t code) {
   return code < 128 ? kAsciiClass[code] : wide_class_of(code);
 }
 
+// A character of the same class and length that Unicode 14 knows already, for patterns: PCRE2 is
+// older than the tokenizers that models were trained with. Others are themselves.
+uint32_t older_character(uint32_t code);
+
 inline bool is_space(uint32_t code) { return class_of(code) == Class::space; }
 inline bool is_number(uint32_t code) { return class_of(code) == Class::number; }
 bool is_word(uint32_t code);         // what \w matches
