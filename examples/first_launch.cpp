@@ -42,9 +42,9 @@ int main() {
   }
 
   LanguageModel lm = load(download.wait().path);
-  GenerateOptions options{.max_tokens = 8};
+  GenerateParameters parameters{.max_tokens = 8};
   int tokens = 0;
-  for (const Event& event : generate(lm, lm.tokenizer.encode("abc"), options))
+  for (const Event& event : generate(lm, lm.tokenizer.encode("abc"), parameters))
     tokens += static_cast<int>(event.ids.size());
   std::cout << "answered: " << (tokens > 0 ? "yes" : "no") << "\n";
 }

@@ -1,5 +1,6 @@
 // Conversations as prompts.
 #include "base/json.h"
+#include "base/printable.h"
 #include "base/require.h"
 #include "tarn/lm/load.h"
 
@@ -38,6 +39,10 @@ RenderedPrompt rendered(const LanguageModel& lm, const std::vector<Message>& mes
   if (!options.context.empty())
     variables = parse_ordered_json(options.context, "the additional context");
   require(variables.is_object(), "[chat] the additional context is no JSON object.");
+  for (const auto& [name, value] : variables.items())
+    require(!name.ends_with("_token"),
+            "[chat] the additional context names {}; what ends in _token is the vocabulary's.",
+            printable(name));
   variables["messages"] = OrderedJson::array();
   for (const auto& m : messages) variables["messages"].push_back(json_of(m));
   for (const auto& tool : options.tools) variables["tools"].push_back(json_of(tool));

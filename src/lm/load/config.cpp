@@ -58,7 +58,8 @@ bool take(const Json& from, std::vector<T>& to) {
 
 std::string shortened(const Json& value) {
   std::string text = printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
-  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+  if (text.size() > 60) text.replace(57, std::string::npos, "...");
+  return text;
 }
 
 const Json* found(const Config::Content& c, std::string_view key) {
