@@ -203,8 +203,10 @@ TEST(Gguf, ThreadsAndRowOrderGiveTheSame) {
   GgufWriter w;
   std::string bytes;
   const uint64_t rows = 4096, blocks = 40;  // more than one task
-  for (uint64_t i = 0; i < rows * blocks; ++i)
-    bytes += bytes_of(static_cast<uint16_t>(0x2000 + numbers.below(0x400))) + numbers.bytes(18);
+  for (uint64_t i = 0; i < rows * blocks; ++i) {
+    bytes += bytes_of(static_cast<uint16_t>(0x2000 + numbers.below(0x400)));
+    bytes += numbers.bytes(18);
+  }
   w.tensor("t", GgmlType::q4_1, {rows, blocks * 32}, bytes);
   Folder folder;
   auto f = GgufFile::open(folder.write("m", w.bytes()));
