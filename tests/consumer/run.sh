@@ -10,7 +10,7 @@ cd "$work"
 
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 
-# The same flags as in BUILD: with ccache the library is not compiled a second time.
+# The same flags as in BUILD.
 configure() {
   cmake -S program -B out -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CXX_FLAGS_RELEASE="$(cached CMAKE_CXX_FLAGS_RELEASE)" \
