@@ -18,6 +18,9 @@ int64_t capacity_for(int64_t length, int64_t most = 0);
 // other axes. To be evaluated apart from the decode step, so that its plan does not change.
 array grown(const array& old, const array& like, int64_t length, int64_t capacity, Dtype dtype);
 
+// x, whose positions are axis 2, with `more` written from position `start` on.
+array with_positions(const array& x, const array& more, int64_t start);
+
 // Which of `capacity` slots each of the last n of `length` positions sees when position p lies in
 // slot p: bool (n, capacity). A window of 0 is none.
 array visible_slots(int64_t n, int64_t length, int64_t capacity, int64_t window);

@@ -21,6 +21,12 @@ array grown(const array& old, const array& like, int64_t length, int64_t capacit
   return slice_update(fresh, slice(old, Shape(4, 0), shape), Shape(4, 0), shape);
 }
 
+array with_positions(const array& x, const array& more, int64_t start) {
+  Shape stop = more.shape();
+  stop[2] = start + more.shape(2);
+  return slice_update(x, more, {0, 0, start, 0}, stop);
+}
+
 array visible_slots(int64_t n, int64_t length, int64_t capacity, int64_t window) {
   array slot = arange(0.0, static_cast<double>(capacity), int32);
   array position = reshape(arange(0.0, static_cast<double>(n), int32), {n, 1}) +
@@ -42,12 +48,9 @@ void PlainCache::reserve(const array& keys, const array& values) {
 
 void PlainCache::append(const array& keys, const array& values) {
   reserve(keys, values);
-  Shape start{0, 0, length_, 0}, stop = keys.shape();
+  keys_ = with_positions(keys_, keys, length_);
+  values_ = with_positions(values_, values, length_);
   length_ += keys.shape(2);
-  stop[2] = length_;
-  keys_ = slice_update(keys_, keys, start, stop);
-  stop[3] = values.shape(3);
-  values_ = slice_update(values_, values, start, stop);
 }
 
 array PlainCache::attend(const array& queries, const array& keys, const array& values,

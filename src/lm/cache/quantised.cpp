@@ -35,9 +35,7 @@ void QuantisedCache::append(const array& keys, const array& values) {
   for (int i = 0; i < 2; ++i)
     for (size_t part = 0; part < more[i].size(); ++part) {
       array& whole = (*all[i])[part];
-      Shape stop = more[i][part].shape();
-      stop[2] = after;
-      whole = slice_update(whole, more[i][part], {0, 0, before, 0}, stop);
+      whole = with_positions(whole, more[i][part], before);
     }
   length_ = after;
 }

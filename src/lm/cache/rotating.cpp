@@ -37,12 +37,9 @@ void RotatingCache::reserve(const array& keys, const array& values) {
 void RotatingCache::put(const array& keys, const array& values) {
   reserve(keys, values);
   if (next_ == max_size_) next_ = keep_;
-  Shape start{0, 0, next_, 0}, stop = keys.shape();
+  keys_ = with_positions(keys_, keys, next_);
+  values_ = with_positions(values_, values, next_);
   next_ += keys.shape(2), length_ += keys.shape(2);
-  stop[2] = next_;
-  keys_ = slice_update(keys_, keys, start, stop);
-  stop[3] = values.shape(3);
-  values_ = slice_update(values_, values, start, stop);
 }
 
 std::pair<array, array> RotatingCache::in_order() const {

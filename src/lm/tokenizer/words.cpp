@@ -19,6 +19,19 @@ Words::Range range(size_t begin, size_t end) {
   return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
 }
 
+// Each word becomes what f(word, text) appends to the new text.
+template <class F>
+void rewrite(Words& words, F f) {
+  Words out;
+  out.place = words.place;
+  for (Words::Range word : words.ranges) {
+    size_t begin = out.text.size();
+    f(word, out.text);
+    out.ranges.push_back(range(begin, out.text.size()));
+  }
+  words = std::move(out);
+}
+
 // Calls `f(begin, end)` for each match in a word, one finder for all words of a text.
 class Finder {
  public:
@@ -203,47 +216,30 @@ Splitter split_before_spaces() {
 
 Splitter spell_bytes() {
   return [](Words& words) {
-    Words out;
-    out.place = words.place;
-    for (Words::Range word : words.ranges) {
-      size_t begin = out.text.size();
-      append_byte_level(out.text, words.of(word));
-      out.ranges.push_back(range(begin, out.text.size()));
-    }
-    words = std::move(out);
+    rewrite(words,
+            [&](Words::Range word, std::string& out) { append_byte_level(out, words.of(word)); });
   };
 }
 
 Splitter split_metaspace(std::string with, Prepend prepend, bool split) {
   return [with = std::move(with), prepend, split](Words& words) {
-    Words out;
-    out.place = words.place;
-    for (Words::Range word : words.ranges) {
-      std::string_view text = words.of(word);
-      size_t begin = out.text.size();
+    rewrite(words, [&](Words::Range word, std::string& out) {
       bool first = words.place.at_start && word.begin == 0;
-      std::string made = replaced(text, " ", with);
+      std::string made = replaced(words.of(word), " ", with);
       bool wanted = prepend == Prepend::always || (prepend == Prepend::first && first);
-      if (wanted && !made.starts_with(with)) out.text.append(with);
-      out.text.append(made);
-      out.ranges.push_back(range(begin, out.text.size()));
-    }
-    words = std::move(out);
+      if (wanted && !made.starts_with(with)) out.append(with);
+      out.append(made);
+    });
     if (split) split_by(Pattern(with), Behavior::merged_with_next, false)(words);
   };
 }
 
 Splitter prepend_space() {
   return [](Words& words) {
-    Words out;
-    out.place = words.place;
-    for (Words::Range word : words.ranges) {
-      size_t begin = out.text.size();
-      if (!words.of(word).starts_with(' ')) out.text.push_back(' ');
-      out.text.append(words.of(word));
-      out.ranges.push_back(range(begin, out.text.size()));
-    }
-    words = std::move(out);
+    rewrite(words, [&](Words::Range word, std::string& out) {
+      if (!words.of(word).starts_with(' ')) out.push_back(' ');
+      out.append(words.of(word));
+    });
   };
 }
 

@@ -62,6 +62,26 @@ Json elements(std::string_view text, std::string_view open, std::string_view mid
   return arguments;
 }
 
+// How a form writes calls as elements: what it names, and the texts around names and values.
+struct Tags {
+  std::string_view called, open, close, parameter;
+};
+Calls tagged_calls(std::string_view payload, const Tags& tags, const Schemas& schemas) {
+  Calls calls;
+  while (auto call = between(payload, tags.open, tags.close)) {
+    size_t cut = call->find('>');
+    if (cut == std::string_view::npos)
+      reject(Reason::malformed_syntax, "", "`>` is needed after the name of the {}.", tags.called);
+    std::string name(unquoted(call->substr(0, cut)));
+    Json arguments =
+        elements(call->substr(cut + 1), tags.parameter, ">", "</parameter>", name, schemas);
+    calls.push_back(checked(name, arguments, schemas));
+  }
+  if (calls.empty())
+    reject(Reason::malformed_syntax, "", "`{}NAME>` … `{}` is needed.", tags.open, tags.close);
+  return calls;
+}
+
 Calls gemma_calls(std::string_view payload, std::string_view quote, const Schemas& schemas) {
   LooseReader reader(payload, quote);
   Calls calls;
@@ -160,20 +180,7 @@ Calls read_python(std::string_view payload, const Schemas& schemas) {
 }
 
 Calls read_xml_function(std::string_view payload, const Schemas& schemas) {
-  Calls calls;
-  while (auto function = between(payload, "<function=", "</function>")) {
-    size_t cut = function->find('>');
-    if (cut == std::string_view::npos)
-      reject(Reason::malformed_syntax, "", "`>` is needed after the name of the function.");
-    std::string name(unquoted(function->substr(0, cut)));
-    calls.push_back(checked(
-        name,
-        elements(function->substr(cut + 1), "<parameter=", ">", "</parameter>", name, schemas),
-        schemas));
-  }
-  if (calls.empty())
-    reject(Reason::malformed_syntax, "", "`<function=NAME>` … `</function>` is needed.");
-  return calls;
+  return tagged_calls(payload, {"function", "<function=", "</function>", "<parameter="}, schemas);
 }
 
 Calls read_json_or_xml(std::string_view payload, const Schemas& schemas) {
@@ -221,20 +228,7 @@ Calls read_kimi(std::string_view payload, const Schemas& schemas) {
 }
 
 Calls read_minimax(std::string_view payload, const Schemas& schemas) {
-  Calls calls;
-  while (auto invoke = between(payload, "<invoke name=", "</invoke>")) {
-    size_t cut = invoke->find('>');
-    if (cut == std::string_view::npos)
-      reject(Reason::malformed_syntax, "", "`>` is needed after the name of the tool.");
-    std::string name(unquoted(invoke->substr(0, cut)));
-    calls.push_back(checked(
-        name,
-        elements(invoke->substr(cut + 1), "<parameter name=", ">", "</parameter>", name, schemas),
-        schemas));
-  }
-  if (calls.empty())
-    reject(Reason::malformed_syntax, "", "`<invoke name=NAME>` … `</invoke>` is needed.");
-  return calls;
+  return tagged_calls(payload, {"tool", "<invoke name=", "</invoke>", "<parameter name="}, schemas);
 }
 
 // name[ARGS]{…}, name[CALL_ID]id[ARGS]{…}, or the older list of objects.
