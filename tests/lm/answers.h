@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/error.h"
 #include "tarn/lm/generate.h"
 
@@ -34,16 +35,6 @@ inline Answer collect(Generation generation) {
 
 inline GenerateParameters exact(int max_tokens) {
   return {.max_tokens = max_tokens, .temperature = 0, .precision = Precision::exact};
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const tarn::Error& error) {
-    return error.message();
-  }
-  return "no error";
 }
 
 }  // namespace tarn_test

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "small_models.h"
 #include "tarn/lm.h"
 
@@ -13,15 +14,7 @@ namespace {
 class BadModels : public SmallModels {
  protected:
   std::string error(const fs::path& path) {
-    try {
-      tarn::lm::load(path);
-    } catch (const tarn::Error& e) {
-      std::string text = e.message(), name = folder_.string();
-      for (size_t at; (at = text.find(name)) != std::string::npos;)
-        text.replace(at, name.size(), "FOLDER");
-      return text;
-    }
-    return "no error";
+    return error_in(folder_, [&] { tarn::lm::load(path); });
   }
   std::string error_with(const std::string& model, const std::string& key, const Json& value) {
     Json config = about()[model]["given"];

@@ -4,20 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/error.h"
 #include "tarn/lm/tokenizer.h"
 
 namespace tarn_test {
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const tarn::Error& error) {
-    return error.message();
-  }
-  return "no error";
-}
 
 // Ids 0 … 255 are the bytes, then come the merges' results, then three added tokens.
 inline tarn::lm::Vocabulary byte_level(const std::string& pre = "gpt-2") {

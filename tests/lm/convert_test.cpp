@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "error_of.h"
 #include "small_models.h"
 #include "tarn/lm.h"
 
@@ -19,15 +20,7 @@ class Convert : public SmallModels {
  protected:
   array logits(const fs::path& path) { return logits_of(load(path).model, small_prompts()); }
   std::string error(const fs::path& from, const fs::path& to, const ConvertOptions& options) {
-    try {
-      convert(from, to, options);
-    } catch (const tarn::Error& e) {
-      std::string text = e.message(), name = folder_.string();
-      for (size_t at; (at = text.find(name)) != std::string::npos;)
-        text.replace(at, name.size(), "FOLDER");
-      return text;
-    }
-    return "no error";
+    return error_in(folder_, [&] { convert(from, to, options); });
   }
   size_t entries() const {
     return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {}));

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "error_of.h"
 #include "tarn/io.h"
 #include "tarn/lm/generate.h"
 #include "tarn/ops.h"
@@ -87,15 +88,7 @@ class ModelFolder : public testing::Test {
     return tarn::lm::load(folder_);
   }
   std::string error(const Json& config, const Weights& weights) {
-    try {
-      load(config, weights);
-    } catch (const tarn::FileError& e) {
-      std::string text = e.message(), name = folder_.string();
-      for (size_t at; (at = text.find(name)) != std::string::npos;)
-        text.replace(at, name.size(), "FOLDER");
-      return text;
-    }
-    return "no error";
+    return error_in<tarn::FileError>(folder_, [&] { load(config, weights); });
   }
 
   fs::path folder_{};

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/error.h"
 #include "tarn/lm/parameters.h"
 
@@ -93,36 +94,27 @@ TEST(LogitProcessors, ParametersComposeThemInOrder) {
   EXPECT_FALSE(GenerateParameters{}.processor({3}));
 }
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const tarn::ValueError& error) {
-    return error.message();
-  }
-  return "no error";
-}
-
 TEST(LogitProcessors, NumbersOutsideTheirRange) {
-  EXPECT_EQ(error_of([] { repetition_penalty(0); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { repetition_penalty(0); }),
             "[repetition_penalty] the penalty is 0; it must be above 0.");
-  EXPECT_EQ(error_of([] { repetition_penalty(infinity); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { repetition_penalty(infinity); }),
             "[repetition_penalty] the penalty is inf; it must be above 0.");
-  EXPECT_EQ(error_of([] { presence_penalty(infinity); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { presence_penalty(infinity); }),
             "[presence_penalty] the penalty is inf; it must be a number.");
-  EXPECT_EQ(error_of([] { frequency_penalty(NAN); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { frequency_penalty(NAN); }),
             "[frequency_penalty] the penalty is nan; it must be a number.");
-  EXPECT_EQ(error_of([] { repetition_penalty(2, -1); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { repetition_penalty(2, -1); }),
             "[repetition_penalty] the context is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of([] { min_tokens(-1, {}); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { min_tokens(-1, {}); }),
             "[min_tokens] the count is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of([] { thinking_budget({}); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { thinking_budget({}); }),
             "[thinking_budget] there are no end_ids to end thinking with.");
-  EXPECT_EQ(error_of([] { check(GenerateParameters{.max_tokens = -1}); }),
+  EXPECT_EQ(error_of<tarn::ValueError>([] { check(GenerateParameters{.max_tokens = -1}); }),
             "[generate] max_tokens is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of([] { check(GenerateParameters{.prefill = {.step_size = 0}}); }),
-            "[generate] the prefill's step_size is 0; it must be above 0.");
-  EXPECT_EQ(error_of([] { check(GenerateParameters{.top_p = 2}); }),
+  EXPECT_EQ(
+      error_of<tarn::ValueError>([] { check(GenerateParameters{.prefill = {.step_size = 0}}); }),
+      "[generate] the prefill's step_size is 0; it must be above 0.");
+  EXPECT_EQ(error_of<tarn::ValueError>([] { check(GenerateParameters{.top_p = 2}); }),
             "[sample] top_p is 2; it must be in (0, 1].");
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "error_of.h"
 #include "tarn/nn.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
@@ -11,15 +12,8 @@
 namespace tarn::nn {
 namespace {
 
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
-}
+using tarn_test::error_of;
+
 float number(const array& a) { return a.item<float>(); }
 array drawn(const Shape& shape, uint64_t seed = 5) {
   return random::normal(shape, random::key(seed));

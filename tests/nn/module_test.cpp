@@ -9,10 +9,13 @@
 
 #include <filesystem>
 
+#include "error_of.h"
 #include "tarn/tarn.h"
 
 namespace tarn::nn {
 namespace {
+
+using tarn_test::error_of;
 
 using testing::ElementsAre;
 
@@ -44,15 +47,6 @@ std::vector<std::string> present(const auto& gradient) {
     if (!is_absent(g)) all.push_back(path);
   });
   return all;
-}
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
 }
 std::string temporary(const char* name) {
   return (std::filesystem::temp_directory_path() / (std::to_string(::getpid()) + name)).string();

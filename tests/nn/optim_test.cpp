@@ -7,10 +7,13 @@
 
 #include <filesystem>
 
+#include "error_of.h"
 #include "tarn/tarn.h"
 
 namespace tarn::optim {
 namespace {
+
+using tarn_test::error_of;
 
 using testing::ElementsAre;
 
@@ -29,15 +32,6 @@ std::vector<std::string> names(const State& state) {
   std::vector<std::string> all;
   for (const auto& [name, a] : state) all.push_back(name);
   return all;
-}
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
 }
 void train(const auto& optimizer, Net& net, State& state, int steps) {
   for (int i = 0; i < steps; ++i) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "error_of.h"
 #include "tarn/nn.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
@@ -14,6 +15,8 @@
 
 namespace tarn {
 namespace {
+
+using tarn_test::error_of;
 
 using testing::ElementsAre;
 using Named = std::map<std::string, array>;
@@ -40,15 +43,6 @@ std::vector<float> numbers(const auto& tree) {
   std::vector<float> all;
   each_leaf(tree, [&](auto&, const array& a) { all.push_back(sum(a).template item<float>()); });
   return all;
-}
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
 }
 
 Model some_model() {

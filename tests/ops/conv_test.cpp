@@ -1,23 +1,16 @@
 // Convolutions: what the law tests do not see.
 #include <gtest/gtest.h>
 
+#include "error_of.h"
 #include "laws/compare.h"
 
 namespace tarn {
 namespace {
 
+using tarn_test::error_of;
+
 using laws::close;
 using laws::numbers;
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
-}
 
 // Both overloads take three lists; with seven arguments only one fits.
 array general(const array& x, const array& w, std::vector<int> stride, std::vector<int> spread) {

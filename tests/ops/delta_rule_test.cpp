@@ -1,24 +1,17 @@
 // The gated delta rule and the fused loss: by their definitions, and what does not fit.
 #include <gtest/gtest.h>
 
+#include "error_of.h"
 #include "laws/compare.h"
 #include "tarn/fast.h"
 
 namespace tarn {
 namespace {
 
+using tarn_test::error_of;
+
 using laws::close;
 using laws::numbers;
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
-}
 
 struct Given {
   array q = numbers({2, 5, 1, 4}, float32, -0.5, 0.5),

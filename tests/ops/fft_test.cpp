@@ -6,26 +6,19 @@
 #include <numbers>
 #include <thread>
 
+#include "error_of.h"
 #include "laws/compare.h"
 
 namespace tarn {
 namespace {
+
+using tarn_test::error_of;
 
 using fft::FFTNorm;
 using laws::close;
 using laws::numbers;
 using laws::values;
 using Complex = std::complex<double>;
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
-}
 
 // Real parts, then imaginary ones, as laws::values gives them.
 std::vector<Complex> complex_values(const array& a) {

@@ -4,20 +4,15 @@
 #include <cmath>
 #include <functional>
 
+#include "error_of.h"
 #include "tarn/tarn.h"
 
 namespace tarn {
 namespace {
 
+using tarn_test::error_of;
+
 double largest(const array& a) { return max(abs(astype(a, float64))).item<double>(); }
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
-}
 array normal(Shape shape, uint64_t seed) {
   return random::normal(std::move(shape), float32, 0, 1, random::key(seed));
 }

@@ -6,10 +6,13 @@
 #include <limits>
 #include <random>
 
+#include "error_of.h"
 #include "tarn/tarn.h"
 
 namespace tarn {
 namespace {
+
+using tarn_test::error_of;
 
 std::vector<double> values(const array& a) {
   array wide = contiguous(astype(a, float64));
@@ -28,14 +31,6 @@ double distance(const array& a, const array& b) {
 }
 array normal(Shape shape, uint64_t seed) {
   return random::normal(std::move(shape), float32, 0, 1, random::key(seed));
-}
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.message();
-  }
-  return "no error";
 }
 const std::vector<std::string> modes{"affine", "mxfp4", "mxfp8", "nvfp4"};
 std::optional<array> biases_of(const std::vector<array>& q) {
