@@ -11,10 +11,10 @@
 //
 // The unit takes numbers below 2^-126 for zeros, and so does the rounding of the result.
 //
-// Beside torch 2.15 (oneDNN), one thread of a shared Xeon with packing inside the time, n x n x n
-// with B as it is and turned, time of torch / time of this, medians of interleaved calls:
-// 512 1.35 and 1.38, 1024 1.29 and 1.26, 1536 1.12 and 1.10, 2048 1.10 and 1.10. The root of the
-// mean square of the error is 1.7e-3 of that of the result, of which all is the result's rounding.
+// Beside torch 2.15 (oneDNN), one thread of a busy Xeon with packing inside the time, n x n x n,
+// rates of this / of torch by `bench/compare.py --quick --alone --peers torch`: 512 1.7, 1024 1.1,
+// 2048 1.9, with spreads up to 43 %. The largest error is 2.4e-3, 3.0e-3 and 2.0e-3 of the largest
+// result, as torch's: it is the result's rounding.
 
 #include "cpu/heavy_amx_beside.h"
 
