@@ -29,8 +29,14 @@ struct GenerationInfo {
 };
 
 struct Event {
-  enum class Kind : uint8_t { chunk, tool_call, rejected_tool_call, info } kind = Kind::chunk;
-  std::string text{};               // chunk: what the tokens so far completed
+  enum class Kind : uint8_t {
+    chunk,
+    reasoning,  // a chunk of a thought, where GenerateParameters::reasoning asks for it
+    tool_call,
+    rejected_tool_call,
+    info
+  } kind = Kind::chunk;
+  std::string text{};               // chunk, reasoning: what the tokens so far completed
   std::vector<int32_t> ids{};       // the tokens behind a chunk or a call
   std::vector<double> log_probs{};  // theirs, when asked for
   std::vector<std::vector<TokenLogProbability>> top_log_probs{};  // beside each, when asked for
@@ -103,6 +109,8 @@ Generation generate(std::shared_ptr<const LanguageModel> model, LMInput input,
 // Each event goes to `on_event` until the answer ends or it returns false, which cancels the rest.
 GenerationInfo for_each_event(Generation generation,
                               const std::function<bool(const Event&)>& on_event);
+// The text of an answer, without thoughts that come as events of their own.
+std::string text_of(Generation generation);
 // One user message through the chat template, answered whole.
 std::string respond(const LanguageModel& model, const std::string& message,
                     const GenerateParameters& parameters = {});

@@ -14,6 +14,7 @@
 
 #include "tarn/lm/cache.h"
 #include "tarn/lm/logits.h"
+#include "tarn/lm/reasoning.h"
 #include "tarn/lm/sample.h"
 #include "tarn/ops/quantized.h"
 
@@ -68,6 +69,8 @@ struct GenerateParameters {
   std::unordered_map<int32_t, float> logit_bias{};
   int min_tokens = 0;                        // the answer does not end before it has so many
   std::optional<ThinkingBudget> thinking{};  // its max_answer is max_tokens where unset
+  // Thoughts come as events of their own. Unset: they are text like all other; see reasoning_of.
+  std::optional<Reasoning> reasoning{};
   std::vector<LogitProcessor> processors{};  // after all others
   std::optional<SpeculativeDecoding> speculative{};
   std::function<int32_t(std::span<float>)> pick{};  // instead of the sampler, when given

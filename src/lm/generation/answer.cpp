@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/require.h"
+#include "lm/marks.h"
 
 namespace tarn::lm {
 namespace {
@@ -36,6 +37,15 @@ void check_prompt(const LanguageModel& lm, const std::vector<int32_t>& prompt, i
             vocabulary);
 }
 
+// Whether the prompt has begun a thought, as some templates do.
+bool begins_inside(const LanguageModel& lm, std::span<const int32_t> prompt, const Reasoning& r) {
+  // The mark and the space behind it have at most so many tokens.
+  size_t most = r.begin.size() + 4;
+  std::string end = lm.tokenizer.decode(prompt.last(std::min(most, prompt.size())));
+  end.resize(end.find_last_not_of(" \t\r\n") + 1);
+  return end.ends_with(r.begin);
+}
+
 }  // namespace
 
 double GenerationInfo::prompt_tokens_per_second() const {
@@ -49,14 +59,10 @@ double GenerationInfo::tokens_per_second() const {
 std::string StopStrings::feed(const std::string& piece) {
   if (found_) return "";
   held_ += piece;
-  size_t end = std::string::npos, kept = 0;
-  for (const auto& stop : stops_) {
-    end = std::min(end, held_.find(stop));
-    for (size_t n = std::min(stop.size() - 1, held_.size()); n > kept; --n)
-      if (held_.compare(held_.size() - n, n, stop, 0, n) == 0) kept = n;
-  }
-  found_ = end != std::string::npos;
-  std::string text = held_.substr(0, found_ ? end : held_.size() - kept);
+  FoundMark stop = first_mark(held_, stops_);
+  found_ = stop.is_there();
+  size_t kept = held_back(held_, stops_);
+  std::string text = held_.substr(0, found_ ? stop.at : held_.size() - kept);
   held_ = found_ ? "" : held_.substr(held_.size() - kept);
   return text;
 }
@@ -75,6 +81,9 @@ Answer::Answer(std::shared_ptr<const LanguageModel> model, LMInput input,
   check_prompt(*model_, tokens_, most_tokens(*model_, parameters_));
   if (!input.tools.empty() && model_->tool_call_format != ToolCallFormat::none)
     tools_.emplace(model_->tool_call_format, input.tools);
+  if (parameters.reasoning)
+    thoughts_.emplace(*parameters.reasoning,
+                      begins_inside(*model_, prompt(), *parameters.reasoning));
 }
 
 void Answer::begin() {
@@ -117,16 +126,43 @@ void Answer::take(int32_t id) {
   pending_.ids.push_back(id);
   ++info.generated_tokens;
   std::string text = detokenizer_.add(id);
-  const auto& tokenizer = model_->tokenizer;
-  if (tools_ && tokenizer.is_special(id) && tools_->is_mark(tokenizer.token_text(id)))
-    text += tokenizer.token_text(id);
+  if (is_mark(id)) text += model_->tokenizer.token_text(id);
   take_text(stops_.feed(text));
   if (stops_.found()) return finish("stop");
   if (info.generated_tokens == parameters_.max_tokens || is_full()) return finish("length");
   if (!pending_.text.empty()) flush();
 }
 
+// Of a thought or a call: control tokens that are read as text.
+bool Answer::is_mark(int32_t id) const {
+  const auto& tokenizer = model_->tokenizer;
+  if (!tokenizer.is_special(id)) return false;
+  std::string_view text = tokenizer.token_text(id);
+  return (thoughts_ && thoughts_->is_mark(text)) || (tools_ && tools_->is_mark(text));
+}
+
 void Answer::take_text(const std::string& text) {
+  if (thoughts_)
+    take_parts(thoughts_->feed(text));
+  else
+    take_answer(text);
+}
+
+void Answer::take_parts(std::vector<ReasoningReader::Part> parts) {
+  for (auto& part : parts) {
+    auto kind = part.is_thought ? Event::Kind::reasoning : Event::Kind::chunk;
+    // The tokens of a piece in which a thought ends go with what follows it.
+    if (kind != pending_.kind && !pending_.text.empty())
+      ready_.push_back({.kind = pending_.kind, .text = std::exchange(pending_.text, {})});
+    pending_.kind = kind;
+    if (part.is_thought)
+      pending_.text += part.text;
+    else
+      take_answer(part.text);
+  }
+}
+
+void Answer::take_answer(const std::string& text) {
   if (tools_)
     add_parts(tools_->feed(text));
   else
@@ -156,6 +192,7 @@ void Answer::finish(const char* reason) {
   if (info.generated_tokens > 0)
     info.generate_seconds = seconds_between(first_token_, Clock::now());
   if (!stops_.found()) take_text(stops_.finish() + detokenizer_.finish());
+  if (thoughts_) take_parts(thoughts_->finish());
   if (tools_) add_parts(tools_->finish());
   if (!pending_.text.empty() || !pending_.ids.empty()) flush();
   ready_.push_back({.kind = Event::Kind::info, .info = info});

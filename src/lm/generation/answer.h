@@ -57,7 +57,10 @@ class Answer {
 
  private:
   void take(int32_t id);
+  bool is_mark(int32_t id) const;
   void take_text(const std::string& text);
+  void take_parts(std::vector<ReasoningReader::Part> parts);
+  void take_answer(const std::string& text);
   void add_parts(std::vector<ToolCallParser::Part> parts);
   void flush();
   bool is_stop(int32_t id) const;
@@ -71,6 +74,7 @@ class Answer {
   Sampler sampler_;
   StreamingDetokenizer detokenizer_;
   StopStrings stops_;
+  std::optional<ReasoningReader> thoughts_{};
   std::optional<ToolCallParser> tools_{};
   std::vector<float> row_{};  // logits that processors may change
   Event pending_{};           // what no event shows yet

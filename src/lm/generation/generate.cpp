@@ -115,12 +115,16 @@ GenerationInfo for_each_event(Generation generation,
   return info;
 }
 
+std::string text_of(Generation generation) {
+  std::string text;
+  for (const Event& event : generation)
+    if (event.kind == Event::Kind::chunk) text += event.text;
+  return text;
+}
+
 std::string respond(const LanguageModel& model, const std::string& message,
                     const GenerateParameters& parameters) {
-  std::string answer;
-  for (const auto& event : generate(model, model.encode_chat({{"user", message}}), parameters))
-    answer += event.text;
-  return answer;
+  return text_of(generate(model, model.encode_chat({{"user", message}}), parameters));
 }
 
 std::vector<double> token_log_probabilities(const LanguageModel& model,

@@ -46,12 +46,6 @@ Generation answer(const Shared& session, std::vector<Message> messages, bool is_
   return Generation(std::make_shared<TurnSource>(session, std::move(messages), is_strict));
 }
 
-std::string whole(Generation answer) {
-  std::string text;
-  for (const Event& event : answer) text += event.text;
-  return text;
-}
-
 }  // namespace
 
 Generation ChatSession::stream(std::string message) {
@@ -62,15 +56,15 @@ Generation ChatSession::stream(std::vector<Message> messages) {
 }
 
 std::string ChatSession::respond(std::string message) {
-  return whole(answer(impl_, question(std::move(message)), true));
+  return text_of(answer(impl_, question(std::move(message)), true));
 }
 std::string ChatSession::respond(std::vector<Message> messages) {
-  return whole(answer(impl_, std::move(messages), true));
+  return text_of(answer(impl_, std::move(messages), true));
 }
 
 std::future<std::string> ChatSession::respond_async(std::string message) {
   // The session is taken now, so that a second call fails at once and not in its future.
-  return std::async(std::launch::async, whole, answer(impl_, question(std::move(message)), true));
+  return std::async(std::launch::async, text_of, answer(impl_, question(std::move(message)), true));
 }
 
 std::shared_ptr<const LanguageModel> Talk::current_model() {

@@ -85,7 +85,8 @@ bool TurnSource::next_of_round(Event& event) {
 bool TurnSource::next(Event& event) {
   try {
     while (!has_ended_ && next_of_round(event)) {
-      text_ += event.text;
+      // What was thought is no part of the conversation, as chat templates have it.
+      if (event.kind != Event::Kind::reasoning) text_ += event.text;
       if (event.kind == Event::Kind::tool_call) calls_.push_back(event.call);
       require(!is_strict_ || event.kind != Event::Kind::rejected_tool_call,
               "[ChatSession] the model's call could not be read ({}): {}",

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/require.h"
+#include "lm/marks.h"
 #include "lm/tools/formats.h"
 
 namespace tarn::lm {
@@ -9,25 +10,6 @@ using tools::Format;
 using Reason = RejectedToolCall::Reason;
 
 namespace {
-
-struct Found {
-  size_t at = std::string::npos, size = 0;
-};
-Found first_of(std::string_view text, std::span<const std::string_view> marks, size_t from = 0) {
-  Found first;
-  for (auto mark : marks)
-    if (size_t at = text.find(mark, from); at < first.at) first = {at, mark.size()};
-  return first;
-}
-
-// How much of the end of `text` may still become a mark.
-size_t held(std::string_view text, std::span<const std::string_view> marks) {
-  size_t most = 0;
-  for (auto mark : marks)
-    for (size_t n = std::min(mark.size() - 1, text.size()); n > most; --n)
-      if (mark.starts_with(text.substr(text.size() - n))) most = n;
-  return most;
-}
 
 tools::Schemas schemas_of(const std::vector<ToolSpec>& specs) {
   tools::Schemas schemas;
@@ -97,10 +79,11 @@ struct ToolCallParser::Impl {
         return true;
       }
     }
-    Found begin = first_of(buffer, format.begins), drop = first_of(buffer, format.dropped);
-    Found next = begin.at <= drop.at ? begin : drop;
-    if (next.at == std::string::npos) {
-      size_t keep = std::max(held(buffer, format.begins), held(buffer, format.dropped));
+    FoundMark begin = first_mark(buffer, format.begins);
+    FoundMark drop = first_mark(buffer, format.dropped);
+    FoundMark next = begin.at <= drop.at ? begin : drop;
+    if (!next.is_there()) {
+      size_t keep = std::max(held_back(buffer, format.begins), held_back(buffer, format.dropped));
       give_text(buffer.substr(0, buffer.size() - keep));
       buffer.erase(0, buffer.size() - keep);
       return false;
@@ -118,8 +101,8 @@ struct ToolCallParser::Impl {
 
   bool step_inside() {
     if (format.has_header && opens_text()) return true;
-    Found end = first_of(buffer, format.ends);
-    if (end.at == std::string::npos) return false;
+    FoundMark end = first_mark(buffer, format.ends);
+    if (!end.is_there()) return false;
     give_calls(std::string_view(buffer).substr(0, end.at), false);
     // Where the mark of the next call ends this one, it stays.
     bool begins_next = std::equal(format.ends.begin(), format.ends.end(), format.begins.begin(),
