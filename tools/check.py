@@ -75,7 +75,7 @@ THIRD_PARTY = {
 }
 STANDARD = re.compile(
     r"[a-z_0-9]+$|(std|sys/|linux/)[a-z_0-9/]*\.h$|(unistd|fcntl|sched|poll|"
-    r"langinfo|termios|errno|signal|string|math|immintrin|cpuid|arm_neon)\.h$"
+    r"langinfo|malloc|termios|errno|signal|string|math|immintrin|cpuid|arm_neon)\.h$"
 )
 
 CPP, CPP_WANTED, HEADER, KERNEL, MODEL, COLUMNS = 600, 400, 250, 300, 150, 100
@@ -91,7 +91,7 @@ LONGER = {
     "tests/ops/mistakes_test.cpp": (450, "one mistake a line, with its whole message"),
     "tools/check.py": (450, "one function a rule of the tree"),
     "tests/api/api_samples.py": (600, "data: what each parameter is given"),
-    "tests/cli/cli_test.py": (470, "one case a behaviour of one program"),
+    "tests/cli/cli_test.py": (500, "one case a behaviour of one program"),
     "src/cpu/move.cpp": (350, "gather, scatter and updates share their indices and walks"),
     "src/ops/reduce.cpp": (450, "one public form of each reduction beside its rule"),
     "tests/ops/linalg_test.cpp": (450, "one case a promise of twenty functions"),

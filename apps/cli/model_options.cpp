@@ -20,18 +20,24 @@ void ModelOptions::add_to(Arguments& arguments) {
                  "a GGUF file, a folder with safetensors, or org/name on a hub\n(default: "
                  "$TARN_MODEL, or the one that `make chat` fetches)");
   arguments.flag("--offline", is_offline, "uses what is in the cache, asks no hub");
+  arguments.flag("--force", is_forced, "loads it even if it seems not to fit into memory");
   arguments.number("--threads", threads, "threads to compute with; 0: all there are", {0, 1024});
 }
 
-std::filesystem::path ModelOptions::file() const {
-  if (path.empty()) return lm::default_model_path();
+lm::ModelConfiguration ModelOptions::configuration() const {
+  if (path.empty()) return {.directory = lm::default_model_path()};
   std::error_code error;
-  if (std::filesystem::exists(path, error)) return path;
+  if (std::filesystem::exists(path, error)) return {.directory = path};
   lm::ModelRegistry pinned = local_registry();
-  if (!pinned.find(path) && !is_hub_name(path)) return path;
+  if (!pinned.find(path) && !is_hub_name(path)) return {.directory = path};
+  return pinned.configuration(path);
+}
+
+std::filesystem::path ModelOptions::fetch(const lm::ModelConfiguration& model) const {
+  if (!model.directory.empty()) return model.directory;
   lm::HubOptions options;
   if (is_offline) options.offline = true;
-  return fetch_with_bar(lm::HubClient(options), pinned.configuration(path), false);
+  return fetch_with_bar(lm::HubClient(options), model, false);
 }
 
 std::string ModelOptions::name() const {
@@ -71,11 +77,13 @@ lm::LanguageModel load_model(const ModelOptions& options) {
     // Read when the first computation starts the threads.
     setenv("TARN_NUM_THREADS", std::to_string(options.threads).c_str(), 1);
   }
-  std::filesystem::path path = options.file();
+  lm::ModelConfiguration configuration = options.configuration();
+  std::filesystem::path path = options.fetch(configuration);
   InterruptScope interrupt;
   std::optional<Progress> progress;
   lm::LoadOptions load;
   load.stop = interrupt.token();
+  load.force = options.is_forced;
   load.progress = [&](uint64_t done, uint64_t total) {
     if (!progress) {
       ProgressOptions bar;
@@ -85,7 +93,9 @@ lm::LanguageModel load_model(const ModelOptions& options) {
     }
     progress->update(done);
   };
-  return lm::load(path, load);
+  lm::LanguageModel model = lm::load(path, load);
+  if (configuration.directory.empty()) lm::apply(configuration, model);
+  return model;
 }
 
 bool parse_or_help(Arguments& arguments, const std::vector<std::string>& words) {

@@ -14,10 +14,13 @@ struct ModelOptions {
   std::string path{};       // or a name on a hub; empty: lm::default_model_path()
   int threads = 0;          // 0: all there are
   bool is_offline = false;  // no hub is asked
+  bool is_forced = false;   // also a model that does not fit into memory is loaded
 
   void add_to(Arguments& arguments);
-  // What load() takes; downloads it first when it is a name and not in the cache.
-  std::filesystem::path file() const;
+  // Which model that is; a path is its directory.
+  lm::ModelConfiguration configuration() const;
+  // What load() takes; downloads it first when it is not in the cache.
+  std::filesystem::path fetch(const lm::ModelConfiguration& model) const;
   // What to call it.
   std::string name() const;
 };

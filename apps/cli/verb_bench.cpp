@@ -144,6 +144,7 @@ std::string as_json(const BenchArguments& given, const BenchResult& r) {
   out["new_tokens"] = given.new_tokens;
   out["load_seconds"] = r.load_seconds;
   out["first_token_seconds"] = r.first_token_seconds;
+  out["load_to_first_token_seconds"] = r.load_seconds + r.first_token_seconds;
   out["prefill_tokens_per_second"] = to_json(r.prefill);
   out["decode_tokens_per_second"] = to_json(r.decode);
   out["weight_bytes"] = r.weight_bytes;
@@ -179,8 +180,10 @@ std::string as_text(const BenchArguments& given, const BenchResult& r) {
                            bytes_text(read), bytes_text(static_cast<double>(r.weight_bytes)),
                            bandwidth_share(r) * 100, bytes_text(r.machine.read_bandwidth_all)));
   text += line("load", fmt::format("{:8.3f} s", r.load_seconds));
-  text += line("first token", fmt::format("{:8.3f} s          with a prompt of {}",
-                                          r.first_token_seconds, short_prompt));
+  text += line(
+      "first token",
+      fmt::format("{:8.3f} s          with a prompt of {}, {:.3f} s from the file on",
+                  r.first_token_seconds, short_prompt, r.load_seconds + r.first_token_seconds));
   text += line("x + y, 64 floats", fmt::format("{:8.2f} µs", r.small_op_microseconds));
   text += line("float32 matmul", fmt::format("{:8.1f} GFLOP/s    1024, {:.1f} for 2048",
                                              r.matmul_1024 / 1e9, r.matmul_2048 / 1e9));

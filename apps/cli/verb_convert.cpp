@@ -53,7 +53,11 @@ int convert(const Words& words) {
   }
   if (given.from.empty() || given.to.empty())
     throw UsageError("[convert] give the model and, with --out, what to write.");
-  lm::convert(given.from, given.to, options_of(given, arguments));
+  lm::ConvertOptions options = options_of(given, arguments);
+  options.note = [](const std::string& text) {
+    write_all(STDERR_FILENO, safe_text(text) + "\n", "standard error");
+  };
+  lm::convert(given.from, given.to, options);
   write_all(STDERR_FILENO, fmt::format("{} is written.\n", safe_text(given.to)), "standard error");
   return 0;
 }

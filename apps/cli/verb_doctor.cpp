@@ -104,21 +104,45 @@ void report_model(Report& report) {
   }
 }
 
-void report_disk(Report& report) {
-  // The nearest folder that exists: the cache may not have been made yet.
-  std::filesystem::path folder = lm::cache_folder();
+// Of the nearest folder that exists: a cache may not have been made yet.
+uint64_t free_bytes_for(std::filesystem::path folder) {
   std::error_code error;
   while (!folder.empty() && !std::filesystem::exists(folder, error) &&
          folder != folder.parent_path())
     folder = folder.parent_path();
   struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) != 0) return;
-  uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (statvfs(folder.c_str(), &disk) != 0) return 0;
+  return uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
+void report_disk(Report& report) {
+  uint64_t available = free_bytes_for(lm::cache_folder());
   bool is_short = available < (uint64_t{320} << 20);
   report.add(
       is_short ? Finding::notable : Finding::good, "disk",
       fmt::format("{} available for {}", binary_bytes(available), lm::cache_folder().string()),
       is_short ? "Fetching the default model needs 320 MiB; TARN_CACHE moves the cache." : "");
+}
+
+void report_hub(Report& report) {
+  lm::HubOptions hub;
+  try {
+    hub = lm::HubClient().options();
+  } catch (const std::exception& error) {
+    report.add(Finding::bad, "hub", error.what());
+    return;
+  }
+  bool has_token = !hub.token->empty();
+  report.add(Finding::good, "hub",
+             fmt::format("{}, {}", hub.endpoint,
+                         *hub.offline ? "which is not asked: HF_HUB_OFFLINE is set"
+                         : has_token  ? "with a token"
+                                      : "without a token"));
+  uint64_t available = free_bytes_for(hub.cache);
+  bool is_short = available < (uint64_t{1} << 30);
+  report.add(is_short ? Finding::notable : Finding::good, "hub cache",
+             fmt::format("{}, {} available", hub.cache.string(), binary_bytes(available)),
+             is_short ? "Less than 1 GiB: HF_HUB_CACHE moves it to another disk." : "");
 }
 
 void report_terminal(Report& report) {
@@ -152,6 +176,7 @@ int doctor(const Words& words) {
   report_memory(machine, report);
   report_model(report);
   report_disk(report);
+  report_hub(report);
   report_terminal(report);
   report_self_test(report);
   return report.bad() > 0 ? 1 : 0;

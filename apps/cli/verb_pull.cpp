@@ -50,6 +50,19 @@ void write_lock(const std::string& file, const Wish& wish) {
   registry.write(file);
 }
 
+// Says so where a mirror told no hashes.
+void note_missing_hashes(const lm::HubClient& client, const std::string& id, const fs::path& path) {
+  size_t count = 0;
+  for (const lm::CachedRevision& r : lm::find_cached(client.options().cache, id).revisions)
+    if (path == r.path || path.parent_path() == r.path)
+      for (const lm::HubFile& f : r.files) count += !f.etag.empty();
+  if (count == 0) return;
+  write_all(STDERR_FILENO,
+            fmt::format("{}: the hub told no hash of {} files: their size and ETag were checked\n",
+                        id, count),
+            "standard error");
+}
+
 void report(const Wish& wish, const fs::path& path, const lm::DownloadProgress& progress,
             bool as_json) {
   uint64_t fresh = progress.bytes_done - progress.bytes_at_start;
@@ -94,6 +107,7 @@ int pull(const Words& words) {
     lm::DownloadProgress last;
     fs::path path = fetch_with_bar(client, wish.model, true, &last);
     if (!given.lock.empty()) write_lock(given.lock, wish);
+    note_missing_hashes(client, wish.model.id, path);
     report(wish, path, last, given.wants_json);
   }
   return 0;

@@ -18,12 +18,21 @@ std::vector<lm::CachedRevision> ask_hub(const lm::HubClient& client, const std::
   return {{.commit = listing.commit, .refs = {revision}, .files = listing.files}};
 }
 
+// What kind of thing says that the content is right.
+const char* proof_name(const lm::HubFile& f) {
+  return !f.sha256.empty() ? "sha256" : !f.git_sha1.empty() ? "git-sha1" : "etag";
+}
+
+std::string proof_text(const lm::HubFile& f) {
+  if (f.blob().empty()) return "no hash";
+  if (!f.has_hash()) return "size and ETag only";
+  return (f.sha256.empty() ? "git " : "sha256 ") + f.blob().substr(0, 12);
+}
+
 OrderedJson as_json(const std::string& id, const lm::CachedRevision& r) {
   OrderedJson files = OrderedJson::array();
   for (const lm::HubFile& f : r.files)
-    files.push_back({{"name", f.name},
-                     {"bytes", f.bytes},
-                     {f.sha256.empty() ? "git-sha1" : "sha256", f.blob()}});
+    files.push_back({{"name", f.name}, {"bytes", f.bytes}, {proof_name(f), f.blob()}});
   return {{"id", id},
           {"revisions", r.refs},
           {"commit", r.commit},
@@ -41,8 +50,7 @@ std::string as_text(const std::string& id, const lm::CachedRevision& r) {
   if (!r.lacks.empty()) head.push_back({"lacks", fmt::format("{}", joined(r.lacks))});
   std::vector<std::vector<std::string>> rows;
   for (const lm::HubFile& f : r.files)
-    rows.push_back({"  " + f.name, bytes_text(static_cast<double>(f.bytes)),
-                    (f.sha256.empty() ? "git " : "sha256 ") + f.blob().substr(0, 12)});
+    rows.push_back({"  " + f.name, bytes_text(static_cast<double>(f.bytes)), proof_text(f)});
   return safe_text(table(head) + table(rows, {1}));
 }
 

@@ -12,6 +12,7 @@ using Words = std::vector<std::string>;
 int chat(const Words& arguments);
 int generate(const Words& arguments);
 int tokenize(const Words& arguments);
+int plan(const Words& arguments);
 int bench(const Words& arguments);
 int ops(const Words& arguments);
 int doctor(const Words& arguments);

@@ -66,6 +66,17 @@ struct GgufQuantised {
 // -16 or -128) leaves the range of float16, the tensor comes dense in float32 instead.
 // Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL: decoded to float16.
 using GgufWeight = std::variant<array, GgufQuantised>;
+using GgufWeights = std::unordered_map<std::string, GgufWeight>;
+
+// Weights without their numbers.
+struct GgufOutline {
+  GgufWeights weights{};    // what is to be repacked or decoded reads as zeros
+  size_t memory_bytes = 0;  // what load_all takes for it
+};
+
+// The type that holds a quantised weight (any number of axes, groups of 32, 64 or 128) to the last
+// bit: Q4_0, Q4_1 or Q8_0. Nothing where none does.
+std::optional<GgmlType> gguf_type_of(const GgufQuantised& weight);
 
 // Which row of the file each row of the result is; empty for the order of the file. Files made for
 // llama.cpp hold some rows permuted.
@@ -103,8 +114,10 @@ class GgufFile {
   GgufWeight tensor(std::string_view name, const GgufRowOrder& order = {}) const;
   // Every weight; repacking and decoding are spread over `threads` (0: as many as the machine has
   // processors, at most 8).
-  std::unordered_map<std::string, GgufWeight> load_all(const GgufRowOrder& order = {},
-                                                       int threads = 0) const;
+  GgufWeights load_all(const GgufRowOrder& order = {}, int threads = 0) const;
+  // What load_all gives, as shapes and dtypes; no weight is read. A tensor whose biases leave
+  // float16 is taken for one whose do not.
+  GgufOutline outline(const GgufRowOrder& order = {}) const;
 
  private:
   struct Content;

@@ -59,6 +59,10 @@ using GGUFLoad = std::pair<std::unordered_map<std::string, array>,
 GGUFLoad load_gguf(const std::string& file, StreamOrDevice s = {});
 void save_gguf(const std::string& file, const std::unordered_map<std::string, array>& arrays,
                const std::unordered_map<std::string, GGUFMetaData>& metadata = {});
+// The same with weights that stay quantised. Throws ValueError for one that no type of GGUF holds
+// exactly, see gguf_type_of.
+void save_gguf_weights(const std::string& file, const GgufWeights& weights,
+                       const std::unordered_map<std::string, GGUFMetaData>& metadata = {});
 
 // The file that is mapped at this address, or nullptr. May be called from a signal handler: it is
 // how a SIGBUS handler names the file that shrank. Any thread may load meanwhile.

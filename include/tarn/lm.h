@@ -17,6 +17,7 @@
 #include "tarn/lm/model.h"
 #include "tarn/lm/model_registry.h"
 #include "tarn/lm/parameters.h"
+#include "tarn/lm/plan.h"
 #include "tarn/lm/reasoning.h"
 #include "tarn/lm/sample.h"
 #include "tarn/lm/tokenizer.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 namespace tarn {
@@ -21,7 +22,33 @@ size_t set_memory_limit(size_t limit);
 size_t get_memory_limit();
 size_t set_cache_limit(size_t limit);
 void clear_cache();
+// Gives back to the system all that is kept for later: cached memory, plans, and free memory of the
+// C library. What needs them again makes them again.
+void release_memory();
 // There for MLX programs: nothing is wired here. Returns 0, the limit before.
 size_t set_wired_limit(size_t limit);
+
+// Finds out what a computation takes without doing it: while one lives, whatever this thread
+// evaluates is planned as always, but its memory is counted instead of taken and no number is
+// computed. Results read as zeros and stay so; nothing that is used elsewhere and not yet evaluated
+// may be evaluated inside. Ends on the thread that it began on, the inner one first.
+class MemoryRehearsal {
+ public:
+  MemoryRehearsal();
+  ~MemoryRehearsal();
+  MemoryRehearsal(const MemoryRehearsal&) = delete;
+  MemoryRehearsal& operator=(const MemoryRehearsal&) = delete;
+
+  // The most that the process would hold for results and workspace at a time, with what is kept for
+  // reuse.
+  size_t peak() const;
+  // What the plans take that were used.
+  size_t plans() const;
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace tarn

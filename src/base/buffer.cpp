@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <array>
-#include <bit>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/require.h"
+#include "base/size_class.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -20,22 +20,6 @@ namespace tarn {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr size_t slack = 64;                   // kernels may load one whole vector past the end
-constexpr size_t huge_from = size_t{4} << 20;  // blocks from here on ask for 2 MiB pages
-constexpr int classes = 48 * 4;                // four sizes an octave: at most 25 % is wasted
-
-struct SizeClass {
-  int index;
-  size_t bytes;
-};
-
-SizeClass class_of(size_t bytes) {
-  size_t n = std::max<size_t>(bytes + slack, 128);
-  int octave = std::bit_width(n - 1) - 1;
-  size_t quarter = size_t{1} << (octave - 2);
-  size_t steps = (n - (size_t{1} << octave) + quarter - 1) / quarter;
-  return {octave * 4 + static_cast<int>(steps), (size_t{1} << octave) + steps * quarter};
-}
 
 // The sanitizer knows the system's blocks only: it is told how much of one is in use, so that it
 // sees a kernel that runs past its array, or one that uses memory which lies in the cache.
@@ -49,7 +33,7 @@ void may_use([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes,
 
 struct Cache {
   std::mutex mutex;
-  std::array<std::vector<void*>, classes> free;
+  std::array<std::vector<void*>, size_classes> free;
 };
 
 Cache& cache() {
@@ -58,7 +42,7 @@ Cache& cache() {
 }
 
 void* from_system(size_t bytes) {
-  size_t align = bytes >= huge_from ? size_t{2} << 20 : alignment;
+  size_t align = bytes >= huge_from ? huge_page : alignment;
   void* p = nullptr;
   if (posix_memalign(&p, align, bytes) != 0) {
     clear_buffer_cache();
@@ -118,7 +102,7 @@ Buffer* allocate_buffer(size_t bytes) {
     check_limit(rounded);
     data = from_system(rounded);
   }
-  may_use(data, bytes + slack, rounded);
+  may_use(data, bytes + block_slack, rounded);
   count_allocation(rounded);
   b->data = data;
   b->bytes = bytes;

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/checked.h"
 #include "base/require.h"
+#include "base/zero_buffer.h"
 #include "tarn/array.h"
 
 namespace tarn::io {
@@ -49,6 +50,12 @@ class FreshArray {
 // A block is given back when the last array in it is gone.
 class Arena {
  public:
+  // outline: the sizes alone count. All parts are the same zeros, which take no memory and must not
+  // be written to.
+  enum class Use : uint8_t { numbers, outline };
+  explicit Arena(Use use = Use::numbers) : use_(use) {}
+  size_t bytes() const { return bytes_; }  // of all parts
+
   struct Part {
     std::byte* data = nullptr;
     BufferRef block{};
@@ -57,6 +64,8 @@ class Arena {
   Part allocate(size_t bytes) {
     size_t rounded = (bytes + alignment - 1) / alignment * alignment + alignment;
     std::lock_guard lock(mutex_);
+    bytes_ += rounded;
+    if (use_ == Use::outline) return part_of(zeros(rounded), 0);
     if (rounded > left_) {
       if (rounded > block_bytes / 4) return part_of(BufferRef(allocate_buffer(bytes)), 0);
       block_ = BufferRef(allocate_buffer(block_bytes));
@@ -78,9 +87,15 @@ class Arena {
     return part;
   }
 
-  std::mutex mutex_;
-  BufferRef block_;
-  size_t left_ = 0;
+  const BufferRef& zeros(size_t bytes) {
+    if (bytes > left_) block_ = zero_buffer(bytes), left_ = bytes;
+    return block_;
+  }
+
+  Use use_;
+  std::mutex mutex_{};
+  BufferRef block_{};  // the last one; of it, `left_` bytes are not given out yet
+  size_t left_ = 0, bytes_ = 0;
 };
 
 }  // namespace tarn::io

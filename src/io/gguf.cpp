@@ -136,13 +136,25 @@ GgufWeight GgufFile::tensor(std::string_view name, const GgufRowOrder& order) co
   return io::load_weights(content_->file, {found, 1}, order, 1).front();
 }
 
-std::unordered_map<std::string, GgufWeight> GgufFile::load_all(const GgufRowOrder& order,
-                                                               int threads) const {
-  auto weights = io::load_weights(content_->file, tensors(), order, threads);
-  std::unordered_map<std::string, GgufWeight> named;
-  for (size_t i = 0; i < weights.size(); ++i)
-    named.emplace(tensors()[i].name, std::move(weights[i]));
-  return named;
+namespace {
+
+GgufWeights named(const std::vector<GgufTensor>& tensors, std::vector<GgufWeight> weights) {
+  GgufWeights all;
+  for (size_t i = 0; i < weights.size(); ++i) all.emplace(tensors[i].name, std::move(weights[i]));
+  return all;
+}
+
+}  // namespace
+
+GgufWeights GgufFile::load_all(const GgufRowOrder& order, int threads) const {
+  return named(tensors(), io::load_weights(content_->file, tensors(), order, threads));
+}
+
+GgufOutline GgufFile::outline(const GgufRowOrder& order) const {
+  GgufOutline all;
+  all.weights =
+      named(tensors(), io::outline_weights(content_->file, tensors(), order, all.memory_bytes));
+  return all;
 }
 
 }  // namespace tarn

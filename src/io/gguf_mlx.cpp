@@ -7,6 +7,7 @@
 #include "base/require.h"
 #include "io/atomic_write.h"
 #include "io/fresh_array.h"
+#include "io/gguf_encode.h"
 #include "io/gguf_header.h"
 #include "io/gguf_values.h"
 #include "io/mapped_file.h"
@@ -106,22 +107,64 @@ void write_value(HeaderWriter& out, const std::string& key, const GGUFMetaData& 
   }
 }
 
-void write_tensor_info(HeaderWriter& out, const std::string& name, const array& a, uint64_t at) {
+// A tensor as it will lie in the file.
+struct Tensor {
+  std::string name{};
+  Shape shape{};
+  GgmlType type = GgmlType::f32;
+  uint64_t bytes = 0;
+  const GgufWeight* weight = nullptr;
+};
+
+GgmlType type_of(const std::string& name, const GgufWeight& weight) {
+  if (const auto* q = std::get_if<GgufQuantised>(&weight)) {
+    auto type = gguf_type_of(*q);
+    require(type.has_value(),
+            "[save_gguf] \"{}\" in {} bits and groups of {} fits no type of GGUF to the last bit. "
+            "Dequantise it.",
+            printable(name), q->bits, q->group_size);
+    return *type;
+  }
+  Dtype dtype = std::get<array>(weight).dtype();
   const auto* known = std::find_if(std::begin(tensor_types), std::end(tensor_types),
-                                   [&](const auto& t) { return t.dtype == a.dtype(); });
+                                   [&](const auto& t) { return t.dtype == dtype; });
   require(known != std::end(tensor_types),
           "[save_gguf] \"{}\" is {}, which GGUF does not know; float16, bfloat16, float32, float64 "
           "and int8 to int64 are written.",
-          printable(name), name_of(a.dtype()));
-  require<ShapeError>(a.ndim() >= 1 && a.ndim() <= 4 && a.size() > 0,
+          printable(name), name_of(dtype));
+  return known->type;
+}
+
+Tensor tensor_of(const std::string& name, const GgufWeight& weight) {
+  Tensor t{.name = name, .type = type_of(name, weight), .weight = &weight};
+  const auto* q = std::get_if<GgufQuantised>(&weight);
+  t.shape = q ? q->scales.shape() : std::get<array>(weight).shape();
+  if (q) t.shape.back() *= q->group_size;
+  uint64_t size = 1;
+  for (int64_t d : t.shape) size *= static_cast<uint64_t>(d);
+  require<ShapeError>(!t.shape.empty() && t.shape.size() <= 4 && size > 0,
                       "[save_gguf] \"{}\" has shape ({}); GGUF holds 1 to 4 dimensions, none of "
                       "size 0.",
-                      printable(name), joined(a.shape()));
-  out.text(name);
-  out.number(static_cast<uint32_t>(a.ndim()));
-  for (size_t i = a.ndim(); i-- > 0;) out.number(static_cast<uint64_t>(a.shape()[i]));
-  out.number(known->type);
+                      printable(name), joined(t.shape));
+  const io::GgmlLayout& layout = io::layout_of(t.type);
+  t.bytes = size / layout.block * layout.bytes;
+  return t;
+}
+
+void write_tensor_info(HeaderWriter& out, const Tensor& t, uint64_t at) {
+  out.text(t.name);
+  out.number(static_cast<uint32_t>(t.shape.size()));
+  for (size_t i = t.shape.size(); i-- > 0;) out.number(static_cast<uint64_t>(t.shape[i]));
+  out.number(t.type);
   out.number(at);
+}
+
+void write_numbers(io::AtomicFile& out, const Tensor& t) {
+  if (const auto* q = std::get_if<GgufQuantised>(t.weight))
+    out.write(std::span<const std::byte>(io::encode_blocks(*q, t.type)));
+  else
+    out.write(io::RowMajor(std::get<array>(*t.weight)).bytes());
+  out.write(std::string((alignment - t.bytes % alignment) % alignment, '\0'));
 }
 
 }  // namespace
@@ -150,15 +193,21 @@ GGUFLoad load_gguf(const std::string& file, StreamOrDevice) {
 
 void save_gguf(const std::string& file, const std::unordered_map<std::string, array>& arrays,
                const std::unordered_map<std::string, GGUFMetaData>& metadata) {
+  save_gguf_weights(file, GgufWeights(arrays.begin(), arrays.end()), metadata);
+}
+
+void save_gguf_weights(const std::string& file, const GgufWeights& weights,
+                       const std::unordered_map<std::string, GGUFMetaData>& metadata) {
   std::map<std::string, GGUFMetaData> keys;
   for (const auto& [key, value] : metadata) {
     require(key != "general.alignment",
             "[save_gguf] general.alignment is chosen here; leave it out of the metadata.");
     if (!std::holds_alternative<std::monostate>(value)) keys.emplace(key, value);
   }
-  std::vector<std::pair<std::string, array>> tensors(arrays.begin(), arrays.end());
+  std::vector<Tensor> tensors;
+  for (const auto& [name, weight] : weights) tensors.push_back(tensor_of(name, weight));
   std::sort(tensors.begin(), tensors.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
+            [](const auto& a, const auto& b) { return a.name < b.name; });
   HeaderWriter header;
   header.raw(std::as_bytes(std::span("GGUF", 4)));
   header.number(uint32_t{3});
@@ -166,17 +215,14 @@ void save_gguf(const std::string& file, const std::unordered_map<std::string, ar
   header.number(uint64_t{keys.size()});
   for (const auto& [key, value] : keys) write_value(header, key, value);
   uint64_t at = 0;
-  for (const auto& [name, a] : tensors) {
-    write_tensor_info(header, name, a, at);
-    at += (a.nbytes() + alignment - 1) / alignment * alignment;
+  for (const Tensor& t : tensors) {
+    write_tensor_info(header, t, at);
+    at += (t.bytes + alignment - 1) / alignment * alignment;
   }
   header.align();
   io::AtomicFile out(file);
   out.write(header.bytes());
-  for (const auto& [name, a] : tensors) {
-    out.write(io::RowMajor(a).bytes());
-    out.write(std::string((alignment - a.nbytes() % alignment) % alignment, '\0'));
-  }
+  for (const Tensor& t : tensors) write_numbers(out, t);
   out.commit();
 }
 

@@ -187,19 +187,44 @@ void run(const std::vector<Task>& tasks, size_t threads) {
 
 }  // namespace
 
+namespace {
+
+std::vector<std::unique_ptr<Weight>> begun(const std::shared_ptr<const FileBytes>& file,
+                                           std::span<const GgufTensor> tensors,
+                                           const GgufRowOrder& order, Arena& arena) {
+  std::vector<std::unique_ptr<Weight>> weights;
+  for (const auto& t : tensors)
+    weights.push_back(std::make_unique<Weight>(t, order ? order(t) : std::vector<int64_t>{},
+                                               file->path(), arena));
+  return weights;
+}
+
+std::vector<GgufWeight> finished(const std::vector<std::unique_ptr<Weight>>& weights,
+                                 const std::shared_ptr<const FileBytes>& file) {
+  std::vector<GgufWeight> done;
+  for (const auto& w : weights) done.push_back(w->finish(file));
+  return done;
+}
+
+}  // namespace
+
 std::vector<GgufWeight> load_weights(const std::shared_ptr<const FileBytes>& file,
                                      std::span<const GgufTensor> tensors, const GgufRowOrder& order,
                                      int threads) {
   if (threads <= 0) threads = static_cast<int>(std::min(8u, std::thread::hardware_concurrency()));
   Arena arena;
-  std::vector<std::unique_ptr<Weight>> weights;
-  for (const auto& t : tensors)
-    weights.push_back(std::make_unique<Weight>(t, order ? order(t) : std::vector<int64_t>{},
-                                               file->path(), arena));
+  auto weights = begun(file, tensors, order, arena);
   run(tasks_of(weights), static_cast<size_t>(std::max(threads, 1)));
-  std::vector<GgufWeight> done;
-  for (auto& w : weights) done.push_back(w->finish(file));
-  return done;
+  return finished(weights, file);
+}
+
+std::vector<GgufWeight> outline_weights(const std::shared_ptr<const FileBytes>& file,
+                                        std::span<const GgufTensor> tensors,
+                                        const GgufRowOrder& order, size_t& memory_bytes) {
+  Arena arena(Arena::Use::outline);
+  auto weights = begun(file, tensors, order, arena);
+  memory_bytes = arena.bytes();
+  return finished(weights, file);
 }
 
 }  // namespace tarn::io

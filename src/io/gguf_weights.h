@@ -15,5 +15,10 @@ namespace tarn::io {
 std::vector<GgufWeight> load_weights(const std::shared_ptr<const FileBytes>& file,
                                      std::span<const GgufTensor> tensors, const GgufRowOrder& order,
                                      int threads);
+// The same without reading a weight: what has to be made reads as zeros. `memory_bytes` becomes
+// what load_weights takes for it.
+std::vector<GgufWeight> outline_weights(const std::shared_ptr<const FileBytes>& file,
+                                        std::span<const GgufTensor> tensors,
+                                        const GgufRowOrder& order, size_t& memory_bytes);
 
 }  // namespace tarn::io

@@ -1,9 +1,11 @@
 #include "tarn/lm/container.h"
 
+#include <atomic>
 #include <mutex>
 #include <thread>
 
 #include "base/require.h"
+#include "tarn/memory.h"
 
 namespace tarn::lm {
 
@@ -20,6 +22,28 @@ LMInput prepare(const LanguageModel& model, const UserInput& input) {
   RenderOptions options{.tools = input.tools, .context = input.additional_context};
   return {model.encode_chat(input.messages, options), input.tools};
 }
+
+namespace {
+
+// Ends a model when the last answer that uses it does. Of one that was unloaded or replaced the
+// memory goes back to the system.
+struct LastUse {
+  std::shared_ptr<std::atomic<bool>> is_unloaded = std::make_shared<std::atomic<bool>>(false);
+  void operator()(const LanguageModel* model) const {
+    delete model;
+    if (*is_unloaded) release_memory();
+  }
+};
+
+std::shared_ptr<const LanguageModel> held(LanguageModel model) {
+  return {new LanguageModel(std::move(model)), LastUse()};
+}
+
+void unload_after_use(const std::shared_ptr<const LanguageModel>& model) {
+  if (auto* last_use = std::get_deleter<LastUse>(model)) *last_use->is_unloaded = true;
+}
+
+}  // namespace
 
 struct ModelContainer::Impl {
   mutable std::mutex mutex{};  // held to copy or exchange the pointer, never while computing
@@ -72,7 +96,7 @@ class Turn {
 }  // namespace
 
 ModelContainer::ModelContainer(LanguageModel model) : impl_(std::make_shared<Impl>()) {
-  impl_->model = std::make_shared<const LanguageModel>(std::move(model));
+  impl_->model = held(std::move(model));
 }
 
 std::shared_ptr<const LanguageModel> ModelContainer::model() const {
@@ -83,18 +107,20 @@ std::shared_ptr<const LanguageModel> ModelContainer::model() const {
 
 void ModelContainer::update(const std::function<void(LanguageModel&)>& f) {
   Turn turn(impl_->updating, impl_->mutex, impl_->updater, "update");
-  auto next = std::make_shared<LanguageModel>(*model());
-  f(*next);
-  impl_->publish(std::move(next));
+  LanguageModel next = *model();
+  f(next);
+  impl_->publish(held(std::move(next)));
 }
 
 void ModelContainer::load(LanguageModel model) {
   Turn turn(impl_->updating, impl_->mutex, impl_->updater, "load");
-  impl_->publish(std::make_shared<const LanguageModel>(std::move(model)));
+  unload_after_use(impl_->current());
+  impl_->publish(held(std::move(model)));
 }
 
 void ModelContainer::unload() {
   Turn turn(impl_->updating, impl_->mutex, impl_->updater, "unload");
+  unload_after_use(impl_->current());
   impl_->publish(nullptr);
 }
 

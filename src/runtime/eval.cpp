@@ -12,6 +12,7 @@
 #include "runtime/lower.h"
 #include "runtime/plan.h"
 #include "runtime/plan_cache.h"
+#include "runtime/rehearsal.h"
 
 namespace tarn {
 
@@ -149,7 +150,7 @@ class Walk {
         item.output = false;
         // A derivative will look at the history, and so at this value, again.
         bool last_use = !held && !keeps_history();
-        item.donated = last_use && n.buffer && n.buffer.unique() && !n.buffer->release;
+        item.donated = last_use && n.buffer && n.buffer.unique() && is_ours(*n.buffer.get());
         h.add(1 + (item.donated ? 2 : 0) + (n.contiguous ? 4 : 0));
         if (!n.contiguous)
           for (auto s : n.strides) h.add(static_cast<uint64_t>(s));
@@ -165,7 +166,13 @@ class Walk {
     }
   }
 
+  // Whether the memory may be written to: nobody handed it to us.
+  bool is_ours(const Buffer& b) const {
+    return !b.release || (rehearsal_ && MemoryRehearsal::Impl::owns(b));
+  }
+
   const std::vector<array>& roots_;
+  const MemoryRehearsal::Impl* rehearsal_ = MemoryRehearsal::Impl::current();
   GraphView* view_ = nullptr;
   std::vector<GraphItem>* items_ = nullptr;
   std::vector<Frame> stack_{};
@@ -203,7 +210,8 @@ void bind(Plan& plan, const GraphView& view) {
   plan.memory.clear();
   plan.bindings.buffers.clear();
   for (size_t bytes : plan.buffer_bytes) {
-    BufferRef made(allocate_buffer(bytes));
+    auto* rehearsal = MemoryRehearsal::Impl::current();
+    BufferRef made = rehearsal ? rehearsal->buffer(bytes) : BufferRef(allocate_buffer(bytes));
     plan.memory.push_back(std::move(made));
     plan.bindings.buffers.push_back(plan.memory.back()->data);
   }
@@ -283,17 +291,25 @@ PlanInUse plan_for(const GraphView& view) {
   return {key, std::move(plan)};
 }
 
+void execute_or_rehearse(PlanInUse& use) {
+  if (auto* rehearsal = MemoryRehearsal::Impl::current()) {
+    require<Cancelled>(!current_stop.stop_requested(), "[eval] stopped on request.");
+    return rehearsal->run(use.key, *use.plan);
+  }
+  execute(*use.plan, use.plan->bindings, current_stop);
+  count_run(*use.plan);
+}
+
 void run_claimed(GraphView& view) {
   PlanInUse use = plan_for(view);
   bind(*use.plan, view);
   try {
-    execute(*use.plan, use.plan->bindings, current_stop);
+    execute_or_rehearse(use);
   } catch (...) {
     use.plan->memory.clear();
     plan_cache().give_back(use.key, std::move(use.plan));
     throw;
   }
-  count_run(*use.plan);
   std::vector<std::vector<array>> trash;
   {
     std::lock_guard lock(graph_mutex());

@@ -1,9 +1,12 @@
 #include "tarn/memory.h"
 
+#include <malloc.h>
+
 #include <cstddef>
 #include <unordered_map>
 
 #include "base/buffer.h"
+#include "runtime/eval.h"
 #include "tarn/array.h"
 
 namespace tarn {
@@ -28,6 +31,13 @@ size_t set_memory_limit(size_t limit) { return memory_counters().memory_limit.ex
 size_t get_memory_limit() { return memory_counters().memory_limit; }
 size_t set_cache_limit(size_t limit) { return memory_counters().cache_limit.exchange(limit); }
 void clear_cache() { clear_buffer_cache(); }
+void release_memory() {
+  clear_plan_cache();
+  clear_buffer_cache();
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
 size_t set_wired_limit(size_t) { return 0; }
 
 }  // namespace tarn

@@ -18,7 +18,7 @@ import time
 import unittest
 
 TARN = MODEL = ""
-VERBS = "chat generate tokenize pull ls show rm verify du bench ops doctor".split()
+VERBS = "chat generate tokenize pull ls show rm verify du plan bench ops doctor".split()
 QUESTION = "What is the capital of France?"
 EXACT = ["--temp", "0", "--precision", "exact"]
 
@@ -416,6 +416,36 @@ class Reports(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("/nonexistent/m.gguf is not there", out)
         self.assertIn("`make chat` fetches it", out)
+        env = dict(HF_ENDPOINT="http://mirror.example", HF_HUB_CACHE="/nonexistent/hub")
+        out = tarn("doctor", **env, HF_HUB_OFFLINE="1", HF_TOKEN="")[1]
+        self.assertIn("http://mirror.example, which is not asked: HF_HUB_OFFLINE is set\n", out)
+        self.assertIn("hub cache     /nonexistent/hub, ", out)
+        out = tarn("doctor", **env, HF_HUB_OFFLINE="", HF_TOKEN="hf_secret")[1]
+        self.assertIn("http://mirror.example, with a token\n", out)
+        self.assertNotIn("hf_secret", out)
+
+    def test_plan_tells_memory_and_what_does_not_fit_is_refused(self):
+        status, out, _ = tarn("plan", "--context=512", "--json")
+        self.assertEqual(status, 0)
+        plan = json.loads(out)
+        self.assertTrue(plan["fits"])
+        parts = ("weight_bytes", "tokenizer_bytes", "cache_bytes", "workspace_bytes")
+        self.assertEqual(sum(plan[name] for name in parts), plan["own_bytes"])
+        self.assertGreater(
+            json.loads(tarn("plan", "--json")[1])["cache_bytes"], plan["cache_bytes"]
+        )
+        self.assertIn(
+            "keys and values of 2 answers of 512", tarn("plan", "--context=512", "--batch=2")[1]
+        )
+        # Address space that holds the program, and not the model.
+        limited = ["prlimit", "--as=300000000", TARN, "generate", "-p", "hi", "--max-tokens=1"]
+        run = subprocess.run(limited, capture_output=True, text=True, env=environment())
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(
+            run.stderr,
+            r"^tarn: \[load\] .*: needs about \d+ MB of address space, `ulimit -v` leaves \d+ MB\. "
+            r"Raise it, .* \(--force\)\.\n$",
+        )
 
     def test_bench_json(self):
         status, out, _ = tarn(
@@ -426,6 +456,7 @@ class Reports(unittest.TestCase):
         for name in (
             "load_seconds",
             "first_token_seconds",
+            "load_to_first_token_seconds",
             "weight_bytes",
             "matmul_1024_gflops",
             "small_op_microseconds",

@@ -44,6 +44,8 @@ class Repo:
         self.token = None  # what a request must bring
         self.listing_extra = {}  # name -> what else, or other, its entry says
         self.extra_siblings = []
+        self.etags = {}  # of a mirror, by name
+        self.is_mirror = False  # tells no hashes and sizes, and has ETags of its own
 
     def resolve(self, revision):
         commit = self.refs.get(revision, revision)
@@ -153,6 +155,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             entry = {"rfilename": name, "size": len(content), "blobId": git_sha1(content)}
             if isinstance(content, Lfs):
                 entry["lfs"] = {"sha256": sha256(content), "size": len(content), "pointerSize": 134}
+            if repo.is_mirror:
+                entry = {"rfilename": name}
             siblings.append(entry | repo.listing_extra.get(name, {}))
         answer = {"id": repo_id, "sha": commit, "siblings": siblings} | fault.get("listing", {})
         body = json.dumps(answer).encode()
@@ -169,6 +173,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if commit is None or name not in files:
             return self.status(404, {"X-Error-Code": "EntryNotFound"})
         content = files[name]
+        if repo.is_mirror:
+            etag = repo.etags.get(name) or f'W/"m-{sha256(content)[:16]}"'
+            return self.content(content, {"ETag": etag}, hub.take_fault(f"{repo_id}/{name}"))
         headers = {"X-Repo-Commit": commit, "ETag": f'"{blob_name(content)}"'}
         if isinstance(content, Lfs):
             fault = hub.peek_fault(f"{repo_id}/{name}")

@@ -171,7 +171,6 @@ class Listings(HubCase):
                 {"size": 2**63, "lfs": None},
                 "says that model.safetensors has 9223372036854775808 bytes.",
             ),
-            ("no hash", {"blobId": None, "lfs": None}, "gives no hash for model.safetensors."),
             ("half a hash", {"blobId": "abc", "lfs": None}, "gives no hash for model.safetensors."),
             ("no SHA-256", {"lfs": {"size": 1}}, "gives no SHA-256 for model.safetensors."),
             (

@@ -128,7 +128,10 @@ TEST_F(BadModels, WhatHoldsNoModel) {
   fs::create_directories(folder_ / "empty");
   EXPECT_EQ(error(folder_ / "empty"), "[load] FOLDER/empty has no config.json.");
   fs::remove(good / "tokenizer.json");
-  EXPECT_EQ(error(good), "[load] FOLDER/llama has no tokenizer.json.");
+  EXPECT_EQ(
+      error(good),
+      "[load] FOLDER/llama has no tokenizer: tokenizer.json, tekken.json, tokenizer.model or a "
+      ".tiktoken file is needed.");
   NamedArrays weights = small_weights(about()["gemma3"]), twice;
   for (auto& [name, a] : weights) twice.emplace(name, a);
   twice.emplace("language_model.model.norm.weight", weights.at("model.norm.weight"));

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "memory.h"
 #include "tarn/memory.h"
 #include "tiny_model.h"
 
@@ -138,6 +139,29 @@ TEST_F(Container, UnloadingFreesTheWeightsWithTheLastAnswer) {
   for (int i = 0; i < 5; ++i) loads_and_unloads();
   // Plans keep memory for their next run; five models would be more than 500,000 bytes.
   EXPECT_LT(tarn::get_active_memory(), before + 100'000);
+}
+
+// Another model than the tests' own: weights in memory that no file backs, 60 MB of them.
+TEST_F(Container, UnloadingGivesTheMemoryBackToTheSystem) {
+  if (!counts_are_ours) GTEST_SKIP() << "A sanitizer holds memory of its own.";
+  auto path = write_tiny_model(folder_ / "wide", {.vocabulary = 4096, .hidden = 1024});
+  int64_t before_any = settled_bytes();
+  auto answers = [&](bool replaces) {
+    LanguageModel lm = load(path);
+    lm.stop_ids.clear();
+    lm.model.parameters([](const std::string&, array& a) {
+      a = a + array(0.0f);
+      a.eval();
+    });
+    ModelContainer container(std::move(lm));
+    ids_of(container);
+    EXPECT_GT(anonymous_bytes(), before_any + 60'000'000);
+    replaces ? container.load(tiny()) : container.unload();
+    return anonymous_bytes();
+  };
+  answers(false);  // threads and tables of the process are there now
+  int64_t before = settled_bytes();
+  for (bool replaces : {false, true}) EXPECT_LT(answers(replaces), before + 3'000'000);
 }
 
 // ---- Any number of threads at once ----

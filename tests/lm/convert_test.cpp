@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+#include <vector>
 
+#include "base/text.h"
 #include "error_of.h"
 #include "small_models.h"
 #include "tarn/lm.h"
@@ -112,7 +115,6 @@ TEST_F(Convert, GgufFilesGiveTheSameLogits) {
     fs::path gguf = folder_ / (name + ".gguf"), back = folder_ / (name + "-back");
     convert(from, gguf, {});
     convert(gguf, back, {});
-    write_text(back / "tokenizer.json", small_tokenizer());
     // They call Mistral Llama, without a window: as far as the window goes both are the same.
     int64_t n = name == "mistral" ? 12 : 40;
     auto begun = [&](const fs::path& path) {
@@ -123,6 +125,78 @@ TEST_F(Convert, GgufFilesGiveTheSameLogits) {
     EXPECT_LT(worst_difference(begun(gguf), want) / largest, 1e-5) << name;
     EXPECT_LT(worst_difference(begun(back), want) / largest, 1e-5) << name;
   }
+}
+
+// Codes, scales and rows as they are where a type of GGUF has them; float16 and a note elsewhere.
+TEST_F(Convert, QuantisedGgufFilesGiveTheSameLogits) {
+  struct Case {
+    const char* name;
+    tarn::nn::Quantization how;
+    const char* type;
+    bool noted;
+  };
+  fs::path from = write("llama", about()["llama"]["given"], small_weights(about()["llama"]));
+  for (const Case& c : {Case{"4", {.group_size = 32, .bits = 4}, "Q4_1", false},
+                        {"4of64", {.group_size = 64, .bits = 4}, "Q4_0", false},
+                        {"8", {.group_size = 32, .bits = 8}, "F16", true},
+                        {"3", {.group_size = 32, .bits = 3}, "F16", true},
+                        {"mxfp4", {.mode = "mxfp4"}, "F16", true}}) {
+    fs::path folder = folder_ / (std::string("q") + c.name);
+    fs::path file = folder_ / (std::string("q") + c.name + ".gguf");
+    convert(from, folder, {.quantization = c.how, .dtype = tarn::float16});
+    std::vector<std::string> notes;
+    convert(folder, file, {.note = [&](const std::string& text) { notes.push_back(text); }});
+    auto gguf = tarn::GgufFile::open(file.string());
+    EXPECT_STREQ(tarn::name_of(gguf.find_tensor("blk.0.attn_q.weight")->type), c.type) << c.name;
+    EXPECT_EQ(notes.size(), c.noted ? 1u : 0u) << c.name;
+    for (const auto& note : notes)
+      EXPECT_EQ(note.substr(note.find(" of the")),
+                " of the matrices fit no quantised type of GGUF to the last bit: they are written "
+                "as float16.");
+    array want = logits(folder);
+    double largest = double{tarn::max(tarn::abs(want)).item<float>()};
+    EXPECT_LT(worst_difference(logits(file), want) / largest, c.noted ? 5e-3 : 1e-6) << c.name;
+    fs::path again = folder_ / (std::string("again") + c.name);
+    convert(file, again, {});
+    EXPECT_LT(worst_difference(logits(again), want) / largest, c.noted ? 5e-3 : 1e-6) << c.name;
+  }
+}
+
+// Types whose codes count from zero come back as they were.
+TEST_F(Convert, Q4_0AndQ8_0ComeBackToTheByte) {
+  for (int bits : {4, 8}) {
+    float zero = bits == 4 ? -8.0f : -128.0f;
+    array scales = tarn::astype(tarn::full({6, 2}, 0.125f), tarn::float16);
+    array codes =
+        tarn::astype(tarn::reshape(tarn::arange(0.0, 6.0 * 2 * bits, tarn::int32), {6, 2 * bits}) *
+                         tarn::array(0x01234567),
+                     tarn::uint32);
+    tarn::GgufQuantised q{codes, scales, scales * tarn::array(zero, tarn::float16), 32, bits};
+    ASSERT_EQ(tarn::gguf_type_of(q), bits == 4 ? tarn::GgmlType::q4_0 : tarn::GgmlType::q8_0);
+    fs::path file = folder_ / "one.gguf";
+    tarn::save_gguf_weights(file.string(), {{"a.weight", q}});
+    auto read = tarn::GgufFile::open(file.string()).tensor("a.weight");
+    auto& back = std::get<tarn::GgufQuantised>(read);
+    EXPECT_TRUE(tarn::array_equal(back.weight, codes).item<bool>()) << bits;
+    EXPECT_TRUE(tarn::array_equal(back.scales, scales).item<bool>()) << bits;
+    EXPECT_TRUE(tarn::array_equal(back.biases, q.biases).item<bool>()) << bits;
+  }
+}
+
+TEST_F(Convert, LargeModelsBecomeShardsWithAnIndex) {
+  fs::path from = write("llama");
+  convert(from, folder_ / "shards", {.shard_bytes = 40'000});
+  Json index = tarn::load_json((folder_ / "shards/model.safetensors.index.json").string());
+  std::set<std::string> files;
+  for (const auto& [name, file] : index["weight_map"].items()) files.insert(file);
+  ASSERT_GT(files.size(), 3u);
+  EXPECT_EQ(*files.begin(), fmt::format("model-00001-of-{:05}.safetensors", files.size()));
+  for (const auto& file : files) EXPECT_LT(fs::file_size(folder_ / "shards" / file), 60'000u);
+  EXPECT_FALSE(fs::exists(folder_ / "shards/model.safetensors"));
+  EXPECT_EQ(worst_difference(logits(folder_ / "shards"), logits(from)), 0.0);
+  convert(folder_ / "shards", folder_ / "one", {});
+  EXPECT_FALSE(fs::exists(folder_ / "one/model.safetensors.index.json"));
+  EXPECT_EQ(worst_difference(logits(folder_ / "one"), logits(from)), 0.0);
 }
 
 TEST_F(Convert, WhatCannotBe) {
@@ -140,9 +214,6 @@ TEST_F(Convert, WhatCannotBe) {
             "[convert] a recipe has its own bits. Give either the recipe or the bits.");
   EXPECT_EQ(error(from, to, {.dtype = tarn::int32}),
             "[convert] dtype is int32; float32, float16 or bfloat16 is needed.");
-  EXPECT_EQ(error(from, folder_ / "to.gguf", four),
-            "[convert] FOLDER/to.gguf: GGUF files are written with dense weights only. Leave the "
-            "quantisation out.");
   EXPECT_EQ(error(write("llama3"), folder_ / "to.gguf", {}),
             "[convert] rope type \"llama3\" is not written to GGUF files; default and linear are.");
   EXPECT_EQ(error(from, to, {.quantization = tarn::nn::Quantization{.mode = "int4"}}),

@@ -118,6 +118,8 @@ TEST(Registry, ComesBackAsItWasWritten) {
   ModelConfiguration model{.id = "org/x", .revision = "v1", .file = "x.gguf"};
   model.commit = std::string(40, 'a');
   model.files = {{"x.gguf", 5, std::string(64, 'b'), ""}, {"y", 7, "", std::string(40, 'c')}};
+  model.extra_eos_tokens = {"<|im_end|>"};
+  model.stop_strings = {"\n\n", "User:"};
   ModelRegistry registry;
   registry.add("mine", model);
   registry.write(file);

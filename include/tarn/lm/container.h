@@ -51,7 +51,8 @@ class ModelContainer {
   void update(const std::function<void(LanguageModel&)>& f);
   // Publishes another model.
   void load(LanguageModel model);
-  // Publishes none. The weights go when the last answer that uses them ends.
+  // Publishes none. The weights go when the last answer that uses them ends. Then, as after load(),
+  // all memory that is kept for reuse goes back to the system (tarn::release_memory).
   void unload();
   bool is_loaded() const;
 

@@ -2,6 +2,7 @@
 // folder.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -25,13 +26,18 @@ struct ConvertOptions {
   bool dequantise = false;       // first; the numbers are what the quantised ones stood for
   std::optional<Dtype> dtype{};  // of everything that is not quantised, and of scales
   std::stop_token stop{};        // Cancelled is thrown soon after a request, and nothing is left
+  // Safetensors files larger than this become several with an index. A single array may be larger.
+  uint64_t shard_bytes = 5'000'000'000;
+  std::function<void(const std::string& text)> note{};  // called with what a user should know
 };
 
 // Reads the model at `from`, a folder or a GGUF file, and writes it to `to`, which must not be
-// there yet: a GGUF file when its name ends in .gguf, which holds dense weights only, else a folder
-// that mlx-lm reads as well. `to` appears when all of it is written and synced, or not at all.
+// there yet: a GGUF file when its name ends in .gguf, else a folder that mlx-lm reads as well. `to`
+// appears when all of it is written and synced, or not at all.
 // From a folder to a folder everything that is no weight comes along. A folder made from a GGUF
-// file has no tokenizer.json: that of the original model has to be put there.
+// file gets that file's vocabulary and chat template. In a GGUF file matrices stay quantised where
+// a type of that format holds them to the last bit (gguf_type_of); others become float16, and
+// `note` is told.
 // Throws FileError and ValueError; nothing stays behind.
 void convert(const std::filesystem::path& from, const std::filesystem::path& to,
              const ConvertOptions& options);

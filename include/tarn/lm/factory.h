@@ -55,6 +55,10 @@ class LLMModelFactory {
 // such as "llama3_2_3B_4bit".
 ModelRegistry well_known_models();
 
+// Gives a loaded model what its configuration says: its name, and what ends an answer. Throws
+// ValueError for a token that the vocabulary lacks; the model is as before then.
+void apply(const ModelConfiguration& configuration, LanguageModel& model);
+
 // The short form: an id, a registered name, or a path of files.
 LanguageModel load(std::string_view name, const HubClient& hub, const LoadOptions& options = {});
 

@@ -79,14 +79,20 @@ struct FetchOptions {
   bool use_latest = false;
 };
 
-// A file of a model at one commit. One of the hashes is set, in lower-case hexadecimal.
+// A file of a model at one commit. One of the hashes is set, in lower-case hexadecimal; of a mirror
+// that tells none, `etag` is what it calls the content, and only that and the size can be checked.
 struct HubFile {
   std::string name{};      // with its folders: "onnx/model.onnx"
   uint64_t bytes = 0;      // its size
   std::string sha256{};    // of the content
   std::string git_sha1{};  // of "blob SIZE\0" and the content
+  std::string etag{};
 
-  const std::string& blob() const { return sha256.empty() ? git_sha1 : sha256; }
+  bool has_hash() const { return !sha256.empty() || !git_sha1.empty(); }
+  // The name of its content in the cache.
+  const std::string& blob() const {
+    return !sha256.empty() ? sha256 : !git_sha1.empty() ? git_sha1 : etag;
+  }
   friend bool operator==(const HubFile&, const HubFile&) = default;
 };
 
@@ -104,6 +110,9 @@ struct ModelConfiguration {
   // A pin, as HubClient::pin makes it: exactly these files of this commit.
   std::string commit{};
   std::vector<HubFile> files{};
+  // What ends an answer besides what the model's files say: tokens by their text, "<|im_end|>", and
+  // other texts.
+  std::vector<std::string> extra_eos_tokens{}, stop_strings{};
 
   // "org/name", "org/name@revision", "org/name/file.gguf" or "org/name/file.gguf@revision"; a path
   // of something that exists becomes `directory`. Throws HubError (bad_name).

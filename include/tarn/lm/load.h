@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -48,14 +49,29 @@ struct LanguageModel {
                                    const RenderOptions& options = {}) const;
 };
 
+// What this process may still take, in bytes, and what sets the limit.
+struct MemoryRoom {
+  uint64_t memory = std::numeric_limits<uint64_t>::max();
+  std::string memory_limit = "this machine";                  // or "the control group /name"
+  uint64_t addresses = std::numeric_limits<uint64_t>::max();  // as `ulimit -v` leaves them
+};
+// `root` is where proc and sys are looked for. What the system does not tell has no limit.
+MemoryRoom memory_room(const std::filesystem::path& root = "/");
+
 struct LoadOptions {
   std::stop_token stop{};  // Cancelled is thrown soon after a request
   // Called with the bytes done and in all, from the loading thread.
   std::function<void(uint64_t done, uint64_t total)> progress{};
+  // A model that will not fit is refused: DeviceError, before its weights are read. What has to fit
+  // are its weights and an answer that ends at `context` positions.
+  bool force = false;  // it is loaded all the same
+  int64_t context = 512;
+  std::function<MemoryRoom()> room{};  // instead of memory_room()
 };
 
-// A GGUF file, or a folder with config.json, tokenizer.json and safetensors. Throws FileError that
-// says what is missing or wrong.
+// A GGUF file, or a folder with config.json, safetensors and a tokenizer as Tokenizer::from_file
+// takes it. Throws FileError that says what is missing or wrong, and DeviceError where there is too
+// little memory.
 LanguageModel load(const std::filesystem::path& path, const LoadOptions& options = {});
 
 // The file of the default model: $TARN_MODEL, or SmolLM2-135M-Instruct in the cache folder.

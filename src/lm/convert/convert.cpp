@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/require.h"
+#include "lm/convert/vocabulary.h"
 #include "tarn/io.h"
 #include "tarn/ops.h"
 #include "tarn/stop.h"
@@ -105,6 +106,13 @@ void describe(Json& config, Model& model) {
   config["quantization_config"] = q;
 }
 
+void write_json(const fs::path& file, const Json& json) {
+  std::ofstream out(file, std::ios::binary);
+  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out.close();
+  require<FileError>(!out.fail(), "[convert] {} cannot be written.", file.string());
+}
+
 void copy_companions(const fs::path& from, const fs::path& to) {
   for (const auto& entry : fs::directory_iterator(from)) {
     std::string name = entry.path().filename().string();
@@ -116,16 +124,58 @@ void copy_companions(const fs::path& from, const fs::path& to) {
   }
 }
 
-void write_folder(const fs::path& to, Model& model, const Json& config, const fs::path& from) {
-  fs::create_directories(to);
-  if (fs::is_directory(from)) copy_companions(from, to);
-  std::unordered_map<std::string, array> weights;
+// "model-00001-of-00003.safetensors".
+std::string shard_name(size_t shard, size_t of) {
+  return of == 1 ? "model.safetensors"
+                 : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, of);
+}
+
+// In the order of their names, as many in a file as it may hold.
+void write_weights(const fs::path& to, Model& model, uint64_t shard_bytes) {
+  std::map<std::string, array> weights;
   model.parameters([&](const std::string& path, array& a) { weights.emplace(path, a); });
-  save_safetensors((to / "model.safetensors").string(), weights, {{"format", "mlx"}});
-  std::ofstream out(to / "config.json", std::ios::binary);
-  out << config.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
-  out.close();
-  require<FileError>(!out.fail(), "[convert] {} cannot be written.", (to / "config.json").string());
+  std::vector<std::unordered_map<std::string, array>> shards(1);
+  uint64_t in_shard = 0, total = 0;
+  for (const auto& [name, a] : weights) {
+    if (in_shard > 0 && in_shard + a.nbytes() > shard_bytes) shards.emplace_back(), in_shard = 0;
+    shards.back().emplace(name, a);
+    in_shard += a.nbytes(), total += a.nbytes();
+  }
+  Json map = Json::object();
+  for (size_t i = 0; i < shards.size(); ++i) {
+    std::string file = shard_name(i, shards.size());
+    save_safetensors((to / file).string(), shards[i], {{"format", "mlx"}});
+    for (const auto& [name, a] : shards[i]) map[name] = file;
+  }
+  if (shards.size() > 1)
+    write_json(to / "model.safetensors.index.json",
+               {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}});
+}
+
+// What stands beside the weights, from a folder or, without one, from a GGUF file.
+void write_companions(const fs::path& to, const fs::path& from, const ConvertOptions& o) {
+  if (fs::is_directory(from))
+    copy_companions(from, to);
+  else
+    write_vocabulary(to, GgufFile::open(from.string()), o.note);
+}
+
+bool has_vocabulary(const fs::path& gguf) {
+  return GgufFile::open(gguf.string()).has("tokenizer.ggml.model");
+}
+
+// The ids that end an answer stand in a GGUF file with the vocabulary.
+void add_stop_ids(Json& config, const std::vector<int32_t>& ids) {
+  if (config.contains("eos_token_id") || ids.empty()) return;
+  config["eos_token_id"] = ids.size() == 1 ? Json(ids[0]) : Json(ids);
+}
+
+void write_folder(const fs::path& to, Model& model, const Json& config, const fs::path& from,
+                  const ConvertOptions& o) {
+  fs::create_directories(to);
+  write_companions(to, from, o);
+  write_weights(to, model, o.shard_bytes);
+  write_json(to / "config.json", config);
 }
 
 }  // namespace
@@ -136,29 +186,29 @@ void convert(const fs::path& from, const fs::path& to, const ConvertOptions& opt
   require<FileError>(!fs::exists(to),
                      "[convert] {} is there already. Give another name or remove it.", to.string());
   StopScope stop(options.stop);
-  bool folder = fs::is_directory(from);
-  Checkpoint checkpoint = folder ? read_folder(from) : read_gguf(GgufFile::open(from.string()));
+  bool is_folder = fs::is_directory(from), to_gguf = to.extension() == ".gguf";
+  ModelFiles files = open_model(from);
+  Checkpoint checkpoint = files.checkpoint();
   Json config = checkpoint.config;
   for (const char* key : {"text_config", "vision_config", "audio_config"}) config.erase(key);
   if (config["model_type"] == "gemma3") config["model_type"] = "gemma3_text";
+  if (!is_folder && has_vocabulary(from)) add_stop_ids(config, files.about().stop_ids);
   Model model = build_model(std::move(checkpoint));
   bool tied = true;
   model.parameters(
       [&](const std::string& path, array&) { tied = tied && path != "lm_head.weight"; });
   config["tie_word_embeddings"] = tied;
-  bool as_gguf = to.extension() == ".gguf";
-  ConvertOptions all = options;
-  all.dequantise = all.dequantise || as_gguf;
-  require(!as_gguf || (!options.quantization && options.recipe.empty() && !options.choose),
-          "[convert] {}: GGUF files are written with dense weights only. Leave the quantisation "
-          "out.",
-          to.string());
-  change(model, all);
+  change(model, options);
+  if (int64_t n = to_gguf ? dequantise_for_gguf(model) : 0; n > 0 && options.note)
+    options.note(
+        fmt::format("{} of the matrices fit no quantised type of GGUF to the last bit: "
+                    "they are written as float16.",
+                    n));
   require<Cancelled>(!options.stop.stop_requested(), "[convert] stopped on request.");
   describe(config, model);
   Staged staged(to);
-  as_gguf ? write_gguf(staged.path(), model, config, folder ? from : fs::path())
-          : write_folder(staged.path(), model, config, from);
+  to_gguf ? write_gguf(staged.path(), model, config, is_folder ? from : fs::path())
+          : write_folder(staged.path(), model, config, from, options);
   staged.publish();
 }
 

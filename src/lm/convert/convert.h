@@ -17,8 +17,11 @@ void check(const ConvertOptions& options);
 // How mlx-lm's recipe quantises a matrix of a model with so many layers.
 nn::Quantization by_recipe(const std::string& recipe, const std::string& path, int64_t layers);
 
-// A GGUF file with the dense weights, the config and, where there is one, the tokenizer.json of a
-// folder.
+// Matrices that no type of GGUF holds to the last bit become float16; gives their number.
+int64_t dequantise_for_gguf(Model& model);
+
+// A GGUF file with the weights, the config and, where there is one, the vocabulary and chat
+// template of a folder.
 void write_gguf(const std::filesystem::path& to, Model& model, const Json& config,
                 const std::filesystem::path& folder);
 

@@ -1,10 +1,11 @@
 // A model as a GGUF file: llama.cpp's names, its order of rows, its norms, and the vocabulary.
 #include <algorithm>
-#include <map>
+#include <unordered_set>
 
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/convert/convert.h"
+#include "lm/convert/vocabulary.h"
 #include "lm/load/gguf_names.h"
 #include "tarn/io.h"
 #include "tarn/ops.h"
@@ -65,44 +66,70 @@ array permuted(const array& a, int64_t heads) {
   return reshape(swapaxes(reshape(a, split), 1, 2), shape);
 }
 
-void add_vocabulary(Metadata& to, const std::filesystem::path& folder, int64_t rows,
-                    const Json& config) {
-  constexpr int32_t normal = 1, control = 3, unused = 5;
-  std::string file = (folder / "tokenizer.json").string();
-  Json tokenizer = load_json(file), none = Json::object();
-  const Json& model = tokenizer.contains("model") ? tokenizer["model"] : none;
-  require<FileError>(model.is_object() && model.value("type", "") == "BPE" &&
-                         model.contains("vocab") && model["vocab"].is_object(),
-                     "[convert] {}: only byte-level BPE vocabularies are written to GGUF files.",
-                     file);
-  std::vector<std::string> tokens(static_cast<size_t>(rows)), merges;
-  std::vector<int32_t> types(tokens.size(), unused);
-  auto set = [&](int64_t id, const std::string& text, int32_t type) {
-    if (id < 0 || id >= rows) return;
-    tokens[static_cast<size_t>(id)] = text, types[static_cast<size_t>(id)] = type;
-  };
-  for (const auto& [text, id] : model["vocab"].items()) set(id.get<int64_t>(), text, normal);
-  for (const Json& added : tokenizer.value("added_tokens", Json::array()))
-    set(added.at("id").get<int64_t>(), added.at("content").get<std::string>(), control);
-  for (const Json& merge : model.value("merges", Json::array()))
-    merges.push_back(merge.is_string()
-                         ? merge.get<std::string>()
-                         : merge.at(0).get<std::string>() + " " + merge.at(1).get<std::string>());
-  for (size_t i = 0; i < tokens.size(); ++i)
-    if (tokens[i].empty()) tokens[i] = fmt::format("[PAD{}]", i);
-  to["tokenizer.ggml.model"] = std::string("gpt2");
-  // How text is cut into words; files have names for it, of which these are the families'.
-  bool qwen = config["model_type"].get<std::string>().starts_with("qwen");
-  bool large = rows > 100'000;
-  to["tokenizer.ggml.pre"] = std::string(qwen ? "qwen2" : large ? "llama-bpe" : "smollm");
-  to["tokenizer.ggml.tokens"] = tokens;
-  if (!merges.empty()) to["tokenizer.ggml.merges"] = merges;
-  to["tokenizer.ggml.token_type"] = array(types.begin(), Shape{rows}, int32);
-  if (auto eos = config.find("eos_token_id"); eos != config.end() && eos->is_number_integer())
-    to["tokenizer.ggml.eos_token_id"] = whole(*eos);
+GgufQuantised quantised(const nn::Matrix& m) {
+  return {.weight = m.weight,
+          .scales = *m.scales,
+          .biases = *m.biases,
+          .group_size = m.group_size,
+          .bits = m.bits};
+}
+
+// Weights under GGUF's names, in its order of rows.
+class Renamed {
+ public:
+  Renamed(const GgufFamily& family, const Json& config)
+      : family_(family),
+        heads_(config["num_attention_heads"].get<int64_t>()),
+        kv_(config.value("num_key_value_heads", heads_)) {}
+
+  void add(const std::string& path, const nn::Matrix& m) {
+    GgufQuantised q = quantised(m);
+    for (array* part : {&q.weight, &q.scales, &q.biases}) *part = ordered(path, *part);
+    weights_.emplace(name_of(path + ".weight"), std::move(q));
+  }
+  void add(const std::string& path, const array& a) {
+    array w = ordered(path, a);
+    if (w.ndim() == 1) w = astype(w, float32);
+    if (family_.offset_norms && path.ends_with("norm.weight")) w = w + array(1.0f);
+    weights_.emplace(name_of(path), std::move(w));
+  }
+  const GgufWeights& weights() const { return weights_; }
+
+ private:
+  std::string name_of(const std::string& path) const {
+    std::string name = name_to_gguf(family_, path);
+    require(!name.empty(), "[convert] GGUF files have no name for {}.", path);
+    return name;
+  }
+  array ordered(const std::string& path, const array& a) const {
+    bool q = path.find(".q_proj") != std::string::npos;
+    bool k = path.find(".k_proj") != std::string::npos;
+    return family_.permuted && (q || k) ? permuted(a, q ? heads_ : kv_) : a;
+  }
+
+  const GgufFamily& family_;
+  int64_t heads_, kv_;
+  GgufWeights weights_{};
+};
+
+void add_text(Metadata& to, const std::filesystem::path& folder, int64_t rows, const Json& config) {
+  add_vocabulary(to, vocabulary_of_folder(folder, rows, config));
+  if (auto t = open_model_folder(folder).about().chat_template)
+    to.insert_or_assign("tokenizer.chat_template", std::string(t->source()));
 }
 
 }  // namespace
+
+int64_t dequantise_for_gguf(Model& model) {
+  int64_t changed = 0;
+  model.matrices([&](const std::string&, nn::Matrix& m) {
+    if (!m.quantised() || (m.mode == "affine" && gguf_type_of(quantised(m)))) return;
+    m.weight = astype(m.dense(), float16);
+    m.scales = m.biases = std::nullopt;
+    ++changed;
+  });
+  return changed;
+}
 
 void write_gguf(const std::filesystem::path& to, Model& model, const Json& config,
                 const std::filesystem::path& folder) {
@@ -112,21 +139,18 @@ void write_gguf(const std::filesystem::path& to, Model& model, const Json& confi
           printable(type));
   Metadata metadata;
   add_sizes(metadata, *family, config);
-  if (!folder.empty()) add_vocabulary(metadata, folder, model.shape().vocabulary, config);
-  int64_t heads = config["num_attention_heads"].get<int64_t>();
-  int64_t kv = config.value("num_key_value_heads", heads);
-  std::unordered_map<std::string, array> weights;
-  model.parameters([&](const std::string& path, array& a) {
-    std::string name = name_to_gguf(*family, path);
-    require(!name.empty(), "[convert] GGUF files have no name for {}.", path);
-    bool q = path.find(".q_proj.") != std::string::npos;
-    bool k = path.find(".k_proj.") != std::string::npos;
-    array w = family->permuted && (q || k) ? permuted(a, q ? heads : kv) : a;
-    if (w.ndim() == 1) w = astype(w, float32);
-    if (family->offset_norms && path.ends_with("norm.weight")) w = w + array(1.0f);
-    weights.emplace(name, w);
+  if (!folder.empty()) add_text(metadata, folder, model.shape().vocabulary, config);
+  Renamed renamed(*family, config);
+  std::unordered_set<std::string> done;
+  model.matrices([&](const std::string& path, nn::Matrix& m) {
+    if (!m.quantised()) return;
+    renamed.add(path, m);
+    for (const char* part : {".weight", ".scales", ".biases"}) done.insert(path + part);
   });
-  save_gguf(to.string(), weights, metadata);
+  model.parameters([&](const std::string& path, array& a) {
+    if (!done.contains(path)) renamed.add(path, a);
+  });
+  save_gguf_weights(to.string(), renamed.weights(), metadata);
 }
 
 }  // namespace tarn::lm

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "lm/hub/listing.h"
 #include "lm/hub/names.h"
 #include "lm/hub/retry.h"
 
@@ -44,13 +45,6 @@ std::optional<std::array<uint64_t, 3>> parse_range(std::string_view text) {
     at = next + 1;
   }
   return numbers;
-}
-
-std::string unquoted(std::string_view etag) {
-  if (etag.starts_with("W/")) etag.remove_prefix(2);
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
-    etag = etag.substr(1, etag.size() - 2);
-  return std::string(etag);
 }
 
 Failure wrong_content(std::string text, bool may_pass = false) {
@@ -144,8 +138,7 @@ void BlobDownload::start_over() {
 
 void BlobDownload::attempt() {
   if (size_ == file_.bytes) return;
-  std::string url = fmt::format("{}/{}/resolve/{}/{}", source_.options.endpoint, source_.id,
-                                source_.commit, url_escaped(file_.name, true));
+  std::string url = url_of(source_.options, source_.id, source_.commit, file_);
   http_.get({url, size_, etag_}, {[this](const HttpResponse& r) { check_head(r); },
                                   [this](std::string_view bytes) { write(bytes); }});
   if (size_ < file_.bytes)
@@ -190,6 +183,10 @@ void BlobDownload::check_origin(const HttpResponse& r) const {
   if (is_sha256(linked) && !file_.sha256.empty() && linked != file_.sha256)
     throw wrong_content(fmt::format("the hub now has the SHA-256 {}, its list of files says {}",
                                     linked, file_.sha256));
+  std::string etag = linked.empty() ? unquoted(r.header("etag")) : linked;
+  if (!file_.has_hash() && etag != file_.etag)
+    throw wrong_content(fmt::format("the hub now sends the version \"{}\", not \"{}\"",
+                                    printable(etag), file_.etag));
 }
 
 bool BlobDownload::is_continuation(const HttpResponse& r) const {
@@ -228,6 +225,7 @@ void BlobDownload::write(std::string_view bytes) {
 }
 
 void BlobDownload::check_hash() {
+  if (!file_.has_hash()) return;  // its size and ETag were looked at
   std::string hash = digest_.hex();
   if (hash == file_.blob()) return;
   start_over();

@@ -1,5 +1,6 @@
 // Who may write a blob: one thread of one process at a time. The lock is the kernel's (flock), so a
-// process that dies gives it back; huggingface_hub takes the same one.
+// process that dies gives it back; huggingface_hub takes the same one. A disk that knows no flock
+// is asked for an fcntl lock instead.
 #pragma once
 
 #include <filesystem>

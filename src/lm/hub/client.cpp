@@ -18,6 +18,14 @@ struct HubClient::Impl {
   Source source(const std::string& id, const std::string& commit) const {
     return {options, id, commit, Layout(options.cache, id)};
   }
+  // The files that the patterns mean, with what each can be checked by.
+  std::vector<HubFile> chosen(const HubListing& listing, const std::vector<std::string>& patterns,
+                              const std::stop_token& stop) const {
+    std::vector<HubFile> files = select_files(listing, patterns);
+    HttpClient http(options, stop);
+    complete(http, options, listing, files);
+    return files;
+  }
 };
 
 namespace {
@@ -109,7 +117,7 @@ fs::path HubClient::snapshot(const std::string& id, const std::string& revision,
   if (local.is_whole() && (may_do || *impl_->options.offline)) return local.folder;
   HubListing listing = list(id, revision, options.stop);
   source.commit = listing.commit;
-  fetch_files(source, select_files(listing, patterns), options);
+  fetch_files(source, impl_->chosen(listing, patterns, options.stop), options);
   source.layout.write_ref(revision, listing.commit);
   return source.layout.snapshot(listing.commit);
 }
@@ -143,9 +151,15 @@ HubListing HubClient::list(const std::string& id, const std::string& revision,
 
 ModelConfiguration HubClient::pin(const ModelConfiguration& model, std::stop_token stop) const {
   ModelConfiguration pinned = model;
-  HubListing listing = list(model.id, model.revision, std::move(stop));
+  HubListing listing = list(model.id, model.revision, stop);
   pinned.commit = listing.commit;
-  pinned.files = select_files(listing, patterns_of(model));
+  pinned.files = impl_->chosen(listing, patterns_of(model), stop);
+  for (const HubFile& f : pinned.files)
+    if (!f.has_hash())
+      refuse(HubReason::content,
+             "[hub] {}: the hub tells no hash of {}, so it cannot be pinned. Ask another one "
+             "(HF_ENDPOINT).",
+             model.id, printable(f.name));
   std::sort(pinned.files.begin(), pinned.files.end(),
             [](const HubFile& a, const HubFile& b) { return a.name < b.name; });
   return pinned;

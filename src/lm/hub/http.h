@@ -1,5 +1,5 @@
-// One GET after another over libcurl, with the rules that a hub needs: redirects are bounded, never
-// fall back from https to http, and lose the token where they leave the hub's own host.
+// One request after another over libcurl, with the rules that a hub needs: redirects are bounded,
+// never fall back from https to http, and lose the token where they leave the hub's own host.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string url{};
   uint64_t offset = 0;     // above 0: only the bytes from here on
   std::string if_range{};  // an ETag: the whole content instead when it has changed
+  bool only_head = false;  // no content
 };
 
 struct HttpResponse {

@@ -40,6 +40,7 @@ HubFile file_of(const fs::directory_entry& entry, const fs::path& folder) {
   std::string blob = fs::read_symlink(entry.path(), error).filename().string();
   if (is_sha256(blob)) f.sha256 = blob;
   if (is_commit(blob)) f.git_sha1 = blob;
+  if (!f.has_hash()) f.etag = blob;
   return f;
 }
 

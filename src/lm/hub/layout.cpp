@@ -23,6 +23,33 @@ bool is_link(const fs::path& path) {
   return fs::is_symlink(fs::symlink_status(path, error));
 }
 
+// What a disk without such links answers: FAT, exFAT and some network shares.
+bool knows_no_links(int error) {
+  return error == EPERM || error == ENOSYS || error == EOPNOTSUPP || error == EINVAL;
+}
+
+bool sync_file(const fs::path& path) {
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  bool is_done = ::fsync(descriptor) == 0;
+  int error = errno;
+  ::close(descriptor);
+  errno = error;
+  return is_done;
+}
+
+// A symbolic link to `to` or, where there is no such thing, another name of the blob or a copy.
+void make_link(const fs::path& to, const fs::path& blob, const fs::path& link) {
+  if (::symlink(to.c_str(), link.c_str()) == 0) return;
+  if (!knows_no_links(errno)) fail_on_disk(link, "cannot make a symbolic link", errno);
+  if (::link(blob.c_str(), link.c_str()) == 0) return;
+  std::error_code error;
+  if (fs::copy_file(blob, link, error) && sync_file(link)) return;
+  int why = error ? error.value() : errno;
+  ::unlink(link.c_str());
+  fail_on_disk(link, "cannot make a copy, nor a link", why);
+}
+
 }  // namespace
 
 void fail_on_disk(const fs::path& path, std::string_view what, int error) {
@@ -124,6 +151,12 @@ void Layout::write_ref(const std::string& revision, const std::string& commit) c
   }
 }
 
+bool Layout::is_linked(const std::string& commit, const HubFile& file) const {
+  std::error_code error;
+  fs::path at = snapshot(commit) / file.name;
+  return fs::read_symlink(at, error).filename() == file.blob() || regular_size(at) == file.bytes;
+}
+
 void Layout::link(const std::string& commit, const HubFile& file) const {
   fs::path name = fs::path("snapshots") / commit / file.name;
   fs::path folder = make_real_folders(root_, name.parent_path());
@@ -135,8 +168,7 @@ void Layout::link(const std::string& commit, const HubFile& file) const {
   static std::atomic<unsigned> counter{0};
   fs::path temporary = folder / fmt::format(".{}-{}.link", ::getpid(), counter++);
   ::unlink(temporary.c_str());
-  if (::symlink(to.c_str(), temporary.c_str()) != 0)
-    fail_on_disk(temporary, "cannot make a symbolic link", errno);
+  make_link(to, blob(file), temporary);
   if (::rename(temporary.c_str(), at.c_str()) != 0) {
     int why = errno;
     ::unlink(temporary.c_str());

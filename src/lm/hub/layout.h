@@ -3,7 +3,7 @@
 //   models--org--name/blobs/HASH              the content of a file
 //                     blobs/HASH.incomplete   the part of it that has come
 //                     blobs/HASH.etag         what its server called the content
-//                     snapshots/COMMIT/NAME   a link to its blob
+//                     snapshots/COMMIT/NAME   a link to its blob, or a copy on disks without
 //                     refs/main               the commit that a branch meant when it was asked for
 //   .locks/models--org--name/HASH.lock        held by the process that writes the blob
 #pragma once
@@ -42,6 +42,8 @@ class Layout {
   void write_ref(const std::string& revision, const std::string& commit) const;
   // Puts a file of a commit into its snapshot folder.
   void link(const std::string& commit, const HubFile& file) const;
+  // Whether it is there.
+  bool is_linked(const std::string& commit, const HubFile& file) const;
 
  private:
   std::filesystem::path cache_, root_, locks_;

@@ -1,5 +1,9 @@
 #include "lm/hub/listing.h"
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
 #include "base/json.h"
 #include "lm/hub/names.h"
 #include "lm/hub/retry.h"
@@ -47,9 +51,11 @@ struct Reader {
     const Json* lfs = find(entry, "lfs");
     if (lfs) f.sha256 = text(*lfs, find(*lfs, "sha256") ? "sha256" : "oid");
     if (lfs && !is_sha256(f.sha256)) refuse("gives no SHA-256 for {}", printable(f.name));
-    if (!lfs) f.git_sha1 = text(entry, "blobId");
-    if (!lfs && !is_commit(f.git_sha1)) refuse("gives no hash for {}", printable(f.name));
-    f.bytes = size(entry, lfs, f.name);
+    const Json* blob = lfs ? nullptr : find(entry, "blobId");
+    if (blob) f.git_sha1 = text(entry, "blobId");
+    if (blob && !is_commit(f.git_sha1)) refuse("gives no hash for {}", printable(f.name));
+    // A mirror without hashes may know no sizes either: see complete().
+    if (f.has_hash() || find(entry, "size")) f.bytes = size(entry, lfs, f.name);
     return f;
   }
 };
@@ -107,6 +113,68 @@ HubListing fetch_listing(HttpClient& http, const HubOptions& options, const std:
     refuse(HubReason::content, "[hub] {}: asked for commit {}, the hub tells of {}.", id, revision,
            listing.commit);
   return listing;
+}
+
+namespace {
+
+constexpr size_t longest_etag = 128;
+
+bool can_name_a_blob(std::string_view etag) {
+  return !etag.empty() && etag.size() <= longest_etag &&
+         std::all_of(etag.begin(), etag.end(), [](unsigned char c) {
+           return std::isalnum(c) || c == '-' || c == '_' || c == '+';
+         });
+}
+
+// Takes from an answer's head what the list of files did not say.
+void take_head(HubFile& f, const HttpResponse& r) {
+  const std::string& linked = r.header("x-linked-etag");
+  std::string etag = unquoted(linked.empty() ? r.header("etag") : linked);
+  bool is_hub = !r.header("x-repo-commit").empty();  // whose ETags are the hashes
+  if (is_hub && is_sha256(etag)) f.sha256 = etag;
+  if (is_hub && is_commit(etag)) f.git_sha1 = etag;
+  if (!f.has_hash() && can_name_a_blob(etag)) f.etag = etag;
+  const std::string& far = r.header("x-linked-size");
+  const std::string& text = far.empty() ? r.header("content-length") : far;
+  uint64_t bytes = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  bool is_told = error == std::errc() && !text.empty() && end == text.data() + text.size();
+  if (f.blob().empty() || !is_told || bytes > largest_file || (f.bytes && f.bytes != bytes))
+    throw Failure{HubReason::content,
+                  f.blob().empty()
+                      ? "the hub tells neither a hash of it nor an ETag"
+                      : fmt::format("the hub says that it has \"{}\" bytes", printable(text)),
+                  false};
+  f.bytes = bytes;
+}
+
+}  // namespace
+
+std::string unquoted(std::string_view etag) {
+  if (etag.starts_with("W/")) etag.remove_prefix(2);
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
+    etag = etag.substr(1, etag.size() - 2);
+  return std::string(etag);
+}
+
+std::string url_of(const HubOptions& options, const std::string& id, const std::string& commit,
+                   const HubFile& file) {
+  return fmt::format("{}/{}/resolve/{}/{}", options.endpoint, id, commit,
+                     url_escaped(file.name, true));
+}
+
+void complete(HttpClient& http, const HubOptions& options, const HubListing& listing,
+              std::vector<HubFile>& files) {
+  for (HubFile& f : files) {
+    if (f.has_hash()) continue;
+    auto head = [&](const HttpResponse& r) {
+      if (r.status != 200) throw failure_of_status(r, options, "file");
+      take_head(f, r);
+    };
+    HttpRequest request{.url = url_of(options, listing.id, listing.commit, f), .only_head = true};
+    auto ask = [&] { http.get(request, {head, [](std::string_view) {}}); };
+    try_again(options, http.stop(), {listing.id + "/" + f.name, ask, {}});
+  }
 }
 
 }  // namespace tarn::lm::hub

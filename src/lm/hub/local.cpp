@@ -45,10 +45,7 @@ Local look_for_files(const Layout& layout, const std::string& commit,
                      const std::vector<HubFile>& files) {
   Local local{commit, folder_of(layout, commit), {}};
   for (const HubFile& f : files) {
-    std::error_code error;
-    fs::path link = layout.snapshot(commit) / f.name;
-    if (!layout.has_blob(f) || fs::read_symlink(link, error).filename() != f.blob())
-      local.missing.push_back(f.name);
+    if (!layout.has_blob(f) || !layout.is_linked(commit, f)) local.missing.push_back(f.name);
   }
   return local;
 }

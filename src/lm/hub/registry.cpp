@@ -35,6 +35,18 @@ struct Place {
     if (!value.is_string()) refuse("`{}` is not a text", key);
     return value.get<std::string>();
   }
+  // None where there is no such member.
+  std::vector<std::string> texts(const Json& object, const char* key) const {
+    std::vector<std::string> all;
+    if (!object.contains(key)) return all;
+    const Json& list = object[key];
+    if (!list.is_array()) refuse("`{}` is not a list of texts", key);
+    for (const Json& one : list) {
+      if (!one.is_string()) refuse("`{}` is not a list of texts", key);
+      all.push_back(one.get<std::string>());
+    }
+    return all;
+  }
 };
 
 HubFile read_file_entry(const Place& place, const std::string& name, const Json& entry) {
@@ -58,6 +70,8 @@ ModelConfiguration read_model(const Place& place, const Json& entry) {
   model.revision = place.text(entry, "revision");
   model.commit = place.text(entry, "commit");
   if (entry.contains("file")) model.file = place.text(entry, "file");
+  model.extra_eos_tokens = place.texts(entry, "extra_eos_tokens");
+  model.stop_strings = place.texts(entry, "stop_strings");
   if (!is_commit(model.commit)) place.refuse("`commit` is not 40 hexadecimal digits");
   try {
     check_id(model.id);
@@ -83,6 +97,8 @@ OrderedJson entry_of(const std::string& name, const ModelConfiguration& model) {
       printable(name), longest_name);
   OrderedJson entry = {{"id", model.id}, {"revision", model.revision}, {"commit", model.commit}};
   if (!model.file.empty()) entry["file"] = model.file;
+  if (!model.extra_eos_tokens.empty()) entry["extra_eos_tokens"] = model.extra_eos_tokens;
+  if (!model.stop_strings.empty()) entry["stop_strings"] = model.stop_strings;
   OrderedJson& files = entry["files"] = OrderedJson::object();
   for (const HubFile& f : model.files) {
     OrderedJson& file = files[f.name] = {{"bytes", f.bytes}};

@@ -128,6 +128,7 @@ void Transfer::set_options() {
   auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handles_.easy, option, value); };
   std::string agent = std::string("tarn/") + version();
   set(CURLOPT_URL, response_.url.c_str());
+  set(CURLOPT_NOBODY, request_.only_head ? 1L : 0L);
   set(CURLOPT_USERAGENT, agent.c_str());
   set(CURLOPT_HTTPHEADER, headers_);
   set(CURLOPT_PROTOCOLS_STR, "http,https");

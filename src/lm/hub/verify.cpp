@@ -28,7 +28,7 @@ std::map<std::string, Blob> blobs_of(const CachedModel& model) {
   std::map<std::string, Blob> blobs;
   for (const CachedRevision& r : model.revisions)
     for (const HubFile& f : r.files) {
-      if (f.blob().empty()) continue;  // a file of its own, not a link: nothing says its hash
+      if (!f.has_hash()) continue;  // of a mirror without hashes, or no link: nothing says it
       Blob& blob = blobs[f.blob()];
       blob.file = f;
       if (blob.names.empty() || blob.names.back() != f.name) blob.names.push_back(f.name);

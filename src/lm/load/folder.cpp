@@ -5,6 +5,7 @@
 
 #include "base/printable.h"
 #include "base/require.h"
+#include "lm/hub/names.h"
 #include "lm/load/load.h"
 #include "tarn/io.h"
 
@@ -127,40 +128,65 @@ void bring_up_to_date(Json& config) {
     config["rope_scaling"] = rope;
 }
 
-Checkpoint read_folder(const std::filesystem::path& folder) {
-  auto config_file = folder / "config.json";
-  require<FileError>(std::filesystem::exists(config_file), "[load] {} has no config.json.",
+namespace {
+
+Json read_config(const std::filesystem::path& folder) {
+  auto file = folder / "config.json";
+  require<FileError>(std::filesystem::exists(file), "[load] {} has no config.json.",
                      folder.string());
-  Checkpoint c{.config = load_json(config_file.string()),
-               .config_file = config_file.string(),
+  Json config = load_json(file.string());
+  require<FileError>(config.is_object(), "[load] {}: a JSON object is needed.", file.string());
+  bring_up_to_date(config);
+  return config;
+}
+
+// Of a snapshot in the cache of a hub, models--org--name/snapshots/COMMIT, the model's id.
+std::string name_of(const std::filesystem::path& folder) {
+  auto path = std::filesystem::absolute(folder / "").parent_path();
+  auto above = path.parent_path();
+  if (above.filename() == "snapshots")
+    if (auto id = hub::id_of_folder(above.parent_path().filename().string())) return *id;
+  return path.filename().string();
+}
+
+LanguageModel about_folder(const std::filesystem::path& folder, const Json& config) {
+  LanguageModel lm;
+  lm.name = name_of(folder);
+  lm.tokenizer = Tokenizer::from_file(folder);
+  auto file = folder / "tokenizer_config.json";
+  bool exists = std::filesystem::exists(file);
+  lm.chat_template = template_of(folder, exists ? load_json(file.string()) : Json::object());
+  lm.stop_ids = stop_ids_of(config, folder, lm.tokenizer);
+  return lm;
+}
+
+Outline outline_folder(const std::filesystem::path& folder) {
+  Outline o{.checkpoint = read_folder(folder)};
+  for (const auto& [name, a] : o.checkpoint.weights)
+    (name_of_mapped_file(a.data<void>()) ? o.mapped_used : o.weights) += a.nbytes();
+  o.mapped = o.mapped_used;
+  return o;
+}
+
+}  // namespace
+
+Checkpoint read_folder(const std::filesystem::path& folder) {
+  Checkpoint c{.config = read_config(folder),
+               .config_file = (folder / "config.json").string(),
                .weights_file = folder.string()};
-  require<FileError>(c.config.is_object(), "[load] {}: a JSON object is needed.", c.config_file);
-  bring_up_to_date(c.config);
   Architecture family = architecture_of(c.config, c.config_file);
   c.grouping = groupings_of(c.config, family, c.config_file);
   c.weights = load_safetensors_dir(folder.string()).first;
   return c;
 }
 
-LanguageModel load_model_folder(const std::filesystem::path& folder, const LoadOptions& options) {
-  auto tokenizer_file = folder / "tokenizer.json";
-  for (const auto& needed : {folder / "config.json", tokenizer_file})
-    require<FileError>(std::filesystem::exists(needed), "[load] {} has no {}.", folder.string(),
-                       needed.filename().string());
-  LanguageModel lm;
-  lm.name = (folder / "").parent_path().filename().string();
-  Checkpoint checkpoint = read_folder(folder);
-  Json config = checkpoint.config;
-  require<Cancelled>(!options.stop.stop_requested(), "[load] stopped on request.");
-  lm.model = build_model(std::move(checkpoint));
-  auto config_text_file = folder / "tokenizer_config.json";
-  std::string tokenizer_config =
-      std::filesystem::exists(config_text_file) ? read_text(config_text_file) : "{}";
-  lm.tokenizer =
-      Tokenizer::from_json(read_text(tokenizer_file), tokenizer_file.string(), tokenizer_config);
-  lm.chat_template = template_of(folder, parse_json(tokenizer_config, config_text_file.string()));
-  lm.stop_ids = stop_ids_of(config, folder, lm.tokenizer);
-  return lm;
+ModelFiles open_model_folder(const std::filesystem::path& folder) {
+  Json config = read_config(folder);
+  architecture_of(config, (folder / "config.json").string());
+  return {.path = folder,
+          .about = [folder, config] { return about_folder(folder, config); },
+          .outline = [folder] { return outline_folder(folder); },
+          .checkpoint = [folder] { return read_folder(folder); }};
 }
 
 }  // namespace tarn::lm

@@ -36,6 +36,24 @@ struct Checkpoint {
 Checkpoint read_folder(const std::filesystem::path& folder);
 Checkpoint read_gguf(const GgufFile& file);
 
+// A model without its numbers, and the memory that those take.
+struct Outline {
+  Checkpoint checkpoint{};
+  uint64_t mapped = 0, mapped_used = 0, weights = 0;  // as in MemoryPlan
+};
+
+// The files of a model, opened.
+struct ModelFiles {
+  std::filesystem::path path{};
+  std::function<LanguageModel()> about{};    // all but the weights
+  std::function<Outline()> outline{};        // the weights by their shapes
+  std::function<Checkpoint()> checkpoint{};  // the weights
+};
+ModelFiles open_gguf_model(const std::filesystem::path& file);
+ModelFiles open_model_folder(const std::filesystem::path& folder);
+// Either of them. Throws FileError for a path where nothing is.
+ModelFiles open_model(const std::filesystem::path& path);
+
 // The architecture that `model_type` in the config names. Throws FileError, with the nearest names,
 // for one that is not known.
 Architecture architecture_of(const Json& config, const std::string& file);
@@ -47,8 +65,5 @@ void bring_up_to_date(Json& config);
 // another shape. The head is tied where the config says so or, where it does not say, where there
 // is no weight for it.
 Model build_model(Checkpoint checkpoint);
-
-LanguageModel load_gguf_model(const std::filesystem::path& file, const LoadOptions& options);
-LanguageModel load_model_folder(const std::filesystem::path& folder, const LoadOptions& options);
 
 }  // namespace tarn::lm

@@ -46,10 +46,14 @@ void read_special(const GgufFile& f, Vocabulary& v) {
 
 }  // namespace
 
-std::shared_ptr<const Parts> parts_from_gguf(const GgufFile& file) {
+Vocabulary vocabulary_from_gguf(const GgufFile& file) {
   Vocabulary v = vocabulary_of(file);
   read_special(file, v);
-  return parts_from_vocabulary(v);
+  return v;
+}
+
+std::shared_ptr<const Parts> parts_from_gguf(const GgufFile& file) {
+  return parts_from_vocabulary(vocabulary_from_gguf(file));
 }
 
 }  // namespace tarn::lm::tokenizer

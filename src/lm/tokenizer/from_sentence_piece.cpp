@@ -134,8 +134,7 @@ void read_normalizer(std::span<const std::byte> bytes, Vocabulary& v) {
 
 }  // namespace
 
-std::shared_ptr<const Parts> parts_from_sentence_piece(std::string_view bytes,
-                                                       const std::string& file) {
+Vocabulary vocabulary_from_sentence_piece(std::string_view bytes, const std::string& file) {
   Vocabulary v;
   v.file = file;
   // What absent fields mean.
@@ -156,7 +155,12 @@ std::shared_ptr<const Parts> parts_from_sentence_piece(std::string_view bytes,
                      file);
   // T5's files end a text, the others begin it.
   if (v.model == "t5") std::swap(v.add_bos, v.add_eos);
-  return parts_from_vocabulary(v);
+  return v;
+}
+
+std::shared_ptr<const Parts> parts_from_sentence_piece(std::string_view bytes,
+                                                       const std::string& file) {
+  return parts_from_vocabulary(vocabulary_from_sentence_piece(bytes, file));
 }
 
 }  // namespace tarn::lm::tokenizer

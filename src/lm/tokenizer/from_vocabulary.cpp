@@ -128,9 +128,7 @@ void make_bert(const Vocabulary& v, Parts& parts) {
 }
 
 void make_model(const Vocabulary& v, Parts& parts) {
-  bool characters = v.pre == "gemma4" || v.pre == "sarvam-moe" ||
-                    v.pre == "granite-embed-multi-311m" || v.model == "gemma4";
-  if (characters) return make_gemma4(v, parts);
+  if (is_of_characters(v)) return make_gemma4(v, parts);
   if (v.model == "gpt2") return make_byte_level(v, parts);
   if (v.model == "bert") return make_bert(v, parts);
   if (is_sentence_piece(v)) return make_sentence_piece(v, parts);
@@ -157,6 +155,11 @@ std::shared_ptr<const Parts> parts_of(const Vocabulary& v) {
 }
 
 }  // namespace
+
+bool is_of_characters(const Vocabulary& v) {
+  return v.pre == "gemma4" || v.pre == "sarvam-moe" || v.pre == "granite-embed-multi-311m" ||
+         v.model == "gemma4";
+}
 
 std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& v) {
   check(v);

@@ -158,21 +158,25 @@ Splitter split_by_pattern(std::string_view pattern, const std::string& where) {
   return split_by(Regex(pattern, where), Behavior::isolated, false);
 }
 
-WordRule word_rule(const Vocabulary& v) {
+WordPatterns word_patterns(const Vocabulary& v) {
   std::string_view name = v.model == "gemma4" ? std::string_view("gemma4") : v.pre;
   if (name.empty()) name = "default";
   std::vector<std::string_view> names;
   for (const Rule& rule : rules()) {
     names.insert(names.end(), rule.names.begin(), rule.names.end());
-    if (std::find(rule.names.begin(), rule.names.end(), name) == rule.names.end()) continue;
-    WordRule made;
-    made.ignore_merges = rule.ignore_merges;
-    for (std::string_view pattern : rule.patterns)
-      made.splitters.push_back(split_by_pattern(pattern, v.file + ": tokenizer.ggml.pre"));
-    return made;
+    if (std::find(rule.names.begin(), rule.names.end(), name) != rule.names.end())
+      return {rule.patterns, rule.ignore_merges};
   }
   fail<FileError>("[load] {}: tokenizer.ggml.pre `{}` is not supported; these are: {}.", v.file,
                   printable(name), joined(names));
+}
+
+WordRule word_rule(const Vocabulary& v) {
+  auto [patterns, ignore_merges] = word_patterns(v);
+  WordRule made{.ignore_merges = ignore_merges};
+  for (std::string_view pattern : patterns)
+    made.splitters.push_back(split_by_pattern(pattern, v.file + ": tokenizer.ggml.pre"));
+  return made;
 }
 
 }  // namespace tarn::lm::tokenizer

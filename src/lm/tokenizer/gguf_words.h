@@ -14,8 +14,15 @@ struct WordRule {
   bool ignore_merges = false;  // a word that is a token is not built from merges
 };
 
-// Throws FileError for a name that is not known.
+// The same as patterns, each of which cuts what the ones before it left.
+struct WordPatterns {
+  std::vector<std::string_view> patterns{};
+  bool ignore_merges = false;
+};
+
+// Both throw FileError for a name that is not known.
 WordRule word_rule(const Vocabulary& v);
+WordPatterns word_patterns(const Vocabulary& v);
 
 // A splitter whose words are the matches of a pattern and what lies between them.
 Splitter split_by_pattern(std::string_view pattern, const std::string& where);

@@ -54,6 +54,11 @@ struct Parts {
 
 std::shared_ptr<const Parts> parts_from_json(std::string_view text, const std::string& file,
                                              std::string_view tokenizer_config_json);
+// What those files say, as GGUF metadata would hold it.
+Vocabulary vocabulary_from_gguf(const GgufFile& file);
+Vocabulary vocabulary_from_sentence_piece(std::string_view bytes, const std::string& file);
+// BPE on characters, whatever the model is called.
+bool is_of_characters(const Vocabulary& v);
 std::shared_ptr<const Parts> parts_from_vocabulary(const Vocabulary& vocabulary);
 std::shared_ptr<const Parts> parts_from_gguf(const GgufFile& file);
 std::shared_ptr<const Parts> parts_from_sentence_piece(std::string_view bytes,
