@@ -19,7 +19,7 @@ namespace {
 
 struct BenchArguments {
   ModelOptions model{};
-  int prompt_tokens = 512, new_tokens = 128, repeat = 5;
+  int prompt_tokens = 512, new_tokens = 128, repeat = 5, streams = 1;
   std::string precision = "balanced";
   bool wants_json = false;
 };
@@ -27,6 +27,7 @@ struct BenchArguments {
 struct BenchResult {
   double load_seconds = 0, first_token_seconds = 0;  // the latter with a prompt of 16 tokens
   Rates prefill{}, decode{};                         // tokens a second
+  Rates one_stream{}, streams{}, stream_ratio{};     // of an engine, with the prompts' time
   uint64_t weight_bytes = 0;
   MachineInfo machine{};
   double small_op_microseconds = 0;
@@ -45,30 +46,63 @@ uint64_t weight_bytes(const lm::LanguageModel& lm) {
   return bytes;
 }
 
-// Ids that spread over the vocabulary, the same each time.
-std::vector<int32_t> made_up_prompt(const lm::LanguageModel& lm, int tokens) {
+// Ids that spread over the vocabulary, the same each time, and others for each stream.
+std::vector<int32_t> made_up_prompt(const lm::LanguageModel& lm, int tokens, int stream = 0) {
   std::vector<int32_t> ids;
   int64_t vocabulary = std::max<int64_t>(lm.model.shape().vocabulary, 1);
   for (int64_t i = 0; i < tokens; ++i) {
-    ids.push_back(static_cast<int32_t>((1000 + i * 7919) % vocabulary));
+    ids.push_back(static_cast<int32_t>((1000 + stream * 977 + i * 7919) % vocabulary));
   }
   return ids;
 }
 
-lm::GenerationInfo run_once(const lm::LanguageModel& lm, const BenchArguments& given,
-                            int prompt_tokens, int new_tokens, std::stop_token stop) {
+lm::GenerateParameters parameters_of(const BenchArguments& given, int new_tokens,
+                                     std::stop_token stop) {
   lm::GenerateParameters options{.max_tokens = new_tokens, .temperature = 0};
   options.precision = given.precision == "exact" ? Precision::exact : Precision::balanced;
-  options.stop = stop;
+  options.stop = std::move(stop);
+  return options;
+}
+
+lm::GenerationInfo run_once(const lm::LanguageModel& lm, const BenchArguments& given,
+                            int prompt_tokens, int new_tokens, std::stop_token stop) {
   lm::GenerationInfo info;
-  for (const lm::Event& event : lm::generate(lm, made_up_prompt(lm, prompt_tokens), options)) {
+  for (const lm::Event& event : lm::generate(lm, made_up_prompt(lm, prompt_tokens),
+                                             parameters_of(given, new_tokens, std::move(stop)))) {
     if (event.kind == lm::Event::Kind::info) info = event.info;
   }
   if (info.finish_reason == "cancelled") throw Cancelled("[bench] stopped.");
   return info;
 }
 
-constexpr int short_prompt = 16;
+constexpr int short_prompt = 16, stream_prompt = 128;
+
+// New tokens a second of so many answers at a time, the prompts' time among it.
+double stream_rate(const lm::LanguageModel& lm, const BenchArguments& given, int streams,
+                   const std::stop_token& stop) {
+  lm::Engine engine(lm::ModelContainer(lm), {.most_answers = streams, .prefix_bytes = 0});
+  int tokens = 0;
+  double seconds = seconds_of([&] {
+    std::vector<lm::Generation> answers;
+    for (int i = 0; i < streams; ++i) {
+      answers.push_back(engine.generate(lm::LMInput{made_up_prompt(lm, stream_prompt, i)},
+                                        parameters_of(given, given.new_tokens, stop)));
+    }
+    for (auto& answer : answers)
+      for (const lm::Event& event : answer) tokens += static_cast<int>(event.ids.size());
+  });
+  if (stop.stop_requested()) throw Cancelled("[bench] stopped.");
+  return tokens / seconds;
+}
+
+// One stream and many take turns, so that the ratio is one of neighbours.
+void measure_streams(const lm::LanguageModel& lm, const BenchArguments& given, BenchResult& result,
+                     const std::stop_token& stop) {
+  double one = stream_rate(lm, given, 1, stop), many = stream_rate(lm, given, given.streams, stop);
+  result.one_stream.all.push_back(one);
+  result.streams.all.push_back(many);
+  result.stream_ratio.all.push_back(many / one);
+}
 
 void measure_model(const BenchArguments& given, BenchResult& result) {
   lm::LanguageModel lm;
@@ -89,6 +123,7 @@ void measure_model(const BenchArguments& given, BenchResult& result) {
     result.prefill.all.push_back(prefill.prompt_tokens_per_second());
     auto decode = run_once(lm, given, short_prompt, given.new_tokens + 1, interrupt.token());
     result.decode.all.push_back(decode.tokens_per_second());
+    if (given.streams > 1) measure_streams(lm, given, result, interrupt.token());
     progress.update(static_cast<uint64_t>(i + 1));
   }
   result.memory_bytes = anonymous_memory();
@@ -147,6 +182,12 @@ std::string as_json(const BenchArguments& given, const BenchResult& r) {
   out["load_to_first_token_seconds"] = r.load_seconds + r.first_token_seconds;
   out["prefill_tokens_per_second"] = to_json(r.prefill);
   out["decode_tokens_per_second"] = to_json(r.decode);
+  if (given.streams > 1) {
+    out["streams"] = given.streams;
+    out["one_stream_tokens_per_second"] = to_json(r.one_stream);
+    out["streams_tokens_per_second"] = to_json(r.streams);
+    out["streams_to_one"] = to_json(r.stream_ratio);
+  }
   out["weight_bytes"] = r.weight_bytes;
   out["weight_bytes_per_second"] = r.decode.median() * static_cast<double>(r.weight_bytes);
   out["read_bandwidth_1"] = r.machine.read_bandwidth_1;
@@ -174,6 +215,12 @@ std::string as_text(const BenchArguments& given, const BenchResult& r) {
                                  r.machine.isa, r.machine.threads, given.precision);
   text += line(fmt::format("prompt of {}", given.prompt_tokens), rates_text(r.prefill));
   text += line(fmt::format("answer of {}", given.new_tokens), rates_text(r.decode));
+  if (given.streams > 1) {
+    text += line("one stream", rates_text(r.one_stream));
+    text +=
+        line(fmt::format("{} streams", given.streams),
+             fmt::format("{}, {:.2f} times one", rates_text(r.streams), r.stream_ratio.median()));
+  }
   text += line("weights read",
                fmt::format("{:>8}/s   {} a token, {:.0f} % of the {}/s that all "
                            "threads read",
@@ -202,6 +249,8 @@ int bench(const Words& words) {
   arguments.number("--prompt-tokens", given.prompt_tokens, "length of the prompt", {1, 1 << 20});
   arguments.number("--new-tokens", given.new_tokens, "length of the answer", {1, 1 << 20});
   arguments.number("--repeat", given.repeat, "measurements of each", {1, 1000});
+  arguments.number("--streams", given.streams,
+                   "answers at a time, compared with one; prompts of 128 tokens", {1, 15});
   arguments.choice("--precision", given.precision, {"balanced", "exact"},
                    "exact: activations stay in float32");
   arguments.flag("--json", given.wants_json, "one object");

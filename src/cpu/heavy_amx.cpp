@@ -10,7 +10,8 @@
 // of 32 rows and 32 tokens wait for the next block in scratch of their own, 4 KiB each. A worker
 // does up to kStripPanels panels a block, so that the block's tiles come from L3 once for them all.
 //
-// Fewer tokens than kManyTokens are the vnni level's, in its packing: a tile would be mostly empty.
+// Fewer tokens than kManyTokens keep the vnni level's numbers: from kFewTokens on in int8 tiles
+// (heavy_amx_few.cpp), below them by its own functions.
 //
 // 512 tokens, 4 bits in groups of 32, GFLOP/s with packing, one of two workers' share by processor
 // time on a shared Xeon, times two (best; in brackets with blocks of 320 columns and tokens that
@@ -18,6 +19,7 @@
 // groups of 64 1710 (1490). A prompt of 512 tokens of the default model takes 0.86 of the time.
 // Error against float64 2.3e-3, with the two digits of the vnni level 2e-5.
 
+#include "cpu/heavy_amx_few.h"
 #include "cpu/heavy_amx_weights.h"
 #include "cpu/heavy_transpose.h"
 
@@ -33,6 +35,7 @@ size_t packed_bytes(int64_t m, int64_t cols, int group);
 namespace TARN_LEVEL {
 namespace {
 
+constexpr int64_t kFewTokens = 3;
 constexpr int64_t kManyTokens = 16;  // where vnni turns to panels as well
 constexpr int64_t kBlockCols = 640;  // a panel is then 40 KiB of an L1 of 48
 constexpr int64_t kStripPanels = 4;  // sums of 4 panels and 512 tokens are 256 KiB of an L2 of 2048
@@ -190,12 +193,14 @@ void multiply_tokens(const Qmm& q, Range panels, Range tokens, char* scratch) {
 }  // namespace
 
 size_t packed_bytes(int64_t m, int64_t cols, int group) {
-  if (m < kManyTokens) return vnni::packed_bytes(m, cols, group);
+  if (m < kFewTokens) return vnni::packed_bytes(m, cols, group);
+  if (m < kManyTokens) return few_packed_bytes(m, cols);
   return static_cast<size_t>(round_up(m, kPairRows) * cols * 2);
 }
 
 void pack_activations(const PackActivations& p, int worker, int workers) {
-  if (p.m < kManyTokens) return vnni::pack_activations(p, worker, workers);
+  if (p.m < kFewTokens) return vnni::pack_activations(p, worker, workers);
+  if (p.m < kManyTokens) return pack_few(p, worker, workers);
   const int64_t steps = p.cols / kTileCols;
   const Range mine = share(round_up(p.m, kPairRows) / kTileRows * steps, 1, worker, workers);
   for (int64_t i = mine.begin; i < mine.end; ++i) {
@@ -208,7 +213,8 @@ void pack_activations(const PackActivations& p, int worker, int workers) {
 }
 
 size_t qmm_balanced_scratch(const Qmm& q, int workers) {
-  if (q.m < kManyTokens) return vnni::qmm_balanced_scratch(q, workers);
+  if (q.m < kFewTokens) return vnni::qmm_balanced_scratch(q, workers);
+  if (q.m < kManyTokens) return multiply_few_scratch(q, workers);
   const int64_t pairs = smaller(ceil_div(q.m, kPairRows), kTokenBlock / kPairRows);
   const int64_t sums = q.w.cols > kBlockCols ? kStripPanels * pairs * kSumBytes : 0;
   return static_cast<size_t>((kPanelBytes + sums) * workers);
@@ -217,7 +223,8 @@ size_t qmm_balanced_scratch(const Qmm& q, int workers) {
 // Units of one panel and one chunk of tokens, panel by panel. A worker's whole panels go together;
 // the panels that it shares with its neighbours go alone.
 void qmm_balanced(const Qmm& q, int worker, int workers) {
-  if (q.m < kManyTokens) return vnni::qmm_balanced(q, worker, workers);
+  if (q.m < kFewTokens) return vnni::qmm_balanced(q, worker, workers);
+  if (q.m < kManyTokens) return multiply_few(q, worker, workers);
   char* scratch =
       static_cast<char*>(q.scratch) + qmm_balanced_scratch(q, 1) * static_cast<size_t>(worker);
   const int64_t chunks = ceil_div(q.m, kChunkTokens);

@@ -28,7 +28,9 @@ constexpr TileShapes kWholeTiles{};
 // so that a switch of threads need not save their 8 KiB. Both ways cost below 100 ns.
 class TileScope {
  public:
-  TARN_INLINE TileScope() { asm volatile("ldtilecfg %0" : : "m"(kWholeTiles) : "memory"); }
+  TARN_INLINE explicit TileScope(const TileShapes& shapes = kWholeTiles) {
+    asm volatile("ldtilecfg %0" : : "m"(shapes) : "memory");
+  }
   TARN_INLINE ~TileScope() { asm volatile("tilerelease" : : : "memory"); }
   TileScope(const TileScope&) = delete;
   TileScope& operator=(const TileScope&) = delete;
@@ -58,6 +60,13 @@ TARN_INLINE void clear_tile() {
 template <int Sum, int A, int B>
 TARN_INLINE void multiply_tiles() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
+}
+
+// Sum[i][j] += over rows k of B and b from 0 to 3: A[i][4k + b] * B[k][4j + b], bytes without a
+// sign by bytes with one.
+template <int Sum, int A, int B>
+TARN_INLINE void multiply_codes() {
+  asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
 }
 
 // Tiles 0 to 3, a square of 32 x 32 sums: from four KiB, from zeros, and back.

@@ -1,171 +1,37 @@
-// y = x · Wᵀ on activations of two int8 digits, for few rows of x: bound by the bytes of W.
+// y = x · Wᵀ on activations of two int8 digits.
 //
-// W is used as it lies in the file and read in the order in which it lies, which is what the
-// processor fetches ahead by itself; kPrefetch reaches further, past the end of this matrix into
-// the next. Each vector of codes meets the activations in two or four integer dot products, whose
-// lanes are scaled by scale * d of their groups. The scales of a vectorful of groups are made at
-// once, held in one register, and spread by a permute. The bias part is a dot product of the biases
-// with u = d * sum of codes, added to the same accumulator, so a row has one horizontal sum, and
-// four rows share it.
-//
-// Tokens (rows of x) go in tiles of 4 and 1 that compute each output in the same order, so a
-// token's result does not depend on the others. Many tokens have their own form: heavy_panel.h.
+// For few rows of x, W is used as it lies in the file and read in the order in which it lies, which
+// is what the processor fetches ahead by itself; kCodesAhead reaches further. There are two forms,
+// by the width of the level's vectors: heavy_lanes.h and heavy_units.h. In both a token's result
+// does not depend on the others. Many tokens have their own form: heavy_panel.h.
 
-#include "cpu/heavy_codes.h"
-#include "cpu/heavy_dot.h"
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_panel.h"
+#if defined(__AVX512F__)
+#include "cpu/heavy_units.h"
+#else
+#include "cpu/heavy_lanes.h"
+#endif
 
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-constexpr int64_t kPrefetch = 6144;   // bytes; 1 KiB is too near, 16 KiB begins to lose
-constexpr int kRows = 4;              // rows that share a horizontal sum
 constexpr int64_t kTokenBlock = 64;   // packed activations that stay in L2 while W streams past
 constexpr int64_t kPanelTokens = 16;  // from here on the panel form, where the level has one
 
-struct Task {
-  const Qmm* q = nullptr;
-  PackedRows packed{};
-  int64_t code_stride = 0;  // bytes between rows of codes: W's own, or of rows unpacked to bytes
-};
-
-// Scales or biases for activation groups g .. g + kLanes of `row`. A weight group of 128 is two
-// activation groups.
-template <int Group, Store S>
-TARN_INLINE Vf spread_groups(const void* base, const QuantMatrix& w, int64_t row, int64_t g) {
-  const int64_t per_row = w.cols / Group, total = w.rows * per_row;
-  if constexpr (Group <= 64) {
-    return load_groups<S>(base, row * per_row + g, smaller(kLanes, per_row - g), total);
-  } else {
-    const int64_t first = g / 2, n = smaller(kLanes / 2, per_row - first);
-    Vi twice;
-    for (int l = 0; l < kLanes; ++l) twice[l] = l / 2;
-    return permute(load_groups<S>(base, row * per_row + first, n, total), twice);
-  }
-}
-
-// Which of kLanes groups each lane of block j meets.
-template <int Bits, int ActGroup>
-struct LaneGroups {
-  static constexpr int kBlocks = ActGroup * Bits / 32;
-  alignas(64) int32_t at[kBlocks][kLanes] = {};
-  constexpr LaneGroups() {
-    for (int j = 0; j < kBlocks; ++j)
-      for (int l = 0; l < kLanes; ++l)
-        at[j][l] = (j * kVectorBytes + 4 * l) * (8 / Bits) / ActGroup;
-  }
-};
-template <int Bits, int ActGroup>
-constexpr LaneGroups<Bits, ActGroup> kLaneGroups{};
-
-// Adds one vector of a row's codes, `byte` bytes into it, to the sums of T tokens.
-template <int Bits, int T, bool Whole>
-TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, int64_t byte,
-                           int64_t left, Vi lane_group, const Vf (&scale)[T], Vf (&sum)[T]) {
-  if (Whole) __builtin_prefetch(codes + byte + kPrefetch);
-  const Codes c = Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left);
-  const Codes low = Bits == 4 ? low_nibbles(c) : c, high = Bits == 4 ? high_nibbles(c) : c;
-  constexpr int64_t kHalf = kPackBlock / 2;
-  constexpr int64_t kCodesABlock = Bits == 4 ? kHalf : kPackBlock;
-  const int64_t at = byte / kCodesABlock * kBlockBytes + byte % kCodesABlock;
-  TARN_UNROLL
-  for (int k = 0; k < T; ++k) {
-    const int8_t* a = t.packed.digits(token + k) + at;
-    const Digits first = load_digits(a, kPackBlock);
-    const Vi dot = Bits == 4 ? dot_nibbles(low, high, first, load_digits(a + kHalf, kPackBlock))
-                             : dot_bytes(c, first);
-    sum[k] += __builtin_convertvector(dot, Vf) * permute(scale[k], lane_group);
-  }
-}
-
-// The lanes of one row's dot products with T tokens. `codes` is where the row begins.
-template <int Bits, int Group, Store S, int T>
-TARN_INLINE void dot_row(const Task& t, const uint8_t* codes, int64_t row, int64_t token,
-                         Vf (&sum)[T]) {
-  constexpr int kActGroup = Group < 64 ? Group : 64;
-  constexpr auto& lane_groups = kLaneGroups<Bits, kActGroup>;
-  const QuantMatrix& w = t.q->w;
-  const int64_t row_bytes = w.cols * Bits / 8;
-  Vf scale[T];
-  int64_t byte = 0;
-  for (int64_t g = 0; byte < row_bytes; g += kLanes) {
-    const Vf s = spread_groups<Group, S>(w.scales, w, row, g);
-    const Vf b = spread_groups<Group, S>(w.biases, w, row, g);
-    TARN_UNROLL
-    for (int k = 0; k < T; ++k) {
-      scale[k] = s * load(t.packed.scales(token + k) + g);
-      sum[k] += b * load(t.packed.sums(token + k) + g);
-    }
-    int j = 0;
-    for (; j < lane_groups.kBlocks && byte + kVectorBytes <= row_bytes; ++j, byte += kVectorBytes)
-      add_block<Bits, T, true>(t, codes, token, byte, 0, load(lane_groups.at[j]), scale, sum);
-    if (j < lane_groups.kBlocks && byte < row_bytes) {
-      add_block<Bits, T, false>(t, codes, token, byte, row_bytes - byte, load(lane_groups.at[j]),
-                                scale, sum);
-      byte = row_bytes;
-    }
-  }
-}
-
-// y for up to kRows rows from `row` on and tokens token .. token + T.
-template <int Bits, int Group, Store S, int T>
-void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, int64_t token) {
-  Vf sums[T][kRows] = {};
-  for (int64_t r = 0; r < rows; ++r) {
-    Vf sum[T] = {};
-    dot_row<Bits, Group, S, T>(t, codes + r * t.code_stride, row + r, token, sum);
-    for (int k = 0; k < T; ++k) sums[k][r] = sum[k];
-  }
-  for (int k = 0; k < T; ++k) {
-    float y[kRows];
-    sum_four(sums[k], y);
-    float* to = t.q->y + (token + k) * t.q->y_stride + row;
-    if (rows == kRows)
-      std::memcpy(to, y, sizeof y);
-    else
-      for (int64_t r = 0; r < rows; ++r) to[r] = y[r];
-  }
-}
-
-template <int Bits, int Group, Store S>
-void dot_rows(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, Range tokens) {
-  int64_t k = tokens.begin;
-  for (; k + 4 <= tokens.end; k += 4) dot_tile<Bits, Group, S, 4>(t, codes, row, rows, k);
-  for (; k < tokens.end; ++k) dot_tile<Bits, Group, S, 1>(t, codes, row, rows, k);
-}
-
-template <int Bits, int Group, Store S>
-void dot_range(Task t, Range rows, Range tokens, uint8_t* unpacked) {
-  const QuantMatrix& w = t.q->w;
-  for (int64_t row = rows.begin; row < rows.end; row += kRows) {
-    const int64_t n = smaller(kRows, rows.end - row);
-    const uint8_t* codes = code_row(w, row);
-    if (w.bits != Bits) {
-      for (int64_t r = 0; r < n; ++r)
-        unpack_codes(w.bits, code_row(w, row + r), w.cols, unpacked + r * t.code_stride);
-      codes = unpacked;
-    }
-    dot_rows<Bits, Group, S>(t, codes, row, n, tokens);
-  }
-}
-
-template <int Bits, int Group>
-void dot_stores(const Task& t, Range rows, Range tokens, uint8_t* unpacked) {
-  with_store(t.q->w.scale_type,
-             [&]<Store S>() { dot_range<Bits, Group, S>(t, rows, tokens, unpacked); });
-}
-
 template <int Bits>
-void dot_groups(const Task& t, Range rows, Range tokens, uint8_t* unpacked) {
-  switch (t.q->w.group) {
-    case 32:
-      return dot_stores<Bits, 32>(t, rows, tokens, unpacked);
-    case 64:
-      return dot_stores<Bits, 64>(t, rows, tokens, unpacked);
-    default:
-      return dot_stores<Bits, 128>(t, rows, tokens, unpacked);
-  }
+void multiply_groups(const Qmm& q, const PackedRows& x, Range rows, Range tokens,
+                     uint8_t* unpacked) {
+  with_store(q.w.scale_type, [&]<Store S>() {
+    switch (q.w.group) {
+      case 32:
+        return multiply_few<Bits, 32, S>(q, x, rows, tokens, unpacked);
+      case 64:
+        return multiply_few<Bits, 64, S>(q, x, rows, tokens, unpacked);
+      default:
+        return multiply_few<Bits, 128, S>(q, x, rows, tokens, unpacked);
+    }
+  });
 }
 
 bool unpacks_first(const QuantMatrix& w) { return w.bits != 4 && w.bits != 8; }
@@ -173,25 +39,23 @@ bool unpacks_first(const QuantMatrix& w) { return w.bits != 4 && w.bits != 8; }
 }  // namespace
 
 size_t qmm_balanced_scratch(const Qmm& q, int workers) {
-  size_t each = unpacks_first(q.w) ? static_cast<size_t>(kRows * round_up(q.w.cols, 64)) : 0;
+  size_t each = unpacks_first(q.w) ? static_cast<size_t>(kFewRows * round_up(q.w.cols, 64)) : 0;
   if (kHasPanels && q.m >= kPanelTokens) each = panel_scratch(q.w);
   return each * static_cast<size_t>(workers);
 }
 
 void qmm_balanced(const Qmm& q, int worker, int workers) {
-  Task t{&q, packed_rows(q.packed, q.w.cols, q.w.group), 0};
+  const PackedRows x = packed_rows(q.packed, q.w.cols, q.w.group);
   auto* mine =
       static_cast<uint8_t*>(q.scratch) + qmm_balanced_scratch(q, 1) * static_cast<size_t>(worker);
-  if (kHasPanels && q.m >= kPanelTokens) return multiply_panels(q, t.packed, mine, worker, workers);
-  const bool bytes = unpacks_first(q.w);
-  t.code_stride = bytes ? round_up(q.w.cols, 64) : q.w.cols * q.w.bits / 8;
-  const Range rows = share(q.w.rows, kRows, worker, workers);
+  if (kHasPanels && q.m >= kPanelTokens) return multiply_panels(q, x, mine, worker, workers);
+  const Range rows = share(q.w.rows, kFewRows, worker, workers);
   for (int64_t k = 0; k < q.m; k += kTokenBlock) {
     const Range tokens{k, smaller(k + kTokenBlock, q.m)};
     if (q.w.bits == 4)
-      dot_groups<4>(t, rows, tokens, mine);
+      multiply_groups<4>(q, x, rows, tokens, mine);
     else
-      dot_groups<8>(t, rows, tokens, mine);
+      multiply_groups<8>(q, x, rows, tokens, mine);
   }
 }
 

@@ -133,17 +133,37 @@ TARN_INLINE void each_decoded(const QuantMatrix& w, int64_t row, int64_t col, in
 // bits, so that what is lost is far below the rounding of the weights.
 //
 // One row after another: digits padded to whole blocks of 128 columns, then the groups' scales d,
-// then u = d * (sum of 256 * high + low), both padded with zeros to 16 groups. A block holds its
+// then u = d * (sum of 256 * high + low), both padded with zeros to 16 floats. A block holds its
 // 128 high digits and then its low ones. Weights of 4 bits hold column 2i and 2i + 1 in one byte,
 // so for them each half of a block holds its 64 even columns and then its 64 odd ones: the
 // activations are permuted once, the weights never.
+//
+// Levels of 512 bits multiply by units of 32 columns (heavy_units.h): there d lies in four lanes
+// for each unit, and u in those of its group's first unit.
 constexpr int64_t kPackBlock = 128;
 constexpr int64_t kBlockBytes = 2 * kPackBlock;
-constexpr int64_t kPackGroups = 16;
+constexpr int64_t kPackFloats = 16;
+
+#if defined(__AVX512F__)
+constexpr bool kHasUnits = true;
+#else
+constexpr bool kHasUnits = false;
+#endif
+constexpr int64_t kUnitCols = 32;
+constexpr int64_t kUnitFloats = 4;
+
+// From one group's scale to the next one's.
+constexpr int64_t group_floats(int64_t group) {
+  return kHasUnits ? group / kUnitCols * kUnitFloats : 1;
+}
+
+// How far ahead of the products codes are asked for, past the end of their matrix into the next, in
+// bytes: 1 KiB is too near, 16 KiB begins to lose.
+constexpr int64_t kCodesAhead = 6144;
 
 struct PackedRows {
   const char* base = nullptr;
-  int64_t digit_bytes = 0, group = 0, groups = 0, row_bytes = 0;
+  int64_t digit_bytes = 0, group = 0, floats = 0, row_bytes = 0;
 
   TARN_INLINE const int8_t* digits(int64_t row) const {
     return reinterpret_cast<const int8_t*>(base + row * row_bytes);
@@ -151,7 +171,7 @@ struct PackedRows {
   TARN_INLINE const float* scales(int64_t row) const {
     return reinterpret_cast<const float*>(base + row * row_bytes + digit_bytes);
   }
-  TARN_INLINE const float* sums(int64_t row) const { return scales(row) + groups; }
+  TARN_INLINE const float* sums(int64_t row) const { return scales(row) + floats; }
 };
 
 TARN_INLINE PackedRows packed_rows(const void* base, int64_t cols, int weight_group) {
@@ -159,8 +179,8 @@ TARN_INLINE PackedRows packed_rows(const void* base, int64_t cols, int weight_gr
   p.base = static_cast<const char*>(base);
   p.digit_bytes = round_up(cols, kPackBlock) / kPackBlock * kBlockBytes;
   p.group = weight_group < 64 ? weight_group : 64;
-  p.groups = round_up(cols / p.group, kPackGroups);
-  p.row_bytes = p.digit_bytes + 2 * p.groups * static_cast<int64_t>(sizeof(float));
+  p.floats = round_up(cols / p.group * group_floats(p.group), kPackFloats);
+  p.row_bytes = p.digit_bytes + 2 * p.floats * static_cast<int64_t>(sizeof(float));
   return p;
 }
 

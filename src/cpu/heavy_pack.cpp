@@ -33,7 +33,7 @@ TARN_INLINE void put_digits(Vi digits, int8_t* to) {
 
 // Digits of one group in natural order; its scale and scaled sum.
 template <int Group>
-TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* scale, float* sum) {
+TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* scales, float* sums) {
   Vi top{};
   for (int i = 0; i < Group; i += kLanes) {
     const Vi magnitude = bits_as<Vi>(load(x + i)) & 0x7fffffff;
@@ -54,8 +54,11 @@ TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* sc
   }
   int32_t s = 0;
   for (int l = 0; l < kLanes; ++l) s += total[l];
-  *scale = amax < __builtin_inff() ? (inverse > 0 ? d : 0.f) : __builtin_nanf("");
-  *sum = *scale * static_cast<float>(s);
+  const float scale = amax < __builtin_inff() ? (inverse > 0 ? d : 0.f) : __builtin_nanf("");
+  for (int64_t i = 0; i < group_floats(Group); ++i) {
+    scales[i] = scale;
+    sums[i] = i < kUnitFloats ? scale * static_cast<float>(s) : 0.f;
+  }
 }
 
 void split_even_odd(const int8_t* from, int8_t* to) {
@@ -74,7 +77,7 @@ void pack_block(const PackActivations& p, const PackedRows& at, int64_t row, int
   auto* sums = const_cast<float*>(at.sums(row));
   alignas(64) int8_t high[kPackBlock] = {}, low[kPackBlock] = {};
   for (int64_t i = 0; i < n; i += Group) {
-    const int64_t g = (col + i) / Group;
+    const int64_t g = (col + i) / Group * group_floats(Group);
     pack_group<Group>(p.x + row * p.x_stride + col + i, high + i, low + i, scales + g, sums + g);
   }
   if (p.bits == 4) {
@@ -85,7 +88,8 @@ void pack_block(const PackActivations& p, const PackedRows& at, int64_t row, int
     std::memcpy(to + kPackBlock, low, kPackBlock);
   }
   if (col + n == p.cols)
-    for (int64_t g = p.cols / Group; g < at.groups; ++g) scales[g] = sums[g] = 0;
+    for (int64_t i = p.cols / Group * group_floats(Group); i < at.floats; ++i)
+      scales[i] = sums[i] = 0;
 }
 
 }  // namespace

@@ -151,8 +151,8 @@ void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols
       TARN_UNROLL
       for (int t = 0; t < T; ++t) {
         const Vf dot = bits_as<Vf>(_mm512_cvtepi32_ps(dots[t][h]));
-        sum[t][h] += (dot * x.scales(token + t)[g]) * scale;
-        sum[t][h] += bias * x.sums(token + t)[g];
+        sum[t][h] += (dot * x.scales(token + t)[g * group_floats(ActGroup)]) * scale;
+        sum[t][h] += bias * x.sums(token + t)[g * group_floats(ActGroup)];
       }
     }
   }

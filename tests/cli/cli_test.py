@@ -449,7 +449,7 @@ class Reports(unittest.TestCase):
 
     def test_bench_json(self):
         status, out, _ = tarn(
-            "bench", "--json", "--repeat=1", "--prompt-tokens=32", "--new-tokens=4"
+            "bench", "--json", "--repeat=1", "--prompt-tokens=32", "--new-tokens=4", "--streams=3"
         )
         self.assertEqual(status, 0)
         got = json.loads(out)
@@ -464,8 +464,19 @@ class Reports(unittest.TestCase):
             "anonymous_memory_bytes",
         ):
             self.assertGreater(got[name], 0, name)
-        for name in ("prefill_tokens_per_second", "decode_tokens_per_second"):
+        for name in (
+            "prefill_tokens_per_second",
+            "decode_tokens_per_second",
+            "one_stream_tokens_per_second",
+            "streams_tokens_per_second",
+        ):
             self.assertGreater(got[name]["median"], 0, name)
+        ratio = (
+            got["streams_tokens_per_second"]["median"]
+            / got["one_stream_tokens_per_second"]["median"]
+        )
+        self.assertAlmostEqual(got["streams_to_one"]["median"], ratio, places=6)
+        self.assertEqual(got["streams"], 3)
 
 
 if __name__ == "__main__":

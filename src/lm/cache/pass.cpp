@@ -16,11 +16,11 @@ array heads_joined(const array& x) {
   return reshape(heads_first(x), {x.shape(0), x.shape(2), x.shape(1) * x.shape(3)});
 }
 
-// Positions [from, from + n) of x (1, all, heads, size).
-array part(const array& x, int64_t from, int64_t n) {
-  Shape stop = x.shape();
-  stop[1] = from + n;
-  return slice(x, {0, from, 0, 0}, stop);
+// [from, from + n) of an axis.
+array part(const array& x, size_t axis, int64_t from, int64_t n) {
+  Shape start(x.ndim(), 0), stop = x.shape();
+  start[axis] = from, stop[axis] = from + n;
+  return slice(x, start, stop);
 }
 
 }  // namespace
@@ -63,24 +63,29 @@ array Pass::attend(size_t layer, const array& q, const array& k, const array& v,
     return heads_joined(
         fast::attention(turn(heads_first(q), 0), turn(heads_first(k), 0), heads_first(v), o));
   }
+  // Heads first, as are the results.
   auto one = [&](size_t row, const array& q_row, const array& k_row, const array& v_row) {
     LayerCache& cache = rows[row].layers[layer];
     int64_t offset = cache.length();
-    return heads_joined(cache.attend(turn(heads_first(q_row), offset),
-                                     turn(heads_first(k_row), offset), heads_first(v_row), how));
+    return cache.attend(turn(q_row, offset), turn(k_row, offset), v_row, how);
   };
-  if (rows.size() == 1) return one(0, q, k, v);
-  auto flat = [](const array& x) { return reshape(x, {1, -1, x.shape(2), x.shape(3)}); };
-  array all_q = flat(q), all_k = flat(k), all_v = flat(v);
+  if (rows.size() == 1) return heads_joined(one(0, heads_first(q), heads_first(k), heads_first(v)));
+  // Rows of one length lie behind each other, of several side by side.
+  const bool even = counts.empty();
+  auto all_of = [&](const array& x) {
+    return heads_first(even ? x : reshape(x, {1, -1, x.shape(2), x.shape(3)}));
+  };
+  array all_q = all_of(q), all_k = all_of(k), all_v = all_of(v);
   std::vector<array> results;
+  const size_t axis = even ? 0 : 2;
   int64_t from = 0;
   for (size_t row = 0; row < rows.size(); ++row) {
-    int64_t count = counts.empty() ? n : counts[row];
-    results.push_back(
-        one(row, part(all_q, from, count), part(all_k, from, count), part(all_v, from, count)));
+    int64_t count = even ? 1 : counts[row];
+    auto of_row = [&](const array& x) { return part(x, axis, from, count); };
+    results.push_back(one(row, of_row(all_q), of_row(all_k), of_row(all_v)));
     from += count;
   }
-  return reshape(concatenate(results, 1), {batch, n, -1});
+  return reshape(heads_joined(concatenate(results, static_cast<int>(axis))), {batch, n, -1});
 }
 
 array Pass::wanted(const array& x) const {

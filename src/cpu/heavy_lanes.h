@@ -1,0 +1,148 @@
+// y = x · Wᵀ on activations of two int8 digits, at most 256 bits wide, for few rows of x.
+//
+// Each vector of codes meets the activations in two or four integer dot products, whose lanes are
+// scaled by scale * d of their groups. The scales of a vectorful of groups are made at once, held
+// in one register, and spread by a permute. The bias part is a dot product of the biases with u = d
+// * sum of codes, added to the same accumulator, so a row has one horizontal sum, and four rows
+// share it.
+//
+// Tokens (rows of x) go in tiles of 4 and 1 that compute each output in the same order.
+#pragma once
+
+#include "cpu/heavy_codes.h"
+#include "cpu/heavy_dot.h"
+
+namespace tarn::cpu::TARN_LEVEL {
+namespace {
+
+constexpr int kFewRows = 4;  // rows that share a horizontal sum
+
+struct Task {
+  const Qmm* q = nullptr;
+  PackedRows packed{};
+  int64_t code_stride = 0;  // bytes between rows of codes: W's own, or of rows unpacked to bytes
+};
+
+// Scales or biases for activation groups g .. g + kLanes of `row`. A weight group of 128 is two
+// activation groups.
+template <int Group, Store S>
+TARN_INLINE Vf spread_groups(const void* base, const QuantMatrix& w, int64_t row, int64_t g) {
+  const int64_t per_row = w.cols / Group, total = w.rows * per_row;
+  if constexpr (Group <= 64) {
+    return load_groups<S>(base, row * per_row + g, smaller(kLanes, per_row - g), total);
+  } else {
+    const int64_t first = g / 2, n = smaller(kLanes / 2, per_row - first);
+    Vi twice;
+    for (int l = 0; l < kLanes; ++l) twice[l] = l / 2;
+    return permute(load_groups<S>(base, row * per_row + first, n, total), twice);
+  }
+}
+
+// Which of kLanes groups each lane of block j meets.
+template <int Bits, int ActGroup>
+struct LaneGroups {
+  static constexpr int kBlocks = ActGroup * Bits / 32;
+  alignas(64) int32_t at[kBlocks][kLanes] = {};
+  constexpr LaneGroups() {
+    for (int j = 0; j < kBlocks; ++j)
+      for (int l = 0; l < kLanes; ++l)
+        at[j][l] = (j * kVectorBytes + 4 * l) * (8 / Bits) / ActGroup;
+  }
+};
+template <int Bits, int ActGroup>
+constexpr LaneGroups<Bits, ActGroup> kLaneGroups{};
+
+// Adds one vector of a row's codes, `byte` bytes into it, to the sums of T tokens.
+template <int Bits, int T, bool Whole>
+TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, int64_t byte,
+                           int64_t left, Vi lane_group, const Vf (&scale)[T], Vf (&sum)[T]) {
+  if (Whole) __builtin_prefetch(codes + byte + kCodesAhead);
+  const Codes c = Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left);
+  const Codes low = Bits == 4 ? low_nibbles(c) : c, high = Bits == 4 ? high_nibbles(c) : c;
+  constexpr int64_t kHalf = kPackBlock / 2;
+  constexpr int64_t kCodesABlock = Bits == 4 ? kHalf : kPackBlock;
+  const int64_t at = byte / kCodesABlock * kBlockBytes + byte % kCodesABlock;
+  TARN_UNROLL
+  for (int k = 0; k < T; ++k) {
+    const int8_t* a = t.packed.digits(token + k) + at;
+    const Digits first = load_digits(a, kPackBlock);
+    const Vi dot = Bits == 4 ? dot_nibbles(low, high, first, load_digits(a + kHalf, kPackBlock))
+                             : dot_bytes(c, first);
+    sum[k] += __builtin_convertvector(dot, Vf) * permute(scale[k], lane_group);
+  }
+}
+
+// The lanes of one row's dot products with T tokens. `codes` is where the row begins.
+template <int Bits, int Group, Store S, int T>
+TARN_INLINE void dot_row(const Task& t, const uint8_t* codes, int64_t row, int64_t token,
+                         Vf (&sum)[T]) {
+  constexpr int kActGroup = Group < 64 ? Group : 64;
+  constexpr auto& lane_groups = kLaneGroups<Bits, kActGroup>;
+  const QuantMatrix& w = t.q->w;
+  const int64_t row_bytes = w.cols * Bits / 8;
+  Vf scale[T];
+  int64_t byte = 0;
+  for (int64_t g = 0; byte < row_bytes; g += kLanes) {
+    const Vf s = spread_groups<Group, S>(w.scales, w, row, g);
+    const Vf b = spread_groups<Group, S>(w.biases, w, row, g);
+    TARN_UNROLL
+    for (int k = 0; k < T; ++k) {
+      scale[k] = s * load(t.packed.scales(token + k) + g);
+      sum[k] += b * load(t.packed.sums(token + k) + g);
+    }
+    int j = 0;
+    for (; j < lane_groups.kBlocks && byte + kVectorBytes <= row_bytes; ++j, byte += kVectorBytes)
+      add_block<Bits, T, true>(t, codes, token, byte, 0, load(lane_groups.at[j]), scale, sum);
+    if (j < lane_groups.kBlocks && byte < row_bytes) {
+      add_block<Bits, T, false>(t, codes, token, byte, row_bytes - byte, load(lane_groups.at[j]),
+                                scale, sum);
+      byte = row_bytes;
+    }
+  }
+}
+
+// y for up to kFewRows rows from `row` on and tokens token .. token + T.
+template <int Bits, int Group, Store S, int T>
+void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, int64_t token) {
+  Vf sums[T][kFewRows] = {};
+  for (int64_t r = 0; r < rows; ++r) {
+    Vf sum[T] = {};
+    dot_row<Bits, Group, S, T>(t, codes + r * t.code_stride, row + r, token, sum);
+    for (int k = 0; k < T; ++k) sums[k][r] = sum[k];
+  }
+  for (int k = 0; k < T; ++k) {
+    float y[kFewRows];
+    sum_four(sums[k], y);
+    float* to = t.q->y + (token + k) * t.q->y_stride + row;
+    if (rows == kFewRows)
+      std::memcpy(to, y, sizeof y);
+    else
+      for (int64_t r = 0; r < rows; ++r) to[r] = y[r];
+  }
+}
+
+template <int Bits, int Group, Store S>
+void dot_rows(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, Range tokens) {
+  int64_t k = tokens.begin;
+  for (; k + 4 <= tokens.end; k += 4) dot_tile<Bits, Group, S, 4>(t, codes, row, rows, k);
+  for (; k < tokens.end; ++k) dot_tile<Bits, Group, S, 1>(t, codes, row, rows, k);
+}
+
+template <int Bits, int Group, Store S>
+void multiply_few(const Qmm& q, const PackedRows& x, Range rows, Range tokens, uint8_t* unpacked) {
+  const QuantMatrix& w = q.w;
+  const Task t{&q, x, w.bits == Bits ? w.cols * Bits / 8 : round_up(w.cols, 64)};
+  for (int64_t row = rows.begin; row < rows.end; row += kFewRows) {
+    const int64_t n = smaller(kFewRows, rows.end - row);
+    const uint8_t* codes = code_row(w, row);
+    if (w.bits != Bits) {
+      for (int64_t r = 0; r < n; ++r)
+        unpack_codes(w.bits, code_row(w, row + r), w.cols, unpacked + r * t.code_stride);
+      codes = unpacked;
+    }
+    dot_rows<Bits, Group, S>(t, codes, row, n, tokens);
+  }
+}
+
+}  // namespace
+}  // namespace tarn::cpu::TARN_LEVEL
