@@ -166,8 +166,14 @@ def make_peft(name, arrays):
                 parameter.copy_(parameter + part if "magnitude" in key else part)
     arrays[name] = peft_logits(model)
     model.save_pretrained(FOLDER / name)
-    for other in ("README.md",):
-        (FOLDER / name / other).unlink(missing_ok=True)
+    (FOLDER / name / "README.md").unlink(missing_ok=True)
+    # PEFT keeps the names in a set, whose order changes from run to run.
+    file = FOLDER / name / "adapter_config.json"
+    written = json.loads(file.read_text())
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(written[key], list):
+            written[key].sort()
+    file.write_text(json.dumps(written, indent=2, sort_keys=True))
 
 
 def make_mlx(name, arrays):
