@@ -2,6 +2,8 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 
 #include "tarn/error.h"
 #include "tarn/memory.h"
@@ -59,6 +61,53 @@ CommandResult system(Context c, const std::string& rest) {
   }
   c.conversation.set_system(rest == "off" ? "" : rest);
   return {rest == "off" ? "The system text is gone." : "The system text is set."};
+}
+
+std::string known_adapters(const Conversation& chat) {
+  std::string text;
+  for (const auto& a : chat.model()->adapters)
+    if (a.on_request) text += fmt::format("{}{}", text.empty() ? "" : ", ", a.name);
+  return text.empty() ? "none; /adapter FOLDER loads one" : text;
+}
+std::string adapter_text(const Conversation& chat) {
+  const auto& now = chat.adapter();
+  if (now.name.empty()) return fmt::format("No adapter. There are: {}.", known_adapters(chat));
+  return fmt::format("Answers use the adapter {}, scale {:g}. There are: {}.", now.name, now.weight,
+                     known_adapters(chat));
+}
+
+CommandResult scale_adapter(Context c, const std::string& value) {
+  nn::AdapterChoice choice = c.conversation.adapter();
+  if (choice.name.empty()) return complaint("No adapter is used: /adapter NAME chooses one.");
+  size_t end = 0;
+  try {
+    choice.weight = std::stof(value, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  if (end == 0 || end != value.size() || !std::isfinite(choice.weight))
+    return complaint(fmt::format("/adapter scale needs a number, `{}` is none.", value));
+  c.conversation.set_adapter(choice);
+  return {adapter_text(c.conversation)};
+}
+
+CommandResult adapter(Context c, const std::string& rest) {
+  Conversation& chat = c.conversation;
+  if (rest.empty()) return {adapter_text(chat)};
+  if (rest == "scale" || rest.starts_with("scale "))
+    return scale_adapter(c, trimmed(rest.substr(5)));
+  std::string name = rest == "off" ? "" : rest;
+  auto model = chat.model();
+  bool known =
+      name.empty() || std::any_of(model->adapters.begin(), model->adapters.end(),
+                                  [&](const auto& a) { return a.on_request && a.name == name; });
+  std::error_code error;
+  if (!known && !std::filesystem::is_directory(name, error))
+    return complaint(fmt::format("`{}` is no adapter and no folder. There are: {}.", name,
+                                 known_adapters(chat)));
+  if (!known) name = chat.load_adapter(name);
+  chat.set_adapter({name, 1});
+  return {adapter_text(chat)};
 }
 
 // Names and values of all settings.
@@ -139,6 +188,7 @@ constexpr Command commands[] = {
     {"/save", " FILE", "keep the conversation in a file", save},
     {"/load", " FILE", "go on with the conversation of a file", load},
     {"/system", " TEXT", "what the model is told first; `off` removes it", system},
+    {"/adapter", " NAME", "a name, a folder, `off`, or `scale` and a number", adapter},
     {"/set", " NAME VALUE", "temp, top-p, max-tokens …; /set alone shows all", set},
     {"/stats", "", "tokens, speed and memory", stats},
     {"/quit", "", "leave, as Ctrl-D does", quit},

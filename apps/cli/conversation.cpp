@@ -56,6 +56,13 @@ void Conversation::set_system(std::string text) {
   session_.options().instructions = std::move(text);
 }
 
+std::string Conversation::load_adapter(const std::string& folder) {
+  auto adapter = lm::LoRAContainer::from(folder);
+  lm::ModelContainer container = session_.container();
+  container.update([&](lm::LanguageModel& lm) { adapter.load(lm, {.on_request = true}); });
+  return adapter.name();
+}
+
 AnswerStatistics Conversation::ask(const std::string& question, std::stop_token stop,
                                    const OnPiece& on_piece) {
   AnswerStatistics statistics;
@@ -63,6 +70,7 @@ AnswerStatistics Conversation::ask(const std::string& question, std::stop_token 
   double start = now_seconds();
   bool has_begun = false;
   session_.options().parameters = options_.to_generate();
+  session_.options().parameters.adapter = adapter_;
   session_.options().parameters.stop = std::move(stop);
   for (const lm::Event& event : session_.stream(question)) {
     if (event.kind == lm::Event::Kind::info) statistics.info = event.info;

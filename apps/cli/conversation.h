@@ -51,6 +51,11 @@ class Conversation {
   // What the model is told before everything else; empty: what its template says by itself.
   const std::string& system() const { return session_.options().instructions; }
   void set_system(std::string text);
+  // Which of the model's adapters answers use; none when the name is empty.
+  const nn::AdapterChoice& adapter() const { return adapter_; }
+  void set_adapter(nn::AdapterChoice choice) { adapter_ = std::move(choice); }
+  // Puts the adapter of a folder into the model, to be chosen by the name that is returned.
+  std::string load_adapter(const std::string& folder);
   void clear() { session_.clear(); }
   void save(const std::string& file) const { session_.save(file); }
   void restore(const std::string& file) { session_.restore(file); }
@@ -68,6 +73,7 @@ class Conversation {
  private:
   lm::ChatSession session_;
   AnswerOptions options_;
+  nn::AdapterChoice adapter_{};
 };
 
 }  // namespace tarn::cli

@@ -36,6 +36,7 @@ constexpr Verb verbs[] = {
     {"du", "the space that models take", du},
     {"convert", "a model's files quantised, dequantised or as GGUF", convert},
     {"plan", "how much memory a model takes, before it is loaded", plan},
+    {"fuse", "a model's files with adapters folded in", fuse},
     {"bench", "how fast this machine runs a model", bench},
     {"ops", "the array operations and their kernels", ops},
     {"doctor", "what the program found on this machine, and what is wrong with it", doctor},

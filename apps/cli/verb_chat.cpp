@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "adapter_options.h"
 #include "base/text.h"
 #include "chat_commands.h"
 #include "conversation.h"
@@ -147,12 +148,14 @@ constexpr const char* footer =
 int chat(const Words& words) {
   ModelOptions model;
   AnswerOptions options;
+  AdapterOptions adapters;
   options.temperature = 0.6f;
   options.top_p = 0.9f;
   options.max_tokens = 1024;
   std::string system, prompt;
   Arguments arguments("tarn chat", "Talks with a language model.");
   model.add_to(arguments);
+  adapters.add_to(arguments);
   arguments.text("-s,--system", system, "what the model is told before everything else");
   arguments.text("-p,--prompt", prompt, "answer this and end");
   options.add_to(arguments);
@@ -163,8 +166,11 @@ int chat(const Words& words) {
   bool is_once = arguments.was_given("--prompt");
   std::optional<LineEditor> editor;  // made before the model's threads start
   if (!is_once) editor.emplace(LineEditorOptions{history_file(), complete_command});
-  Conversation conversation(load_model(model), options);
+  lm::LanguageModel loaded = load_model(model);
+  nn::AdapterChoice choice = adapters.load_into(loaded);
+  Conversation conversation(std::move(loaded), options);
   conversation.set_system(system);
+  conversation.set_adapter(choice);
   if (is_once) return answer_once(conversation, prompt);
   return ChatLoop(*editor, conversation, model.name()).run();
 }

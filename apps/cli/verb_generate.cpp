@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include "adapter_options.h"
 #include "base/json.h"
 #include "conversation.h"
 #include "tarn/memory.h"
@@ -12,6 +13,7 @@ namespace {
 struct GenerateArguments {
   ModelOptions model{};
   AnswerOptions answer{};
+  AdapterOptions adapters{};
   std::string prompt{}, system{};
   std::vector<std::string> stops{};
   bool is_raw = false, wants_json = false;
@@ -56,9 +58,10 @@ std::string to_json(const std::vector<int32_t>& prompt, const Collected& all) {
   return out.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
-int answer(const lm::LanguageModel& lm, const GenerateArguments& given) {
+int answer(lm::LanguageModel lm, const GenerateArguments& given) {
   InterruptScope interrupt;
   lm::GenerateParameters options = given.answer.to_generate();
+  options.adapter = given.adapters.load_into(lm);
   options.stop_strings = given.stops;
   options.stop = interrupt.token();
   options.log_probabilities = given.wants_json;
@@ -99,6 +102,7 @@ int generate(const Words& words) {
   GenerateArguments given;
   Arguments arguments("tarn generate", "Answers one prompt.");
   given.model.add_to(arguments);
+  given.adapters.add_to(arguments);
   arguments.text("-p,--prompt", given.prompt, "the user's message; - reads standard input");
   arguments.text("-s,--system", given.system, "what the model is told before it");
   arguments.flag("--raw", given.is_raw, "the prompt as it stands, without the chat template");

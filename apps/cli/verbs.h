@@ -23,5 +23,6 @@ int rm(const Words& arguments);
 int verify(const Words& arguments);
 int du(const Words& arguments);
 int convert(const Words& arguments);
+int fuse(const Words& arguments);
 
 }  // namespace tarn::cli

@@ -7,6 +7,7 @@
 #include "tarn/nn/init.h"
 #include "tarn/nn/layers.h"
 #include "tarn/nn/losses.h"
+#include "tarn/nn/low_rank.h"
 #include "tarn/nn/module.h"
 #include "tarn/nn/norms.h"
 #include "tarn/nn/pooling.h"

@@ -47,6 +47,7 @@ template <class A, class B>
 inline constexpr bool is_tuple<std::pair<A, B>> = true;
 
 inline std::string join(const std::string& path, std::string_view name) {
+  if (name.empty()) return path;
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 }  // namespace detail
@@ -76,6 +77,10 @@ template <class T>
 concept HasTrains = requires(const T& t) {
   { t.trains(std::string_view()) } -> std::same_as<bool>;
 };
+
+// A struct whose fields stand below its owner's path, as if they were the owner's.
+template <class T>
+concept IsInlined = T::inlined;
 
 // Whether an array stands for "nothing here": what `array()` makes, of shape (0,).
 inline bool is_absent(const array& a) { return a.shape() == Shape{0}; }
@@ -107,7 +112,8 @@ void each_child(T& t, const std::string& path, bool trains, F&& f) {
     U::fields(t, [&](std::string_view name, auto& field) {
       bool field_trains = trains;
       if constexpr (HasTrains<U>) field_trains = trains && t.trains(name);
-      f(join(path, name), field, field_trains);
+      constexpr bool below = !IsInlined<std::remove_cvref_t<decltype(field)>>;
+      f(below ? join(path, name) : path, field, field_trains);
     });
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/require.h"
 #include "nn/draw.h"
+#include "nn/terms.h"
 #include "tarn/fast.h"
 #include "tarn/nn/init.h"
 #include "tarn/ops.h"
@@ -51,7 +52,7 @@ Linear Linear::init(int64_t inputs, int64_t outputs, const array& key, bool bias
   return l;
 }
 array Linear::operator()(const array& x) const {
-  array y = times(x);
+  array y = low_rank.empty() ? times(x) : with_terms(*this, x);
   return bias ? y + *bias : y;
 }
 
@@ -65,6 +66,12 @@ Embedding Embedding::init(int64_t count, int64_t size, const array& key) {
   Embedding e = of(count, size);
   e.weight = init::normal({count, size}, key, 0, 1 / std::sqrt(static_cast<double>(size)));
   return e;
+}
+array Embedding::operator()(const array& ids) const {
+  return low_rank.empty() ? take_rows(ids) : rows_with_terms(*this, ids);
+}
+array Embedding::as_linear(const array& x) const {
+  return low_rank.empty() ? times(x) : with_terms(*this, x);
 }
 
 Bilinear Bilinear::init(int64_t inputs1, int64_t inputs2, int64_t outputs, const array& key,

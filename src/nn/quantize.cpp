@@ -45,6 +45,15 @@ void quantize(Embedding& layer, const Quantization& how, const std::string& path
   quantize(static_cast<Matrix&>(layer), how, path);
 }
 
+void put_dense(Matrix& m, const array& numbers, bool as_before) {
+  Quantization how{m.group_size, m.bits, m.mode, m.quantize_input};
+  bool was_quantised = m.quantised();
+  Dtype dtype = (was_quantised ? *m.scales : m.weight).dtype();
+  m.weight = astype(numbers, issubdtype(dtype, floating) ? dtype : float32);
+  m.scales = m.biases = std::nullopt;
+  if (was_quantised && as_before) quantize(m, how);
+}
+
 Linear QuantizedLinear::init(int64_t inputs, int64_t outputs, const array& key, bool bias,
                              const Quantization& how) {
   Linear l = from_linear(Linear::init(inputs, outputs, key, false), how);

@@ -25,10 +25,11 @@ struct Held final : AnyModel {
   void parameters(const std::function<void(const std::string&, array&)>& f) override {
     nn::each_parameter(m, f);
   }
-  void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) override {
-    auto erased = [&](const std::string& path, auto& matrix) { f(path, matrix); };
-    nn::each<nn::Linear>(m, erased);
-    nn::each<nn::Embedding>(m, erased);
+  void linears(const std::function<void(const std::string&, nn::Linear&)>& f) override {
+    nn::each<nn::Linear>(m, f);
+  }
+  void embeddings(const std::function<void(const std::string&, nn::Embedding&)>& f) override {
+    nn::each<nn::Embedding>(m, f);
   }
   void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) override {
     nn::each<nn::RMSNorm>(m, f);

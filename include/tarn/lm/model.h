@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct Pass {
   // How many of ids (1, sum) belong to each row, side by side; empty: ids (B, n) has n for each.
   std::vector<int64_t> counts{};
   bool last_only = true;  // logits of each row's last position only
+  // Which adapter each row asks for, of those in the model on request; one alone stands for all
+  // rows, none asks for none. Other adapters of the model always apply.
+  std::vector<nn::AdapterChoice> adapters{};
+  // While training: what the adapters' dropout is drawn from.
+  std::optional<array> dropout_key{};
 
   int64_t length(size_t row = 0) const { return row < rows.size() ? rows[row].length() : 0; }
   bool can_truncate(int64_t length) const;
@@ -51,7 +57,8 @@ struct AnyModel {
   // ids (B, n) int32 to logits (B, n, vocabulary), or as Pass::wanted says.
   virtual array forward(const array& ids, Pass& pass) const = 0;
   virtual void parameters(const std::function<void(const std::string&, array&)>& f) = 0;
-  virtual void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) = 0;
+  virtual void linears(const std::function<void(const std::string&, nn::Linear&)>& f) = 0;
+  virtual void embeddings(const std::function<void(const std::string&, nn::Embedding&)>& f) = 0;
   virtual void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) = 0;
   virtual ModelShape shape() const = 0;
   virtual std::unique_ptr<AnyModel> copy() const = 0;
@@ -69,13 +76,20 @@ class Model {
     return *this;
   }
 
-  array operator()(const array& ids, Pass& pass) const { return it_->forward(ids, pass); }
+  array operator()(const array& ids, Pass& pass) const;
   Cache new_cache(const CacheOptions& options = {}) const;
   // With so many empty rows.
   Pass new_pass(const CacheOptions& options = {}, size_t rows = 1) const;
   ModelShape shape() const { return it_->shape(); }
   void parameters(const std::function<void(const std::string&, array&)>& f) { it_->parameters(f); }
-  void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) { it_->matrices(f); }
+  void linears(const std::function<void(const std::string&, nn::Linear&)>& f) { it_->linears(f); }
+  void embeddings(const std::function<void(const std::string&, nn::Embedding&)>& f) {
+    it_->embeddings(f);
+  }
+  // Both.
+  void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) {
+    linears(f), embeddings(f);
+  }
   void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) { it_->norms(f); }
   explicit operator bool() const { return it_ != nullptr; }
 

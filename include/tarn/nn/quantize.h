@@ -24,6 +24,10 @@ void quantize(Matrix& matrix, const Quantization& how, const std::string& path =
 void quantize(Linear& layer, const Quantization& how, const std::string& path = "");
 void quantize(Embedding& layer, const Quantization& how, const std::string& path = "");
 
+// Gives a matrix other numbers (rows, columns). They are quantised as the old ones were where
+// `as_before`, else they stay dense, in the dtype of the old numbers or scales.
+void put_dense(Matrix& matrix, const array& numbers, bool as_before);
+
 // The model with every Linear and Embedding quantised for which choose(path, matrix) holds; choose
 // may also return the Quantization of its own for a matrix, or nothing:
 // std::optional<Quantization>.

@@ -39,6 +39,11 @@ void Pass::collect(std::vector<array>& into) const {
 void Pass::check(const array& ids) const {
   require<ShapeError>(ids.ndim() == 2, "[model] ids have shape ({}); rows of tokens are needed.",
                       joined(ids.shape()));
+  size_t sequences = rows.empty() ? static_cast<size_t>(ids.shape(0)) : rows.size();
+  require<ShapeError>(adapters.size() <= 1 || adapters.size() == sequences,
+                      "[model] {} adapters are chosen for {} sequences: one for each, one for all "
+                      "or none is needed.",
+                      adapters.size(), sequences);
   if (counts.empty()) {
     require<ShapeError>(rows.empty() || ids.shape(0) == static_cast<int64_t>(rows.size()),
                         "[model] ids have shape ({}) for {} sequences: a row for each is needed.",
@@ -97,6 +102,14 @@ array Pass::wanted(const array& x) const {
   for (int64_t count : counts) last.push_back(at += static_cast<int32_t>(count));
   array indices(last.begin(), Shape{static_cast<int64_t>(last.size())}, int32);
   return reshape(take(x, indices, 1), {static_cast<int64_t>(last.size()), 1, x.shape(2)});
+}
+
+array Model::operator()(const array& ids, Pass& pass) const {
+  bool asks = std::any_of(pass.adapters.begin(), pass.adapters.end(),
+                          [](const nn::AdapterChoice& a) { return !a.name.empty(); });
+  if (!asks && !pass.dropout_key) return it_->forward(ids, pass);
+  nn::LowRankScope scope({pass.adapters, pass.counts, pass.dropout_key});
+  return it_->forward(ids, pass);
 }
 
 Cache Model::new_cache(const CacheOptions& options) const {

@@ -1,7 +1,9 @@
 #include "lm/generation/answer.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/printable.h"
 #include "base/require.h"
 #include "lm/marks.h"
 
@@ -46,6 +48,22 @@ bool begins_inside(const LanguageModel& lm, std::span<const int32_t> prompt, con
   return end.ends_with(r.begin);
 }
 
+void check_adapter(const LanguageModel& lm, const nn::AdapterChoice& choice) {
+  if (choice.name.empty()) return;
+  std::vector<std::string> known;
+  for (const LoadedAdapter& a : lm.adapters)
+    if (a.on_request) known.push_back(printable(a.name));
+  bool found = std::any_of(lm.adapters.begin(), lm.adapters.end(),
+                           [&](const auto& a) { return a.on_request && a.name == choice.name; });
+  require(found, "[generate] the model has no adapter \"{}\" on request; {}.",
+          printable(choice.name),
+          known.empty() ? "it has none" : fmt::format("it has {}", joined(known)));
+  require(std::isfinite(choice.weight),
+          "[generate] the weight of adapter \"{}\" is {}; a number "
+          "is needed.",
+          printable(choice.name), choice.weight);
+}
+
 }  // namespace
 
 double GenerationInfo::prompt_tokens_per_second() const {
@@ -79,6 +97,7 @@ Answer::Answer(std::shared_ptr<const LanguageModel> model, LMInput input,
       stops_(joined_stops(parameters.stop_strings, model_->stop_strings)) {
   check(parameters);
   check_prompt(*model_, tokens_, most_tokens(*model_, parameters_));
+  check_adapter(*model_, parameters_.adapter);
   if (!input.tools.empty() && model_->tool_call_format != ToolCallFormat::none)
     tools_.emplace(model_->tool_call_format, input.tools);
   if (parameters.reasoning)

@@ -1,0 +1,21 @@
+// Adapters on the command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "tarn/lm.h"
+
+namespace tarn::cli {
+
+struct AdapterOptions {
+  std::vector<std::string> folders{};
+
+  void add_to(Arguments& arguments);
+  // Puts them into the model, and says which one answers use: the first of those that answers can
+  // choose. One that replaces whole parameters is there for all of them.
+  nn::AdapterChoice load_into(lm::LanguageModel& model) const;
+};
+
+}  // namespace tarn::cli

@@ -1,0 +1,81 @@
+"""Adapters on the command line and in the chat: adapters_cli_test.py TARN MODEL, as cli_test.py."""
+
+import json
+import os
+import struct
+import sys
+import tempfile
+import unittest
+
+import cli_test
+
+
+def write_adapter(folder, number):
+    """An adapter for the default model that changes one matrix, by the more the larger `number`."""
+    os.makedirs(folder)
+    name, size, header = "model.layers.29.self_attn.o_proj", 576, {}
+    for i, (part, shape) in enumerate({"lora_a": [size, 1], "lora_b": [1, size]}.items()):
+        bounds = [i * 4 * size, (i + 1) * 4 * size]
+        header[f"{name}.{part}"] = {"dtype": "F32", "shape": shape, "data_offsets": bounds}
+    a = struct.pack(f"<{size}f", *[(-1) ** i for i in range(size)])
+    b = struct.pack(f"<{size}f", *[number * (i % 7 - 3) for i in range(size)])
+    text = json.dumps(header).encode()
+    with open(os.path.join(folder, "adapters.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + a + b)
+    parameters = {"rank": 1, "scale": 1.0, "dropout": 0.0, "keys": ["self_attn.o_proj"]}
+    with open(os.path.join(folder, "adapter_config.json"), "w") as file:
+        json.dump({"num_layers": 1, "lora_parameters": parameters}, file)
+
+
+class Adapters(unittest.TestCase):
+    def test_answers_use_the_adapter_that_is_chosen(self):
+        with tempfile.TemporaryDirectory() as folder:
+            loud, mute = os.path.join(folder, "loud"), os.path.join(folder, "mute")
+            write_adapter(loud, 3.0)
+            write_adapter(mute, 0.0)
+            ask = ["generate", "--prompt", cli_test.QUESTION, *cli_test.EXACT, "--max-tokens", "7"]
+            plain = cli_test.tarn(*ask)[1]
+            with_loud = cli_test.tarn(*ask, "--adapter", loud)
+            self.assertEqual(with_loud[0], 0)
+            self.assertNotEqual(with_loud[1], plain)
+            self.assertEqual(cli_test.tarn(*ask, "--adapter", mute)[1], plain)
+            question = cli_test.QUESTION
+            lines = f"/adapter\n/adapter off\n/clear\n{question}\n/adapter loud\n/clear\n"
+            lines += f"{question}\n/adapter scale 0\n/clear\n{question}\n/adapter {mute}\n"
+            lines += "/adapter scale x\n/adapter nobody\n"
+            chat = ["chat", *cli_test.EXACT, "--max-tokens", "7", "--adapter", loud]
+            status, out, err = cli_test.tarn(*chat, stdin=lines.encode())
+        self.assertEqual((status, out), (1, plain + with_loud[1] + plain))
+        said = [s for s in err.splitlines() if "adapter" in s]
+        self.assertEqual(
+            said,
+            [
+                "Answers use the adapter loud, scale 1. There are: loud.",
+                "No adapter. There are: loud.",
+                "Answers use the adapter loud, scale 1. There are: loud.",
+                "Answers use the adapter loud, scale 0. There are: loud.",
+                "Answers use the adapter mute, scale 1. There are: loud, mute.",
+                "/adapter scale needs a number, `x` is none.",
+                "`nobody` is no adapter and no folder. There are: loud, mute.",
+            ],
+        )
+
+    def test_what_is_missing_is_said(self):
+        status, out, err = cli_test.tarn("generate", "--prompt", "x", "--adapter", "/nonexistent/a")
+        self.assertEqual((status, out), (1, ""))
+        self.assertEqual(
+            err,
+            "tarn: [adapters] /nonexistent/a is no folder: one with adapter_config.json is "
+            "needed.\n",
+        )
+        status, out, err = cli_test.tarn("fuse", cli_test.MODEL)
+        self.assertEqual((status, out), (2, ""))
+        self.assertEqual(
+            err,
+            "tarn: [fuse] give the model, one or more --adapter and, with --out, what to write.\n",
+        )
+
+
+if __name__ == "__main__":
+    cli_test.TARN, cli_test.MODEL = (os.path.abspath(a) for a in sys.argv[1:3])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
