@@ -1,6 +1,7 @@
 // Language models: load, talk, sample.
 #pragma once
 
+#include "tarn/lm/adapters.h"
 #include "tarn/lm/architecture.h"
 #include "tarn/lm/cache.h"
 #include "tarn/lm/chat_session.h"

@@ -62,6 +62,7 @@ class Parser {
 
  private:
   void read_metadata(const Json& entry) {
+    if (entry.is_null()) return;  // so MLX writes it when there is none
     require<FileError>(entry.is_object(), "[load] {}: \"__metadata__\" is not an object.", path_);
     for (const auto& [key, value] : entry.items()) {
       require<FileError>(value.is_string(),

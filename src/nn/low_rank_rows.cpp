@@ -26,13 +26,23 @@ array dropped(const array& x, float p) {
   return Dropout{p}(x, key);
 }
 
+// x (..., n) times a b. With all positions in one axis, since a stack of vectors would be as many
+// products.
+array through_rank(const array& x, const array& a, const array& b) {
+  int64_t n = x.shape(-1), positions = static_cast<int64_t>(x.size()) / std::max<int64_t>(n, 1);
+  array flat = reshape(x, {positions, n});
+  Shape shape = x.shape();
+  shape.back() = b.shape(1);
+  return reshape(matmul(matmul(flat, a), b), shape);
+}
+
 // What an effect adds to y = x W^T, or to the rows y of W with the numbers x.
 array change(const Effect& e, const array& x, const array& y, Role role, float dropout) {
   array product;
   if (role == Role::linear)
-    product = matmul(matmul(dropped(x, dropout), e.a), e.b);
+    product = through_rank(dropped(x, dropout), e.a, e.b);
   else if (role == Role::head)
-    product = matmul(matmul(dropped(x, dropout), transpose(e.b)), transpose(e.a));
+    product = through_rank(dropped(x, dropout), transpose(e.b), transpose(e.a));
   else
     product = dropped(matmul(take(e.a, x, 0), e.b), dropout);
   if (!e.gain) return product;

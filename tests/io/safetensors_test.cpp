@@ -33,6 +33,17 @@ TEST(Safetensors, ReadsTensorsAndMetadata) {
   EXPECT_EQ(loaded.first.at("empty").dtype(), tarn::float16);
 }
 
+// As MLX writes it where there is none.
+TEST(Safetensors, MetadataMayBeNull) {
+  Folder folder;
+  auto loaded = tarn::load_safetensors(folder.write(
+      "m",
+      safetensors(R"({"__metadata__":null,"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]}})",
+                  "\1\2")));
+  EXPECT_EQ(loaded.first.size(), 1u);
+  EXPECT_TRUE(loaded.second.empty());
+}
+
 TEST(Safetensors, EightBitFloatsArriveAsBytes) {
   Folder folder;
   auto loaded = tarn::load_safetensors(folder.write(

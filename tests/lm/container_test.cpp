@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tarn/memory.h"
+#include "test_seconds.h"
 #include "tiny_model.h"
 
 namespace tarn_test {
@@ -144,12 +145,6 @@ TEST_F(Container, UnloadingFreesTheWeightsWithTheLastAnswer) {
 
 class ContainerThreads : public TinyModel {};
 
-// How long to go on: TARN_TEST_SECONDS, or a quarter of a second.
-double test_seconds() {
-  const char* seconds = std::getenv("TARN_TEST_SECONDS");
-  return seconds && *seconds ? std::atof(seconds) : 0.25;
-}
-
 // Four answer, two change adapters, one unloads and loads, one looks. Every answer is that of one
 // published model, whole.
 TEST_F(ContainerThreads, GenerateSwapAndUnloadAtOnce) {
@@ -159,7 +154,7 @@ TEST_F(ContainerThreads, GenerateSwapAndUnloadAtOnce) {
   turned.update(turn_round);
   const Ids one = ids_of(container, tokens), other = ids_of(turned, tokens);
   ASSERT_NE(one, other);
-  auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(test_seconds());
+  auto end = std::chrono::steady_clock::now() + test_seconds();
   std::atomic<int> answers{0}, seen_one{0}, seen_other{0}, updates{0}, unloads{0};
   auto repeat = [&](auto f) {
     return std::jthread([&, f] {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tarn/array.h"
+#include "tarn/nn/low_rank.h"
 
 namespace tarn::lm {
 
@@ -142,6 +143,7 @@ class LayerCache {
 struct Cache {
   std::vector<LayerCache> layers{};
   CacheOptions options{};
+  nn::AdapterChoice adapter{};  // that it was computed with
 
   int64_t length() const { return layers.empty() ? 0 : layers[0].length(); }
   // Forgets all positions from `length` on. Throws ValueError where can_truncate is false.

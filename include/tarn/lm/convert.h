@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "tarn/dtype.h"
 #include "tarn/nn/quantize.h"
@@ -24,6 +25,8 @@ struct ConvertOptions {
       choose{};
   bool dequantise = false;       // first; the numbers are what the quantised ones stood for
   std::optional<Dtype> dtype{};  // of everything that is not quantised, and of scales
+  // Folders of adapters that are folded into the weights, before anything else is done.
+  std::vector<std::filesystem::path> adapters{};
   std::stop_token stop{};        // Cancelled is thrown soon after a request, and nothing is left
 };
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -30,6 +31,16 @@ struct RenderOptions {
   std::string context{};  // the text of a JSON object: more variables for the template
 };
 
+// An adapter that is in a model; see tarn/lm/adapters.h.
+struct LoadedAdapter {
+  std::string name{};
+  float weight = 1;
+  bool on_request = false;  // only for answers whose parameters name it
+  // What it took the place of, by path.
+  std::map<std::string, nn::Matrix> replaced_matrices{};
+  std::map<std::string, array> replaced_parameters{};
+};
+
 // Everything a conversation needs. Copies share the weights and the vocabulary.
 struct LanguageModel {
   std::string name{};
@@ -39,6 +50,7 @@ struct LanguageModel {
   std::vector<int32_t> stop_ids{};          // tokens that end an answer
   std::vector<std::string> stop_strings{};  // texts that do
   ToolCallFormat tool_call_format = ToolCallFormat::none;
+  std::vector<LoadedAdapter> adapters{};
 
   // The prompt of a conversation by the model's template. Throws ValueError without a template.
   std::string render(const std::vector<Message>& messages, const RenderOptions& options = {}) const;

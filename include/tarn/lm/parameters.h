@@ -15,6 +15,7 @@
 #include "tarn/lm/cache.h"
 #include "tarn/lm/logits.h"
 #include "tarn/lm/sample.h"
+#include "tarn/nn/low_rank.h"
 #include "tarn/ops/quantized.h"
 
 namespace tarn::lm {
@@ -63,6 +64,8 @@ struct GenerateParameters {
   int frequency_context_size = 20;
   PrefillParameters prefill{};
 
+  // One of the model's adapters that are there on request; without a name none of them.
+  nn::AdapterChoice adapter{};
   int kv_sinks = 4;
   float xtc_probability = 0.0f, xtc_threshold = 0.0f;  // see SampleOptions
   std::unordered_map<int32_t, float> logit_bias{};

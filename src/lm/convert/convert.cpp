@@ -9,6 +9,7 @@
 
 #include "base/require.h"
 #include "tarn/io.h"
+#include "tarn/lm/adapters.h"
 #include "tarn/ops.h"
 #include "tarn/stop.h"
 
@@ -64,14 +65,11 @@ std::optional<nn::Quantization> quantization_of(const ConvertOptions& o, const s
 }
 
 void change(Model& model, const ConvertOptions& o) {
+  for (const auto& folder : o.adapters)
+    LoRAContainer::from(folder).fuse(model, {.dequantize = o.dequantise});
   int64_t layers = model.shape().layers;
   model.matrices([&](const std::string& path, nn::Matrix& m) {
-    if (o.dequantise && m.quantised()) {
-      m.weight = m.dense();
-      if (m.scales->dtype() == float16 || m.scales->dtype() == bfloat16)
-        m.weight = astype(m.weight, m.scales->dtype());
-      m.scales = m.biases = std::nullopt;
-    }
+    if (o.dequantise && m.quantised()) nn::put_dense(m, m.dense(), false);
     if (o.dtype && !m.quantised()) m.weight = astype(m.weight, *o.dtype);
     if (m.quantised()) return;
     if (auto how = quantization_of(o, path, m, layers)) nn::quantize(m, *how, path);

@@ -41,6 +41,7 @@ void decode_together(std::span<Request* const> rows) {
   for (Request* r : rows) {
     ids.push_back(r->answer().tokens().back());
     pass.rows.push_back(std::move(r->sequence().pass.rows[0]));
+    pass.adapters.push_back(r->answer().parameters().adapter);
   }
   auto give_back = [&] {
     for (size_t i = 0; i < rows.size(); ++i)
@@ -187,8 +188,8 @@ struct Engine::Impl {
   }
 
   void begin(Request& r) {
-    r.begin(
-        prefixes.find(r.answer().shared_model(), r.answer().parameters().caching(), r.prompt()));
+    const GenerateParameters& p = r.answer().parameters();
+    r.begin(prefixes.find(r.answer().shared_model(), p.caching(), p.adapter, r.prompt()));
     std::lock_guard lock(mutex);
     statistics.shared_tokens += static_cast<uint64_t>(r.answer().info.cached_tokens);
   }
@@ -197,6 +198,7 @@ struct Engine::Impl {
   bool is_shared(const Request& r) const {
     auto shares = [&](const Shared& other) {
       return other.get() != &r && !other->has_begun() &&
+             other->answer().parameters().adapter == r.answer().parameters().adapter &&
              common_prefix(other->prompt(), r.prompt()) >= Prefixes::least_shared;
     };
     if (std::any_of(active.begin(), active.end(), shares)) return true;
@@ -213,6 +215,10 @@ struct Engine::Impl {
           left.begin(), left.end(), [&](const Request* r) { return go_together(*r, *left[0]); });
       std::vector<Request*> rows(left.begin(), rest);
       left.erase(left.begin(), rest);
+      // Rows of one adapter side by side are one product.
+      std::stable_sort(rows.begin(), rows.end(), [](const Request* a, const Request* b) {
+        return a->answer().parameters().adapter.name < b->answer().parameters().adapter.name;
+      });
       decode_together(rows);
       std::lock_guard lock(mutex);
       ++statistics.steps;

@@ -7,13 +7,15 @@
 namespace tarn::lm {
 
 Session Prefixes::find(const std::shared_ptr<const LanguageModel>& model,
-                       const CacheOptions& options, std::span<const int32_t> tokens) {
+                       const CacheOptions& options, const nn::AdapterChoice& adapter,
+                       std::span<const int32_t> tokens) {
   drop_unloaded();
   auto best = all_.end();
   size_t most = least_shared - 1;
   for (auto it = all_.begin(); it != all_.end(); ++it) {
     const Session& s = it->sequence;
-    if (it->model.lock() != model || s.pass.rows[0].options != options) continue;
+    const Cache& cache = s.pass.rows[0];
+    if (it->model.lock() != model || cache.options != options || cache.adapter != adapter) continue;
     size_t known = std::min(common_prefix(s.tokens, tokens), tokens.size() - 1);
     if (known > most && s.pass.can_truncate(static_cast<int64_t>(known))) best = it, most = known;
   }
@@ -32,7 +34,9 @@ void Prefixes::keep(const std::shared_ptr<const LanguageModel>& model, Session s
   for (auto it = all_.begin(); it != all_.end();) {
     auto entry = it++;
     const auto& known = entry->sequence.tokens;
-    bool is_beginning = entry->model.lock() == model && known.size() <= sequence.tokens.size() &&
+    bool same = entry->model.lock() == model &&
+                entry->sequence.pass.rows[0].adapter == sequence.pass.rows[0].adapter;
+    bool is_beginning = same && known.size() <= sequence.tokens.size() &&
                         common_prefix(known, sequence.tokens) == known.size();
     if (is_beginning) drop(entry);
   }

@@ -21,7 +21,7 @@ class Prefixes {
   // What is known of the beginning of `tokens`, at least one token short of all: copies that share
   // the arrays. Nothing where less than least_shared tokens would be saved.
   Session find(const std::shared_ptr<const LanguageModel>& model, const CacheOptions& options,
-               std::span<const int32_t> tokens);
+               const nn::AdapterChoice& adapter, std::span<const int32_t> tokens);
   // Keeps a sequence, and lets go of the beginnings of it and of what was not used for the longest
   // time.
   void keep(const std::shared_ptr<const LanguageModel>& model, Session sequence);

@@ -1,7 +1,9 @@
 #include "lm/generation/answer.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/printable.h"
 #include "base/require.h"
 
 namespace tarn::lm {
@@ -34,6 +36,22 @@ void check_prompt(const LanguageModel& lm, const std::vector<int32_t>& prompt, i
   for (int32_t id : prompt)
     require(id >= 0 && id < vocabulary, "[generate] token {} is outside the vocabulary of {}.", id,
             vocabulary);
+}
+
+void check_adapter(const LanguageModel& lm, const nn::AdapterChoice& choice) {
+  if (choice.name.empty()) return;
+  std::vector<std::string> known;
+  for (const LoadedAdapter& a : lm.adapters)
+    if (a.on_request) known.push_back(printable(a.name));
+  bool found = std::any_of(lm.adapters.begin(), lm.adapters.end(),
+                           [&](const auto& a) { return a.on_request && a.name == choice.name; });
+  require(found, "[generate] the model has no adapter \"{}\" on request; {}.",
+          printable(choice.name),
+          known.empty() ? "it has none" : fmt::format("it has {}", joined(known)));
+  require(std::isfinite(choice.weight),
+          "[generate] the weight of adapter \"{}\" is {}; a number "
+          "is needed.",
+          printable(choice.name), choice.weight);
 }
 
 }  // namespace
@@ -73,6 +91,7 @@ Answer::Answer(std::shared_ptr<const LanguageModel> model, LMInput input,
       stops_(joined_stops(parameters.stop_strings, model_->stop_strings)) {
   check(parameters);
   check_prompt(*model_, tokens_, most_tokens(*model_, parameters_));
+  check_adapter(*model_, parameters_.adapter);
   if (!input.tools.empty() && model_->tool_call_format != ToolCallFormat::none)
     tools_.emplace(model_->tool_call_format, input.tools);
 }

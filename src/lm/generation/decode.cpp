@@ -43,6 +43,7 @@ array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
   StopScope stop(parameters_.stop);
   auto& [tokens, pass] = session_;
   pass.last_only = !all_logits;
+  pass.adapters = {parameters_.adapter};
   try {
     array logits =
         compute(model_, parameters_.precision,
@@ -62,6 +63,7 @@ array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
 
 void Decoder::begin_anew() {
   session_ = Session{.pass = model_.model.new_pass(parameters_.caching())};
+  session_.pass.rows[0].adapter = parameters_.adapter;
 }
 
 void Decoder::truncate(size_t length) {
@@ -72,9 +74,12 @@ void Decoder::truncate(size_t length) {
 }
 
 void Decoder::go_back_for(std::span<const int32_t> prompt) {
-  // Numbers kept in another way are of no use: exact answers stay exact.
+  // Numbers kept in another way are of no use: exact answers stay exact. Those of another adapter
+  // are others.
   const auto& rows = session_.pass.rows;
-  if (rows.size() != 1 || rows[0].options != parameters_.caching()) begin_anew();
+  if (rows.size() != 1 || rows[0].options != parameters_.caching() ||
+      rows[0].adapter != parameters_.adapter)
+    begin_anew();
   // At least the last token is computed again: its logits are needed.
   truncate(std::min(common_prefix(session_.tokens, prompt), prompt.size() - 1));
 }

@@ -58,9 +58,10 @@ CacheOptions options_of(const Json& in, const std::string& file) {
 
 // The sequence that a file holds. A cache that was still to be quantised does not know it any more:
 // it is computed again.
-Session sequence_of(Cache cache, std::vector<int32_t> tokens, CacheOptions options) {
+Session sequence_of(Cache cache, std::vector<int32_t> tokens, CacheOptions options,
+                    nn::AdapterChoice adapter) {
   if (tokens.empty() || (options.bits > 0 && cache.length() < options.quantised_start)) return {};
-  cache.options = options;
+  cache.options = options, cache.adapter = std::move(adapter);
   Session s{.tokens = std::move(tokens)};
   s.pass.rows.push_back(std::move(cache));
   return s;
@@ -74,7 +75,7 @@ void add_numbers(Hash& hash, const array& a) {
 }
 
 void check_model(const Json& saved, const LanguageModel& model, const std::string& file) {
-  require<FileError>(saved.at("fingerprint") == fingerprint(model),
+  require<FileError>(saved.at("fingerprint") == fingerprint(model.model),
                      "[ChatSession] {} belongs to the model {}, and this is {} with other weights. "
                      "Load that model, or begin a new conversation.",
                      file, printable(saved.at("name").get<std::string>()), printable(model.name));
@@ -82,12 +83,12 @@ void check_model(const Json& saved, const LanguageModel& model, const std::strin
 
 }  // namespace
 
-std::string fingerprint(const LanguageModel& model) {
+std::string fingerprint(const Model& model) {
   Hash hash;
-  auto shape = model.model.shape();
+  auto shape = model.shape();
   for (int64_t size : {shape.layers, shape.hidden_size, shape.vocabulary, shape.context})
     hash.add(static_cast<uint64_t>(size));
-  Model copy = model.model;  // shares the arrays
+  Model copy = model;  // shares the arrays
   copy.parameters([&](const std::string& path, array& a) {
     hash.add(path);
     hash.add(name_of(a.dtype()));
@@ -104,7 +105,8 @@ void ChatSession::save(const std::filesystem::path& file) const {
   Cache cache = memory.tokens.empty() ? model->model.new_cache() : memory.pass.rows[0];
   Json chat{{"version", version},
             {"cache", json_of(cache.options)},
-            {"model", {{"name", model->name}, {"fingerprint", fingerprint(*model)}}},
+            {"adapter", {{"name", cache.adapter.name}, {"weight", cache.adapter.weight}}},
+            {"model", {{"name", model->name}, {"fingerprint", fingerprint(model->model)}}},
             {"messages", Json::array()},
             {"dropped", impl_->dropped},
             {"tokens", memory.tokens}};
@@ -125,6 +127,7 @@ void ChatSession::restore(const std::filesystem::path& file) {
   std::vector<Message> messages;
   std::vector<int32_t> tokens;
   CacheOptions options;
+  nn::AdapterChoice adapter;
   size_t dropped = 0;
   try {
     require<FileError>(chat.at("version") == version,
@@ -135,6 +138,9 @@ void ChatSession::restore(const std::filesystem::path& file) {
     dropped = chat.at("dropped").get<size_t>();
     tokens = chat.at("tokens").get<std::vector<int32_t>>();
     options = options_of(chat.at("cache"), name);
+    // Files from before there were adapters do not say.
+    if (auto with = chat.find("adapter"); with != chat.end())
+      adapter = {with->at("name"), with->at("weight")};
   } catch (const Json::exception& error) {
     fail<FileError>("[ChatSession] {}: the conversation is damaged: {}.", name,
                     printable(error.what()));
@@ -151,7 +157,7 @@ void ChatSession::restore(const std::filesystem::path& file) {
                      model->model.shape().layers);
   impl_->messages = std::move(messages);
   impl_->dropped = dropped;
-  impl_->memory = sequence_of(std::move(cache), std::move(tokens), options);
+  impl_->memory = sequence_of(std::move(cache), std::move(tokens), options, std::move(adapter));
 }
 
 }  // namespace tarn::lm

@@ -34,6 +34,6 @@ struct ChatSession::Impl : Talk {
 
 // Identifies a model's weights and sizes: equal for the same file loaded twice, different after an
 // adapter was applied. It looks at 64 numbers of each parameter.
-std::string fingerprint(const LanguageModel& model);
+std::string fingerprint(const Model& model);
 
 }  // namespace tarn::lm
