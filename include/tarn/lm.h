@@ -9,6 +9,7 @@
 #include "tarn/lm/container.h"
 #include "tarn/lm/convert.h"
 #include "tarn/lm/engine.h"
+#include "tarn/lm/evaluate.h"
 #include "tarn/lm/factory.h"
 #include "tarn/lm/generate.h"
 #include "tarn/lm/hub.h"
@@ -23,3 +24,5 @@
 #include "tarn/lm/sample.h"
 #include "tarn/lm/tokenizer.h"
 #include "tarn/lm/tools.h"
+#include "tarn/lm/train.h"
+#include "tarn/lm/train_log.h"

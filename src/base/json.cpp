@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json_error.h"
 #include "base/printable.h"
 #include "base/require.h"
 
@@ -127,8 +128,10 @@ class Builder {
     return slot_;
   }
   [[noreturn]] bool refuse(const std::string& why) const {
-    fail<FileError>("[json] {}: byte {}: {}. Correct the text or fetch the file again.",
-                    printable(file_, 4096), reached_ - text_.data(), why);
+    auto byte = static_cast<size_t>(reached_ - text_.data());
+    throw JsonError(fmt::format("[json] {}: byte {}: {}. Correct the text or fetch the file again.",
+                                printable(file_, 4096), byte, why),
+                    byte, why);
   }
 
   std::string_view text_;

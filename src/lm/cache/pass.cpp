@@ -4,6 +4,7 @@
 
 #include "base/require.h"
 #include "base/text.h"
+#include "lm/cache/training.h"
 #include "tarn/fast.h"
 #include "tarn/lm/model.h"
 #include "tarn/ops.h"
@@ -23,7 +24,14 @@ array part(const array& x, size_t axis, int64_t from, int64_t n) {
   return slice(x, start, stop);
 }
 
+thread_local Training thread_training;
+
 }  // namespace
+
+TrainingScope::TrainingScope(Training training)
+    : before_(std::exchange(thread_training, std::move(training))) {}
+TrainingScope::~TrainingScope() { thread_training = std::move(before_); }
+const Training& TrainingScope::current() { return thread_training; }
 
 bool Pass::can_truncate(int64_t length) const {
   return std::all_of(rows.begin(), rows.end(),
@@ -95,6 +103,8 @@ array Pass::attend(size_t layer, const array& q, const array& k, const array& v,
 
 array Pass::wanted(const array& x) const {
   int64_t n = x.shape(1);
+  if (const auto& places = TrainingScope::current().places)
+    return take(reshape(x, {1, -1, x.shape(2)}), *places, 1);
   if (!last_only) return x;
   if (counts.size() < 2) return n == 1 ? x : slice(x, {0, n - 1, 0}, x.shape());
   std::vector<int32_t> last;

@@ -1,5 +1,5 @@
-// The dense decoder: what Llama, Mistral, Qwen, Gemma, Phi and SmolLM are up to the flags of
-// Family.
+// The dense decoder: what Llama, Mistral, Qwen, Gemma, Phi and SmolLM are up to Family's flags.
+#include "lm/cache/training.h"
 #include "lm/models/dense.h"
 #include "tarn/fast.h"
 #include "tarn/ops.h"
@@ -128,7 +128,7 @@ struct LanguageDecoder {
   array operator()(const array& ids, Pass& pass) const {
     pass.check(ids);
     array h = model.embedded(ids);
-    for (size_t i = 0; i < model.layers.size(); ++i) h = model.layers[i](h, pass, i);
+    for (size_t i = 0; i < model.layers.size(); ++i) h = run_layer(model.layers[i], h, pass, i);
     h = normed(d, model.norm, pass.wanted(h));
     return capped(lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h), d->logit_softcap);
   }
