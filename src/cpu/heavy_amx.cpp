@@ -35,7 +35,7 @@ size_t packed_bytes(int64_t m, int64_t cols, int group);
 namespace TARN_LEVEL {
 namespace {
 
-constexpr int64_t kFewTokens = 3;
+constexpr int64_t kFewTokens = 5;    // 4 cost less in the form of the vnni level
 constexpr int64_t kManyTokens = 16;  // where vnni turns to panels as well
 constexpr int64_t kBlockCols = 640;  // a panel is then 40 KiB of an L1 of 48
 constexpr int64_t kStripPanels = 4;  // sums of 4 panels and 512 tokens are 256 KiB of an L2 of 2048

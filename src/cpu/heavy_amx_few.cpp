@@ -1,4 +1,4 @@
-// y = x · Wᵀ on activations of two int8 digits for 3 to 15 rows of x, in int8 tiles.
+// y = x · Wᵀ on activations of two int8 digits for 5 to 15 rows of x, in int8 tiles.
 //
 // A tile's rows are 16 rows of W, its columns the high digits and the low ones of 8 tokens. A unit
 // of 32 columns of W, unpacked to bytes, meets them in one instruction; the square of sums goes
@@ -42,12 +42,12 @@ struct FewBlock {
   float sums[kUnits][2 * kSetTokens];
 };
 
-void turn_digits(const PackedRows& rows, int64_t token, int64_t tokens, int bits, FewBlock& to) {
+void turn_digits(const PackedRows& rows, int64_t tokens, int bits, FewBlock& to) {
   for (int64_t half = 0; half < 2; ++half) {
     Vf square[kTileRows] = {};
     for (int64_t i = 0; i < kTileRows; ++i) {
       const int64_t t = i / 4 * 2 + i % 2, digit = i % 4 / 2;
-      const int8_t* from = rows.digits(token + t) + digit * kPackBlock + half * kPackBlock / 2;
+      const int8_t* from = rows.digits(t) + digit * kPackBlock + half * kPackBlock / 2;
       if (t < tokens) square[i] = load(reinterpret_cast<const float*>(from));
     }
     transpose(square);
@@ -69,7 +69,7 @@ void pack_few_block(const PackActivations& p, int64_t token, int64_t block, FewB
   part.packed = room;
   vnni::pack_activations(part, 0, 1);
   const PackedRows rows = packed_rows(room, part.cols, p.group);
-  turn_digits(rows, 0, part.m, p.bits, to);
+  turn_digits(rows, part.m, p.bits, to);
   for (int64_t unit = 0; unit < kUnits; ++unit)
     for (int64_t i = 0; i < 2 * kSetTokens; ++i) {
       const bool is_there = i / 2 < part.m;
@@ -83,7 +83,8 @@ void pack_few_block(const PackActivations& p, int64_t token, int64_t block, FewB
 // 16 rows of W: bytes of 32 columns a unit, in the order of the digits; scales and biases, group by
 // group, of all rows.
 struct FewRows {
-  uint8_t* codes = nullptr;
+  uint8_t* room = nullptr;  // of unpacked rows
+  const uint8_t* codes = nullptr;
   int64_t code_stride = 0;
   float* scales = nullptr;
   float* biases = nullptr;
@@ -96,9 +97,8 @@ int64_t padded_groups(const QuantMatrix& w) { return round_up(w.cols / w.group, 
 
 FewRows rows_in(char* scratch, const QuantMatrix& w) {
   FewRows r;
-  r.code_stride = code_stride(w);
-  r.codes = reinterpret_cast<uint8_t*>(scratch);
-  r.scales = reinterpret_cast<float*>(scratch + kTileRows * r.code_stride);
+  r.room = reinterpret_cast<uint8_t*>(scratch);
+  r.scales = reinterpret_cast<float*>(scratch + kTileRows * code_stride(w));
   r.biases = r.scales + kTileRows * padded_groups(w);
   return r;
 }
@@ -131,17 +131,29 @@ void fill_groups(const QuantMatrix& w, int64_t row, const void* from, float* to)
   }
 }
 
-// Rows past the end repeat the last, and are not stored.
-template <Store S>
-void fill_rows(const QuantMatrix& w, int64_t row, const FewRows& to) {
+// Rows past the end repeat the last, and are not stored. Bytes are used where they lie.
+void fill_codes(const QuantMatrix& w, int64_t row, FewRows& to) {
+  constexpr int64_t kPage = 4096;
+  if (w.bits == 8 && row + kTileRows <= w.rows && w.cols % kPage != 0) {
+    to.codes = code_row(w, row);
+    to.code_stride = w.cols;
+    return;
+  }
+  to.codes = to.room;
+  to.code_stride = code_stride(w);
   for (int64_t r = 0; r < kTileRows; ++r) {
     const uint8_t* from = code_row(w, smaller(row + r, w.rows - 1));
-    uint8_t* codes = to.codes + r * to.code_stride;
+    uint8_t* codes = to.room + r * to.code_stride;
     if (w.bits == 4)
       spread_nibbles(from, w.cols / 2, codes);
     else
       unpack_codes(w.bits, from, w.cols, codes);
   }
+}
+
+template <Store S>
+void fill_rows(const QuantMatrix& w, int64_t row, FewRows& to) {
+  fill_codes(w, row, to);
   fill_groups<S>(w, row, w.scales, to.scales);
   fill_groups<S>(w, row, w.biases, to.biases);
 }
@@ -216,14 +228,13 @@ void sum_quarters(const Qmm& q, const FewRows& rows, const FewBlock* x, const Ah
   const FewRows w = rows;
   const int64_t units = q.w.cols / kUnitCols;
   const int shift = __builtin_ctz(static_cast<unsigned>(q.w.group / kUnitCols));
-  int64_t begun = 0, next = 0;
+  int64_t begun = 0, next = 0, done = 0;
   const auto begin_one = [&] {
     if (begun == units) return;
     multiply_unit(w, x, next, ring[begun++ % (kAhead + 1)]);
     next = unit_after(next, units);
   };
   for (int64_t i = 0; i < kAhead; ++i) begin_one();
-  int64_t done = 0;
   for (int64_t quarter = 0; quarter < kUnits; ++quarter) {
     Vf sum[kPairs] = {};
     for (int64_t u = quarter; u < units; u += kUnits) {
@@ -274,7 +285,7 @@ size_t multiply_few_scratch(const Qmm& q, int workers) {
 }
 
 void multiply_few(const Qmm& q, int worker, int workers) {
-  const FewRows w = rows_in(
+  FewRows w = rows_in(
       static_cast<char*>(q.scratch) + multiply_few_scratch(q, 1) * static_cast<size_t>(worker),
       q.w);
   const Range mine = share(q.w.rows, kTileRows, worker, workers);

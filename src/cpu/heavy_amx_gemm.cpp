@@ -11,10 +11,11 @@
 //
 // The unit takes numbers below 2^-126 for zeros, and so does the rounding of the result.
 //
-// Beside torch 2.15 (oneDNN), one thread of a busy Xeon with packing inside the time, n x n x n,
-// rates of this / of torch by `bench/compare.py --quick --alone --peers torch`: 512 1.7, 1024 1.1,
-// 2048 1.9, with spreads up to 43 %. The largest error is 2.4e-3, 3.0e-3 and 2.0e-3 of the largest
-// result, as torch's: it is the result's rounding.
+// Beside torch 2.15 (oneDNN), one thread of a Xeon that others kept busy (load average 6 on two
+// cores), packing inside the time, n x n x n, medians of this / of torch by `bench/compare.py
+// --quick --alone --peers torch`: 512 1.1, 1024 1.1, 2048 0.9; of the best rounds 1.3, 1.0, 1.0;
+// spreads up to 42 %. The largest error is 2.4e-3, 3.0e-3 and 2.0e-3 of the largest result, as
+// torch's: it is the result's rounding.
 
 #include "cpu/heavy_amx_beside.h"
 

@@ -47,6 +47,7 @@ void decode_nibbles(const QuantMatrix& w, int64_t row, Range cols, char* to) {
   const uint8_t* from = code_row(w, row) + cols.begin / 2;
   int64_t c = cols.begin;
   for (int64_t g = 0; g < groups; ++g) {
+    __builtin_prefetch(from + kCodesAhead);
     const __m512i values = _mm512_castsi256_si512(to_bfloat(code * scales[g] + biases[g]));
     const int64_t end = smaller(cols.end, (first + g + 1) << shift);
     for (; c < end; c += kTileCols, from += kTileCols / 2, to += kStepBytes) {

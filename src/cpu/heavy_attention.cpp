@@ -8,6 +8,7 @@
 // neither on the cut nor on the workers.
 
 #include "cpu/heavy_attend.h"
+#include "cpu/heavy_dot.h"
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_tile.h"
 
@@ -117,7 +118,16 @@ void many_rows(const Block& b, const Packed& packed, int64_t key, int64_t n) {
 
 // --- few rows ----------------------------------------------------------------------------------
 
-// Scores of R rows with four keys; keys past the n-th repeat it and are not kept.
+// Asks for `count` rows of keys or values from `row` on.
+template <Store S>
+TARN_INLINE void fetch_rows(const void* rows, int64_t stride, int64_t dim, int64_t row,
+                            int64_t count) {
+  for (int64_t r = row; r < row + count; ++r)
+    for (int64_t b = 0; b < dim * store_bytes(S); b += 64)
+      __builtin_prefetch(static_cast<const char*>(at(rows, S, r * stride)) + b);
+}
+
+// Scores of R rows with four keys; those past the n-th repeat it, and weigh nothing.
 template <Store S, int R>
 void dot_four_keys(const Block& b, int64_t r0, const void* keys, int64_t j, int64_t n) {
   constexpr int kFour = 4;
@@ -139,9 +149,7 @@ void dot_four_keys(const Block& b, int64_t r0, const void* keys, int64_t j, int6
   int64_t d = 0;
   for (; d + kLanes <= dim; d += kLanes) step(d, [&](int64_t i) { return get_vector<S>(keys, i); });
   if (d < dim) step(d, [&](int64_t i) { return get_part<S>(keys, i, dim - d, 0.f); });
-  for (int r = 0; r < R; ++r)
-    for (int i = 0; i < kFour && j + i < n; ++i)
-      b.scores[(r0 + r) * kKeys + j + i] = sum_lanes<float>(sum[r][i]);
+  for (int r = 0; r < R; ++r) sum_four(sum[r], b.scores + (r0 + r) * kKeys + j);
 }
 
 // Adds n weighted values to V vectors of R rows' sums.
@@ -173,12 +181,17 @@ void gather_values(const Block& b, int64_t r0, const void* values, int64_t d, in
 template <Store S>
 void few_rows(const Block& b, int64_t key, int64_t n) {
   constexpr int kMost = 4, kWide = 4;  // rows at once; vectors of values at once
+  constexpr int64_t kAhead = 32;       // keys: 4 KiB of halves. In decoding all come from far away.
   const Attention& a = *b.a;
   const void* keys = row_at(a.k, S, a.k_at, b.batch, b.kv_head, key);
   const void* values = row_at(a.v, S, a.v_at, b.batch, b.kv_head, key);
   for (int64_t r = 0; r < b.rows; r += kMost)
     with_rows<kMost>(smaller(kMost, b.rows - r), [&]<int R>() {
-      for (int64_t j = 0; j < n; j += 4) dot_four_keys<S, R>(b, r, keys, j, n);
+      for (int64_t j = 0; j < n; j += 4) {
+        fetch_rows<S>(keys, a.k_at.row, a.key_dim, j + kAhead, r == 0 ? 4 : 0);
+        fetch_rows<S>(values, a.v_at.row, a.value_dim, j, r == 0 ? 4 : 0);
+        dot_four_keys<S, R>(b, r, keys, j, n);
+      }
     });
   weigh_block(b, key, n);
   for (int64_t r = 0; r < b.rows; r += kMost)

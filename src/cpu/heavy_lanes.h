@@ -1,6 +1,7 @@
 // y = x · Wᵀ on activations of two int8 digits, at most 256 bits wide, for few rows of x.
 //
-// Each vector of codes meets the activations in two or four integer dot products, whose lanes are
+// Each vector of codes becomes two or four of 16 bits, which meet the activations as numbers of 16
+// bits: a byte product would need two digits and care for what saturates. The lanes of the sums are
 // scaled by scale * d of their groups. The scales of a vectorful of groups are made at once, held
 // in one register, and spread by a permute. The bias part is a dot product of the biases with u = d
 // * sum of codes, added to the same accumulator, so a row has one horizontal sum, and four rows
@@ -16,6 +17,19 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int kFewRows = 4;  // rows that share a horizontal sum
+
+// Lane l of the result is v[index[l]].
+TARN_INLINE Vf permute(Vf v, Vi index) {
+#if defined(__AVX2__)
+  return bits_as<Vf>(_mm256_permutevar8x32_ps(bits_as<__m256>(v), bits_as<__m256i>(index)));
+#else
+  Vf r;
+  for (int l = 0; l < kLanes; ++l) r[l] = v[index[l]];
+  return r;
+#endif
+}
+
+using Words = Vec<int16_t>;
 
 struct Task {
   const Qmm* q = nullptr;
@@ -52,22 +66,47 @@ struct LaneGroups {
 template <int Bits, int ActGroup>
 constexpr LaneGroups<Bits, ActGroup> kLaneGroups{};
 
+// How many codes a word of 16 bits holds.
+template <int Bits>
+constexpr int kPhases = 16 / Bits;
+
+// Codes as words: those of phase p stand at bit p * Bits of each word.
+template <int Bits>
+TARN_INLINE void split_words(Codes codes, Words (&to)[kPhases<Bits>]) {
+  const auto all = bits_as<Vec<uint16_t>>(codes);
+  TARN_UNROLL
+  for (int p = 0; p < kPhases<Bits>; ++p) {
+    const auto moved = all >> (p * Bits);
+    constexpr auto kMask = static_cast<uint16_t>((1 << Bits) - 1);
+    to[p] = bits_as<Words>(p + 1 < kPhases<Bits> ? moved & kMask : moved);
+  }
+}
+
+// Per lane: the sum of its two products.
+TARN_INLINE Vi dot_words(Words a, Words b) {
+#if defined(__AVX2__)
+  return bits_as<Vi>(_mm256_madd_epi16(bits_as<__m256i>(a), bits_as<__m256i>(b)));
+#else
+  Vi sum;
+  for (int l = 0; l < kLanes; ++l) sum[l] = a[2 * l] * b[2 * l] + a[2 * l + 1] * b[2 * l + 1];
+  return sum;
+#endif
+}
+
 // Adds one vector of a row's codes, `byte` bytes into it, to the sums of T tokens.
 template <int Bits, int T, bool Whole>
 TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, int64_t byte,
                            int64_t left, Vi lane_group, const Vf (&scale)[T], Vf (&sum)[T]) {
   if (Whole) __builtin_prefetch(codes + byte + kCodesAhead);
-  const Codes c = Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left);
-  const Codes low = Bits == 4 ? low_nibbles(c) : c, high = Bits == 4 ? high_nibbles(c) : c;
-  constexpr int64_t kHalf = kPackBlock / 2;
-  constexpr int64_t kCodesABlock = Bits == 4 ? kHalf : kPackBlock;
-  const int64_t at = byte / kCodesABlock * kBlockBytes + byte % kCodesABlock;
+  Words words[kPhases<Bits>];
+  split_words<Bits>(Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left), words);
   TARN_UNROLL
   for (int k = 0; k < T; ++k) {
-    const int8_t* a = t.packed.digits(token + k) + at;
-    const Digits first = load_digits(a, kPackBlock);
-    const Vi dot = Bits == 4 ? dot_nibbles(low, high, first, load_digits(a + kHalf, kPackBlock))
-                             : dot_bytes(c, first);
+    const int8_t* a = t.packed.digits(token + k) + byte * kPhases<Bits>;
+    Vi dot{};
+    TARN_UNROLL
+    for (int p = 0; p < kPhases<Bits>; ++p)
+      dot += dot_words(words[p], bits_as<Words>(load_bytes(a + p * kVectorBytes)));
     sum[k] += __builtin_convertvector(dot, Vf) * permute(scale[k], lane_group);
   }
 }

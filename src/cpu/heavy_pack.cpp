@@ -61,11 +61,38 @@ TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* sc
   }
 }
 
-void split_even_odd(const int8_t* from, int8_t* to) {
+[[maybe_unused]] void split_even_odd(const int8_t* from, int8_t* to) {
   constexpr int kHalf = kPackBlock / 2;
   for (int i = 0; i < kHalf; ++i) {
     to[i] = from[2 * i];
     to[kHalf + i] = from[2 * i + 1];
+  }
+}
+
+// Digits as numbers, in the order of heavy_lanes.h.
+template <int Bits>
+[[maybe_unused]] void join_digits(const int8_t* high, const int8_t* low, int8_t* to) {
+  constexpr int kPhases = 16 / Bits, kWords = kVectorBytes / 2;
+  int16_t words[kPackBlock];
+  for (int i = 0; i < kPackBlock; i += kPhases * kWords)
+    for (int p = 0; p < kPhases; ++p)
+      for (int e = 0; e < kWords; ++e) {
+        const int col = i + e * kPhases + p;
+        words[i + p * kWords + e] = static_cast<int16_t>(high[col] * 256 + low[col]);
+      }
+  std::memcpy(to, words, sizeof words);
+}
+
+// A block's digits, in the order of the level and the width of the weights.
+void put_block(const int8_t* high, const int8_t* low, int bits, int8_t* to) {
+  if constexpr (!kHasUnits) {
+    bits == 4 ? join_digits<4>(high, low, to) : join_digits<8>(high, low, to);
+  } else if (bits == 4) {
+    split_even_odd(high, to);
+    split_even_odd(low, to + kPackBlock);
+  } else {
+    std::memcpy(to, high, kPackBlock);
+    std::memcpy(to + kPackBlock, low, kPackBlock);
   }
 }
 
@@ -80,13 +107,7 @@ void pack_block(const PackActivations& p, const PackedRows& at, int64_t row, int
     const int64_t g = (col + i) / Group * group_floats(Group);
     pack_group<Group>(p.x + row * p.x_stride + col + i, high + i, low + i, scales + g, sums + g);
   }
-  if (p.bits == 4) {
-    split_even_odd(high, to);
-    split_even_odd(low, to + kPackBlock);
-  } else {
-    std::memcpy(to, high, kPackBlock);
-    std::memcpy(to + kPackBlock, low, kPackBlock);
-  }
+  put_block(high, low, p.bits, to);
   if (col + n == p.cols)
     for (int64_t i = p.cols / Group * group_floats(Group); i < at.floats; ++i)
       scales[i] = sums[i] = 0;

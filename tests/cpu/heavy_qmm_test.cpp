@@ -103,7 +103,7 @@ void every_matrix(const std::function<void(Quantised&, const QuantMatrix&)>& che
 
 TEST_P(QmmTest, BalancedIsTheProductOfRoundedActivations) {
   every_matrix([&](Quantised& q, const QuantMatrix& w) {
-    for (int64_t m : {1, 3, 9, 17}) {
+    for (int64_t m : {1, 2, 3, 5, 9, 17}) {
       const auto x = normal(static_cast<size_t>(m * w.cols), 7);
       const auto y = balanced(kernels(), x, w, m, 1);
       const auto want = rounded_product(x, q, m, w.rows, w.cols, w.group, rounds_to_bfloat(m));
@@ -326,11 +326,24 @@ TEST_F(AmxQmmTest, TilesDoNotDependOnWorkersOrNeighbours) {
   });
 }
 
+// Sets of 8 tokens, blocks of 16 rows and quarters of units with and without tails.
 TEST_F(AmxQmmTest, FewTokensAreTheLevelBelow) {
-  Quantised q = quantised(75, 352, 4, 32, Store::f16, 5);
-  const QuantMatrix w = matrix_of(q, 75, 352, 4, 32);
-  const auto x = normal(15 * 352, 11);
-  EXPECT_EQ(balanced(heavy(Isa::amx), x, w, 15, 2), balanced(heavy(Isa::vnni), x, w, 15, 2));
+  for (int bits : {3, 4, 8})
+    for (int group : {32, 64, 128})
+      for (Store type : {Store::f32, Store::f16, Store::bf16})
+        for (Shape s : {Shape{75, 11}, Shape{16, 1}, Shape{5, 18}}) {
+          const int64_t k = s.groups * group;
+          Quantised q = quantised(s.n, k, bits, group, type, 5);
+          const QuantMatrix w = matrix_of(q, s.n, k, bits, group);
+          for (int64_t m : {5, 8, 9, 15}) {
+            const auto x = normal(static_cast<size_t>(m * k), 11);
+            const auto want = balanced(heavy(Isa::vnni), x, w, m, 1);
+            for (int workers : {1, 3})
+              EXPECT_EQ(balanced(heavy(Isa::amx), x, w, m, workers), want)
+                  << bits << " bits, group " << group << ", N " << s.n << ", K " << k << ", M "
+                  << m;
+          }
+        }
 }
 
 TARN_EVERY_ISA(QmmTest);
