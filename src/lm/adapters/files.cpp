@@ -164,6 +164,7 @@ Written as_mlx(const LoRAContainer::Content& c) {
     keys.push_back(path), to.lora_parameters.rank =
                               std::max(to.lora_parameters.rank, static_cast<int>(t.wanted.rank));
   to.lora_parameters.keys = keys;
+  if (to.lora_parameters.scale == 0) to.lora_parameters.scale = 1;  // others are in proportion
   for (const auto& [path, t] : terms) {
     int64_t more = to.lora_parameters.rank - t.a.shape(1);
     auto wider = [&](const array& x, int axis) {
