@@ -19,6 +19,7 @@
 #include "tarn/lm/model.h"
 #include "tarn/lm/model_registry.h"
 #include "tarn/lm/parameters.h"
+#include "tarn/lm/research.h"
 #include "tarn/lm/sample.h"
 #include "tarn/lm/tokenizer.h"
 #include "tarn/lm/tools.h"
