@@ -22,5 +22,8 @@ int rm(const Words& arguments);
 int verify(const Words& arguments);
 int du(const Words& arguments);
 int convert(const Words& arguments);
+int train(const Words& arguments);
+int eval(const Words& arguments);
+int research(const Words& arguments);
 
 }  // namespace tarn::cli

@@ -18,7 +18,8 @@ import time
 import unittest
 
 TARN = MODEL = ""
-VERBS = "chat generate tokenize pull ls show rm verify du bench ops doctor".split()
+VERBS = "chat generate tokenize train eval research pull ls show rm verify du bench ops doctor"
+VERBS = VERBS.split()
 QUESTION = "What is the capital of France?"
 EXACT = ["--temp", "0", "--precision", "exact"]
 
