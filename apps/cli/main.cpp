@@ -27,6 +27,9 @@ struct Verb {
 constexpr Verb verbs[] = {
     {"chat", "talk with a language model", chat},
     {"generate", "answer one prompt; --json gives ids and probabilities", generate},
+    {"train", "teach a model your examples", train},
+    {"eval", "how well a model does on examples, with and without adapters", eval},
+    {"research", "tries variants of a training run, keeps what is better", research},
     {"tokenize", "text to token ids and back", tokenize},
     {"pull", "bring a model from a hub into the cache", pull},
     {"ls", "the models in the cache", ls},

@@ -21,6 +21,7 @@
 #include "tarn/lm/parameters.h"
 #include "tarn/lm/plan.h"
 #include "tarn/lm/reasoning.h"
+#include "tarn/lm/research.h"
 #include "tarn/lm/sample.h"
 #include "tarn/lm/tokenizer.h"
 #include "tarn/lm/tools.h"

@@ -18,7 +18,8 @@ import time
 import unittest
 
 TARN = MODEL = ""
-VERBS = "chat generate tokenize pull ls show rm verify du convert plan fuse bench ops doctor".split()
+VERBS = "chat generate tokenize train eval research pull ls show rm verify du convert plan fuse"
+VERBS = (VERBS + " bench ops doctor").split()
 QUESTION = "What is the capital of France?"
 EXACT = ["--temp", "0", "--precision", "exact"]
 

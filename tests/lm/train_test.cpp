@@ -113,8 +113,11 @@ TEST_F(TrainTest, AccumulationAndRecomputationChangeNoGradient) {
   whole.batch_size = static_cast<int>(data_.train.samples.size());
   TrainOptions parts = options();
   parts.batch_size = 4, parts.accumulate = static_cast<int>(data_.train.samples.size() + 3) / 4;
+  TrainOptions cut = whole;
+  cut.tokens_at_once = 40;
   TrainOptions again = whole;
   again.recompute = true;
+  EXPECT_NEAR(norm_of(cut), norm_of(whole), 1e-4 * norm_of(whole));
   EXPECT_NEAR(norm_of(parts), norm_of(whole), 1e-4 * norm_of(whole));
   EXPECT_NEAR(norm_of(again), norm_of(whole), 1e-5 * norm_of(whole));
 }
@@ -218,6 +221,8 @@ TEST_F(TrainTest, MistakesOfOptions) {
             "[train] batch_size is 0; it must be at least 1.");
   EXPECT_EQ(with([](O& o) { o.accumulate = 0; }),
             "[train] accumulate is 0; it must be at least 1.");
+  EXPECT_EQ(with([](O& o) { o.tokens_at_once = 0; }),
+            "[train] tokens_at_once is 0; it must be at least 1.");
   EXPECT_EQ(with([](O& o) { o.patience = -1; }), "[train] patience is -1; it must be at least 0.");
   EXPECT_EQ(error_of<tarn::ValueError>([&] { evaluate(lm_, data_.valid, {.batch_size = 0}); }),
             "[evaluate] batch_size is 0; it must be at least 1.");

@@ -39,7 +39,10 @@ struct TrainOptions {
   int64_t steps = 0;                // 0: as many as `epochs` take
   double epochs = 1;
   int batch_size = 8;
-  int accumulate = 1;              // batches whose gradients make one step
+  int accumulate = 1;  // batches whose gradients make one step
+  // Tokens, with padding, that are computed together: a batch with more is computed in parts, whose
+  // gradients add up. What a derivative keeps is some 20 kB a token and layer of 576 numbers.
+  int64_t tokens_at_once = 1024;
   bool recompute = false;          // less memory: a layer's values again in its derivative
   int64_t steps_per_eval = 0;      // 0: ten times in the run; always at the end
   int validation_batches = 0;      // at most; 0: all
@@ -48,6 +51,9 @@ struct TrainOptions {
   uint64_t seed = 0;               // of the order and of dropout
   std::filesystem::path folder{};  // of checkpoints; empty: none are written
   ComputeIn compute = fastest_compute();
+  // What else decides the run's numbers, such as how its adapter was made: a checkpoint serves runs
+  // with the same text only.
+  std::string about{};
   std::stop_token stop{};  // ends the run after the step, with a checkpoint
 };
 // Throws ValueError for what is out of range or does not go together.
@@ -80,7 +86,7 @@ struct TrainResult {
 
 using NamedParameters = std::map<std::string, array>;
 
-class Trainer {
+class Trainer {  // for one thread at a time; another one may request a stop
  public:
   // Trains the parameters for which `where(path, array)` holds; without it those that can be:
   // floating-point ones, and of a model with adapters only theirs. They become float32. Throws

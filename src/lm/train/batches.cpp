@@ -60,6 +60,21 @@ std::vector<Rows> plain_batches(const TrainSet& set, int batch_size) {
   return cut(set, order, 0, order.size(), static_cast<size_t>(batch_size));
 }
 
+std::vector<Rows> parts_of(const TrainSet& set, const Rows& rows, int64_t most) {
+  std::vector<Rows> parts;
+  int64_t longest = 0;
+  for (size_t r : rows) {
+    longest = std::max(longest, rounded_up(static_cast<int64_t>(length(set, r)) - 1));
+    bool fits = !parts.empty() && longest * static_cast<int64_t>(parts.back().size() + 1) <= most;
+    if (!fits) {
+      parts.emplace_back();
+      longest = rounded_up(static_cast<int64_t>(length(set, r)) - 1);
+    }
+    parts.back().push_back(r);
+  }
+  return parts;
+}
+
 Batch make_batch(const TrainSet& set, const Rows& rows) {
   int64_t longest = 2, counted = 0;
   for (size_t r : rows) {

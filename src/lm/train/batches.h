@@ -18,6 +18,9 @@ std::vector<Rows> epoch_batches(const TrainSet& set, int batch_size, uint64_t se
 // In the order of lengths, for judging.
 std::vector<Rows> plain_batches(const TrainSet& set, int batch_size);
 
+// The rows in parts of at most `most` tokens with their padding, a row at least.
+std::vector<Rows> parts_of(const TrainSet& set, const Rows& rows, int64_t most);
+
 struct Batch {
   array ids{};      // (B, n) int32, padded behind the ends
   array places{};   // (k,) int32: where in ids, flattened, something counted is predicted

@@ -6,8 +6,8 @@
 #include <array>
 
 #include "base/file.h"
-#include "base/json_error.h"
 #include "base/hash.h"
+#include "base/json_error.h"
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/train/lines.h"

@@ -47,6 +47,7 @@ void check(const TrainOptions& o) {
   check_least("warmup", o.warmup, 0);
   check_least("batch_size", o.batch_size, 1);
   check_least("accumulate", o.accumulate, 1);
+  check_least("tokens_at_once", o.tokens_at_once, 1);
   check_least("steps_per_eval", o.steps_per_eval, 0);
   check_least("steps_per_save", o.steps_per_save, 0);
   check_least("validation_batches", o.validation_batches, 0);

@@ -13,6 +13,7 @@ using Kind = TrainEvent::Kind;
 struct Curve {
   std::string name{}, style{};  // style: a class of the page's sheet
   std::vector<std::pair<double, double>> points{};
+  bool has_line = true;
 };
 
 std::string escaped(const std::string& text) {
@@ -82,10 +83,12 @@ std::string drawing(const std::string& title, const std::vector<Curve>& curves) 
     if (curves.size() > 1) svg += fmt::format(" <b class=\"{}\">{}</b>", c.style, c.name);
   svg += "</figcaption>\n<svg viewBox=\"0 0 720 275\" role=\"img\">\n" + grid(frame);
   for (const Curve& c : curves) {
-    svg += fmt::format("<polyline class=\"{}\" points=\"", c.style);
-    for (auto [x, y] : c.points) svg += fmt::format("{:.1f},{:.1f} ", frame.x(x), frame.y(y));
-    svg += "\"/>\n";
-    if (c.points.size() <= 60)
+    if (c.has_line) {
+      svg += fmt::format("<polyline class=\"{}\" points=\"", c.style);
+      for (auto [x, y] : c.points) svg += fmt::format("{:.1f},{:.1f} ", frame.x(x), frame.y(y));
+      svg += "\"/>\n";
+    }
+    if (c.points.size() <= 60 || !c.has_line)
       for (auto [x, y] : c.points)
         svg += fmt::format(
             "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\"><title>step "
@@ -157,6 +160,18 @@ std::string report_of(const std::string& title,
   for (const auto& [name, value] : facts)
     page += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value));
   return page + "</table></body></html>\n";
+}
+
+std::string leaderboard_page(const std::vector<Trial>& trials, const std::string& text) {
+  Curve seeds{"each seed", "a", {}, false}, kept{"kept", "b", {}};
+  for (size_t i = 0; i < trials.size(); ++i) {
+    for (double loss : trials[i].losses) seeds.points.emplace_back(static_cast<double>(i), loss);
+    if (trials[i].is_kept) kept.points.emplace_back(static_cast<double>(i), trials[i].mean());
+  }
+  std::string page = head;
+  page += "<title>tarn research</title></head>\n<body><h1>tarn research</h1>\n";
+  page += drawing("Validation loss by trial", {seeds, kept});
+  return page + "<pre>" + escaped(text) + "</pre></body></html>\n";
 }
 
 }  // namespace tarn::lm

@@ -49,17 +49,19 @@ BatchLosses::BatchLosses(Model model, ComputeIn compute) : compute_(compute) {
 std::vector<SampleLoss> BatchLosses::operator()(const NamedParameters& parameters,
                                                 const TrainSet& set, const Rows& rows) const {
   PrecisionScope scope(precision_of(compute_));
-  auto [losses, right] = losses_(parameters, make_batch(set, rows));
-  eval(losses, right);
-  const auto *loss = losses.data<float>(), *correct = right.data<float>();
   std::vector<SampleLoss> all;
-  for (size_t r : rows) {
-    SampleLoss one{.tokens = set.samples[r].counted()};
-    for (int64_t i = 0; i < one.tokens; ++i) {
-      one.loss += static_cast<double>(*loss++);
-      one.correct += *correct++ > 0 ? 1 : 0;
+  for (const Rows& part : parts_of(set, rows, tokens_at_once)) {
+    auto [losses, right] = losses_(parameters, make_batch(set, part));
+    eval(losses, right);
+    const auto *loss = losses.data<float>(), *correct = right.data<float>();
+    for (size_t r : part) {
+      SampleLoss one{.tokens = set.samples[r].counted()};
+      for (int64_t i = 0; i < one.tokens; ++i) {
+        one.loss += static_cast<double>(*loss++);
+        one.correct += *correct++ > 0 ? 1 : 0;
+      }
+      all.push_back(one);
     }
-    all.push_back(one);
   }
   return all;
 }

@@ -135,7 +135,9 @@ struct Trainer::Impl {
              {"validation_batches", o.validation_batches},
              {"patience", o.patience},
              {"seed", o.seed},
+             {"tokens_at_once", o.tokens_at_once},
              {"compute", o.compute == ComputeIn::float32 ? "float32" : "bfloat16"},
+             {"about", o.about},
              {"train_data", fingerprint(data.train)},
              {"valid_data", fingerprint(data.valid)}};
     return all.dump();
@@ -176,6 +178,19 @@ struct Trainer::Impl {
       throw;
     }
   }
+  void add_gradients(const Rows& rows, NamedParameters& sums, TrainEvent& event) {
+    Batch batch = make_batch(data.train, rows);
+    // What was computed so far tells this step's parts apart.
+    array key = random::key((o.seed * 1000003 + static_cast<uint64_t>(state.step)) * 1000003 +
+                            static_cast<uint64_t>(event.computed));
+    auto [loss, gradients] = parts.gradients(state.parameters, batch, key);
+    sums = sums.empty() ? gradients : parts.add(sums, gradients);
+    eval(loss, sums);
+    event.loss += static_cast<double>(loss.item<float>());
+    event.tokens += batch.counted;
+    for (size_t r : rows)
+      event.computed += static_cast<int64_t>(data.train.samples[r].ids.size()) - 1;
+  }
   TrainEvent taken_step(double start) {
     PrecisionScope scope(precision_of(o.compute));
     TrainEvent event{.kind = TrainEvent::Kind::step, .steps = steps};
@@ -183,16 +198,8 @@ struct Trainer::Impl {
     NamedParameters sums;
     for (int i = 0; i < o.accumulate; ++i) {
       rows.push_back(next_rows());
-      Batch batch = make_batch(data.train, rows.back());
-      array key = random::key(
-          o.seed ^ (static_cast<uint64_t>(state.step) * 4096 + static_cast<uint64_t>(i) + 1));
-      auto [loss, gradients] = parts.gradients(state.parameters, batch, key);
-      sums = sums.empty() ? gradients : parts.add(sums, gradients);
-      eval(loss, sums);
-      event.loss += static_cast<double>(loss.item<float>());
-      event.tokens += batch.counted;
-      for (size_t r : rows.back())
-        event.computed += static_cast<int64_t>(data.train.samples[r].ids.size()) - 1;
+      for (const Rows& part : parts_of(data.train, rows.back(), o.tokens_at_once))
+        add_gradients(part, sums, event);
     }
     event.loss /= static_cast<double>(event.tokens);
     auto [scaled, norm] = parts.scaled(sums, array(static_cast<float>(event.tokens)));

@@ -1,0 +1,136 @@
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/text.h"
+#include "tarn/lm/train_log.h"
+#include "tarn/memory.h"
+#include "terminal.h"
+#include "train_arguments.h"
+#include "train_view.h"
+#include "verbs.h"
+
+namespace tarn::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A new run must not mix its files with those of another.
+void check_folder(const TrainArguments& given) {
+  std::error_code error;
+  if (given.resume || !fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
+  throw UsageError(given.folder +
+                   " holds files already: --resume goes on with the run there, "
+                   "--out takes another folder.");
+}
+
+void say(const std::string& line) {
+  write_all(STDERR_FILENO, safe_text(line) + "\n", "standard error");
+}
+
+int64_t count_of(const lm::NamedParameters& parameters) {
+  int64_t count = 0;
+  for (const auto& [path, a] : parameters) count += static_cast<int64_t>(a.size());
+  return count;
+}
+
+// One run, from the model with a fresh adapter to the adapter's files.
+class TrainRun {
+ public:
+  TrainRun(const TrainArguments& given, const lm::LanguageModel& base, lm::TrainData data)
+      : given_(given), name_(base.name), prepared_(prepared(given, base)) {
+    lm::TrainOptions options = given.options();
+    options.stop = interrupt_.token();
+    trainer_.emplace(prepared_.lm, std::move(data), options, prepared_.where);
+  }
+
+  int run() {
+    bool resumed = given_.resume && trainer_->resume();
+    describe(resumed);
+    log_.emplace(given_.folder, resumed ? trainer_->step() : -1);
+    double start = now_seconds();
+    TrainView view(STDERR_FILENO);
+    lm::TrainResult result = trainer_->run([&](const lm::TrainEvent& event) {
+      log_->add(event);
+      view.show(event);
+      if (event.kind == lm::TrainEvent::Kind::saved) save();
+      return lm::TrainNext::more;
+    });
+    view.wipe();
+    save();
+    finish(result, now_seconds() - start, view.tokens_per_second());
+    return result.end == lm::TrainResult::End::stopped ? 130 : 0;
+  }
+
+ private:
+  void describe(bool resumed) {
+    const lm::TrainData& data = trainer_->data();
+    for (const std::string& note : data.notes) say(note);
+    say(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.", name_,
+                    given_.mode, count_of(trainer_->parameters()), data.train.samples.size(),
+                    data.train.tokens(), data.train.counted()));
+    say(fmt::format("{} steps of {} examples; Ctrl-C ends with a checkpoint, --resume goes on.{}",
+                    trainer_->steps(), given_.batch_size * given_.accumulate,
+                    resumed ? fmt::format(" Goes on after step {}.", trainer_->step()) : ""));
+  }
+  // The best so far: what the folder is for.
+  void save() {
+    auto best = trainer_->model_with(trainer_->best_parameters());
+    prepared_.adapter.updated_from(best).save(given_.folder);
+    log_->write_report("tarn train: " + name_, facts());
+  }
+  std::vector<std::pair<std::string, std::string>> facts() const {
+    const lm::TrainOptions& o = trainer_->options();
+    return {{"model", name_},
+            {"data", given_.data},
+            {"mode", given_.mode},
+            {"numbers that train", fmt::format("{}", count_of(trainer_->parameters()))},
+            {"optimizer", o.optimizer},
+            {"learning rate", fmt::format("{} ({})", o.learning_rate, o.schedule)},
+            {"batch", fmt::format("{} x {}", o.batch_size, o.accumulate)},
+            {"seed", fmt::format("{}", o.seed)},
+            {"arrays at most", bytes_text(static_cast<double>(get_peak_memory()))}};
+  }
+  void finish(const lm::TrainResult& result, double seconds, double rate) {
+    const char* how = result.end == lm::TrainResult::End::finished ? "finished"
+                      : result.end == lm::TrainResult::End::stopped
+                          ? "stopped"
+                          : "ended, for nothing got better,";
+    say(fmt::format("{} after {} steps and {}: {:.0f} tokens/s, arrays of at most {}.",
+                    std::string(how) == "stopped" ? "Stopped" : std::string("Run ") + how,
+                    result.steps, clock_text(seconds), rate,
+                    bytes_text(static_cast<double>(get_peak_memory()))));
+    if (result.best_step >= 0)
+      say(fmt::format("Validation loss {:.4f}, best of step {}; that one is in {}.",
+                      result.best_valid_loss, result.best_step, given_.folder));
+    say(fmt::format("Curves: {}", log_->report_file().string()));
+    std::string model = given_.model.path.empty() ? "" : " --model " + given_.model.path;
+    say(fmt::format("Try it:\n  tarn eval{0} --data {1} --adapter {2}", model, given_.data,
+                    given_.folder));
+  }
+
+  const TrainArguments& given_;
+  InterruptScope interrupt_{};
+  std::string name_;
+  Prepared prepared_;
+  std::optional<lm::Trainer> trainer_{};
+  std::optional<lm::TrainLog> log_{};
+};
+
+}  // namespace
+
+int train(const Words& words) {
+  TrainArguments given;
+  Arguments arguments("tarn train", "Teaches a model your examples.");
+  given.add_to(arguments);
+  if (!parse_or_help(arguments, words)) return 0;
+  if (given.data.empty())
+    throw UsageError("tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
+  lm::check(given.options());
+  check_folder(given);
+  lm::LanguageModel base = load_model(given.model);
+  lm::TrainData data = lm::load_train_data(given.data, base, given.data_options());
+  return TrainRun(given, base, std::move(data)).run();
+}
+
+}  // namespace tarn::cli

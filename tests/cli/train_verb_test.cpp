@@ -1,0 +1,140 @@
+// tarn train and tarn eval on a tiny model, from a file of examples to an adapter that is compared.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "cli/arguments.h"
+#include "cli/train_view.h"
+#include "cli/verbs.h"
+#include "error_of.h"
+#include "lm/tiny_model.h"
+
+namespace tarn_test {
+namespace {
+
+using testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+class TrainVerb : public TinyModel {
+ protected:
+  void SetUp() override {
+    TinyModel::SetUp();
+    model_ = write_tiny_model(folder_ / "model").string();
+    std::ofstream out(folder_ / "my.jsonl");
+    for (int i = 0; i < 30; ++i)
+      out << fmt::format("{{\"prompt\": \"{}\", \"completion\": \"{}{}\"}}\n", i, i % 10, i % 3);
+  }
+  std::string file(const char* name) const { return (folder_ / name).string(); }
+  int train(Words more) {
+    Words words{"--model", model_, "--data", file("my.jsonl"), "--out", file("run")};
+    words.insert(words.end(), more.begin(), more.end());
+    testing::internal::CaptureStderr();
+    int status = -1;
+    try {
+      status = tarn::cli::train(words);
+    } catch (...) {
+      said_ = testing::internal::GetCapturedStderr();
+      throw;
+    }
+    said_ = testing::internal::GetCapturedStderr();
+    return status;
+  }
+  std::string usage_error(Words more) {
+    try {
+      train(std::move(more));
+    } catch (const tarn::cli::UsageError& error) {
+      std::string text = error.what();
+      for (size_t at; (at = text.find(folder_.string())) != std::string::npos;)
+        text.replace(at, folder_.string().size(), "FOLDER");
+      return text;
+    }
+    return "no error";
+  }
+
+  std::string model_{}, said_{};
+};
+
+TEST_F(TrainVerb, FromExamplesToAnAdapter) {
+  ASSERT_EQ(train({"--steps", "20", "--learning-rate", "0.02", "--steps-per-eval", "10"}), 0);
+  EXPECT_THAT(said_, HasSubstr("lora trains 16384 numbers on 27 examples"));
+  EXPECT_THAT(said_, HasSubstr("   step      loss     valid      rate     norm  tokens/s"));
+  EXPECT_THAT(said_, HasSubstr("\n     20  "));
+  for (const char* name : {"adapters.safetensors", "adapter_config.json", "log.jsonl",
+                           "report.html", "step-00000010.safetensors", "step-00000020.safetensors"})
+    EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
+  testing::internal::CaptureStdout();
+  ASSERT_EQ(tarn::cli::eval({"--model", model_, "--data", file("my.jsonl"), "--adapter",
+                             file("run"), "--json"}),
+            0);
+  std::istringstream out(testing::internal::GetCapturedStdout());
+  std::string base, with;
+  std::getline(out, base), std::getline(out, with);
+  Json first = tarn::parse_json(base, "base"), second = tarn::parse_json(with, "with");
+  double difference = second["loss"].get<double>() - first["loss"].get<double>();
+  EXPECT_LT(difference, -0.5);
+  EXPECT_NEAR(second["loss_difference"]["value"].get<double>(), difference, 1e-9);
+  EXPECT_LT(second["loss_difference"]["high"].get<double>(), -0.3);
+}
+
+TEST_F(TrainVerb, ResumesToTheSameAdapter) {
+  Words options{"--steps", "12", "--steps-per-eval", "4", "--dropout", "0.2"};
+  ASSERT_EQ(train(options), 0);
+  std::string whole = tarn::read_text(file("run/adapters.safetensors"), 1 << 24);
+  // As if it had been killed after step 8: what came later is gone.
+  fs::remove(folder_ / "run/step-00000012.safetensors");
+  options.push_back("--resume");
+  ASSERT_EQ(train(options), 0);
+  EXPECT_THAT(said_, HasSubstr("Goes on after step 8."));
+  EXPECT_EQ(tarn::read_text(file("run/adapters.safetensors"), 1 << 24), whole);
+  TrainLog log(folder_ / "run", 12);
+  int64_t steps = 0;
+  for (const TrainEvent& e : log.events()) steps += e.kind == TrainEvent::Kind::step ? 1 : 0;
+  EXPECT_EQ(steps, 12);
+}
+
+TEST_F(TrainVerb, EachModeTrains) {
+  for (std::string mode : {"dora", "full"}) {
+    fs::remove_all(folder_ / "run");
+    ASSERT_EQ(train({"--steps", "10", "--mode", mode, "--learning-rate", "0.005"}), 0) << said_;
+    TrainLog log(folder_ / "run", 10);
+    EXPECT_LT(log.events().back().loss, log.events().front().loss - 0.2) << mode;
+    LanguageModel with = load(model_);
+    LoRAContainer::from(folder_ / "run").load(with);
+  }
+}
+
+TEST_F(TrainVerb, Mistakes) {
+  EXPECT_EQ(
+      usage_error({"--mode", "qlora"}),
+      "model has dense weights: qlora needs quantised ones. `tarn convert` makes them; --mode "
+      "lora trains on these.");
+  fs::create_directories(folder_ / "run");
+  std::ofstream(folder_ / "run/x") << "";
+  EXPECT_EQ(usage_error({}),
+            "FOLDER/run holds files already: --resume goes on with the run there, "
+            "--out takes another folder.");
+  auto plain = [](Words words) {
+    return error_of<tarn::Error>([&] {
+      try {
+        tarn::cli::train(words);
+      } catch (const tarn::cli::UsageError& error) {
+        throw tarn::ValueError(error.what());
+      }
+    });
+  };
+  EXPECT_EQ(plain({}), "tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
+  EXPECT_EQ(plain({"--data", "x", "--learning-rate", "0"}),
+            "[train] learning_rate is 0; it must be positive, such as 2e-3 for adapters.");
+}
+
+TEST(TrainView, SparklinesAndClocks) {
+  EXPECT_EQ(tarn::cli::sparkline({8, 4, 1}, 10), "█▄▁");
+  EXPECT_EQ(tarn::cli::sparkline({7, 7, 3, 3}, 2), "█▁");
+  EXPECT_EQ(tarn::cli::sparkline({2}, 5), "▁");
+  EXPECT_EQ(tarn::cli::sparkline({}, 5), "");
+  EXPECT_EQ(tarn::cli::clock_text(249.2), "4:10");
+  EXPECT_EQ(tarn::cli::clock_text(3723), "1:02:03");
+}
+
+}  // namespace
+}  // namespace tarn_test
