@@ -336,13 +336,15 @@ TEST_F(ModelFolder, MissingFiles) {
             "[load] " + name +
                 "/none does not exist. Give a GGUF file, a folder with config.json, or run "
                 "`make chat` once to fetch the default model.");
-  for (const char* file : {"model.safetensors", "tokenizer.json", "config.json"}) {
+  const std::pair<const char*, const char*> files[] = {
+      {"tokenizer.json",
+       " has no tokenizer: tokenizer.json, tekken.json, tokenizer.model or a .tiktoken file is "
+       "needed."},
+      {"model.safetensors", ": the folder holds no .safetensors file. Check the path."},
+      {"config.json", " has no config.json."}};
+  for (auto [file, error] : files) {
     fs::remove(folder_ / file);
-    std::string got = error_of_path(folder_);
-    if (std::string(file) == "model.safetensors")
-      EXPECT_EQ(got, "[load] " + name + ": the folder holds no .safetensors file. Check the path.");
-    else
-      EXPECT_EQ(got, "[load] " + name + " has no " + file + ".");
+    EXPECT_EQ(error_of_path(folder_), "[load] " + name + error);
   }
 }
 

@@ -13,7 +13,9 @@ namespace {
 
 using namespace tarn::lm;
 
-constexpr int64_t answer_tokens = 24;  // some are made while other prompts are computed
+// One answer has the longest prompt that there can be. Of several, some tokens are made while other
+// prompts are computed: a chunk each.
+int64_t answer_tokens(int64_t batch) { return batch == 1 ? 2 : 12; }
 
 // Ids that differ from prompt to prompt, so that nothing is shared.
 std::vector<int32_t> made_up(const LanguageModel& lm, int64_t tokens, int64_t seed) {
@@ -32,13 +34,13 @@ void read(Generation generation) {
 void answer(const char* model, int64_t context, int64_t batch) {
   LanguageModel lm = load(model);
   lm.stop_ids.clear();
-  GenerateParameters parameters{.max_tokens = static_cast<int>(answer_tokens), .temperature = 0};
-  if (batch == 1) return read(generate(lm, made_up(lm, context - answer_tokens, 0), parameters));
+  int64_t tokens = answer_tokens(batch), prompt = context - tokens + 1;
+  GenerateParameters parameters{.max_tokens = static_cast<int>(tokens), .temperature = 0};
+  if (batch == 1) return read(generate(lm, made_up(lm, prompt, 0), parameters));
   Engine engine(ModelContainer(lm), {.most_answers = static_cast<int>(batch)});
   std::vector<Generation> answers;
   for (int64_t i = 0; i < batch; ++i)
-    answers.push_back(
-        engine.generate({.tokens = made_up(lm, context - answer_tokens, i)}, parameters));
+    answers.push_back(engine.generate({.tokens = made_up(lm, prompt, i)}, parameters));
   for (Generation& a : answers) read(a);
 }
 
