@@ -27,6 +27,7 @@ model=(
 test=(
   libgtest-dev libgmock-dev
   python3 python3-venv ca-certificates  # the terminal tests and the oracles
+  valgrind                              # counts instructions
 )
 bench=(libbenchmark-dev)
 make=(make)

@@ -1,7 +1,9 @@
 // Training a language model on examples.
-//   Trainer trainer(lm, load_train_data("my.jsonl", lm), {.steps = 100, .folder = "run"},
-//   adapters); trainer.resume();  // where a run in the folder stopped, however it did
+//
+//   Trainer trainer(lm, load_train_data("my.jsonl", lm), {.steps = 100, .folder = "run"});
+//   trainer.resume();  // where a run in the folder stopped, however it did
 //   trainer.run([](const TrainEvent& e) { … return TrainNext::more; });
+//
 // A run is repeatable: on one instruction set the same model, data and options give the same
 // numbers to the last bit at any number of threads, resumed or not.
 #pragma once
