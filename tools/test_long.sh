@@ -28,6 +28,9 @@ isa_levels=(
   "amx:avx512_bf16 amx_tile amx_int8 amx_bf16"
 )
 
+# What computes nothing, or the same as others: files, downloads, signatures, the tree itself.
+no_kernels='^(hub|io|api|graph|repository)\.|^oracle\.(io|hub_cache|mlx_headers|chat_template)'
+
 has_flags() {
   local flag
   for flag in $1; do grep -qw -m 1 "$flag" /proc/cpuinfo || return 1; done
@@ -42,7 +45,7 @@ levels() {
   for level in "${isa_levels[@]}"; do
     name=${level%%:*}
     if [ ${#absent[@]} -eq 0 ] && has_flags "${level#*:}"; then
-      TARN_ISA=$name run "isa-$name" release --label-exclude long
+      TARN_ISA=$name run "isa-$name" release --label-exclude long --exclude-regex "$no_kernels"
     else
       absent+=("$name")
     fi
