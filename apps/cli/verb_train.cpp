@@ -105,8 +105,9 @@ class TrainRun {
                       result.best_valid_loss, result.best_step, given_.folder));
     say(fmt::format("Curves: {}", log_->report_file().string()));
     std::string model = given_.model.path.empty() ? "" : " --model " + given_.model.path;
-    say(fmt::format("Try it:\n  tarn eval{0} --data {1} --adapter {2}", model, given_.data,
-                    given_.folder));
+    say(fmt::format(
+        "Try it:\n  tarn chat{0} --adapter {2}\n  tarn eval{0} --data {1} --adapter {2}", model,
+        given_.data, given_.folder));
   }
 
   const TrainArguments& given_;
