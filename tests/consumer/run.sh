@@ -10,16 +10,17 @@ cd "$work"
 
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 
+# The same flags as in BUILD.
 configure() {
   cmake -S program -B out -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_FLAGS_RELEASE="$(cached CMAKE_CXX_FLAGS_RELEASE)" \
     -DCMAKE_CXX_COMPILER_LAUNCHER="$(cached CMAKE_CXX_COMPILER_LAUNCHER)" "$@"
 }
 
 case "$way" in
   find_package)
     cmake --install "$build" --prefix "$work/prefix"
-    configure -DCMAKE_PREFIX_PATH="$work/prefix" \
-      -DCMAKE_CXX_FLAGS_RELEASE="$(cached CMAKE_CXX_FLAGS_RELEASE)"
+    configure -DCMAKE_PREFIX_PATH="$work/prefix"
     cmake --build out
     ;;
   pkg_config)
@@ -35,9 +36,7 @@ case "$way" in
       $(pkg-config --define-variable=prefix="$work/prefix" --cflags --libs tarn-mlx)
     ;;
   add_subdirectory)
-    # Hardly optimised: that the whole library is compiled again takes long enough.
-    configure -DTARN_SOURCE="$source" -DTARN_WERROR="$(cached TARN_WERROR)" \
-      -DCMAKE_CXX_FLAGS_RELEASE="-O0 -DNDEBUG" -DTARN_KERNEL_OPTIMIZATION=-O1
+    configure -DTARN_SOURCE="$source" -DTARN_WERROR="$(cached TARN_WERROR)"
     cmake --build out
     [ ! -e out/tarn/tests ] || { echo "a library inside a project builds its tests"; exit 1; }
     ;;
