@@ -425,7 +425,7 @@ class Reports(unittest.TestCase):
         self.assertIn("http://mirror.example, with a token\n", out)
         self.assertNotIn("hf_secret", out)
 
-    def test_plan_tells_memory_and_what_does_not_fit_is_refused(self):
+    def test_plan_tells_memory(self):
         status, out, _ = tarn("plan", "--context=512", "--json")
         self.assertEqual(status, 0)
         plan = json.loads(out)
@@ -438,9 +438,14 @@ class Reports(unittest.TestCase):
         self.assertIn(
             "keys and values of 2 answers of 512", tarn("plan", "--context=512", "--batch=2")[1]
         )
+
+    def test_what_does_not_fit_is_refused(self):
         # Address space that holds the program, and not the model.
-        limited = ["prlimit", "--as=300000000", TARN, "generate", "-p", "hi", "--max-tokens=1"]
-        run = subprocess.run(limited, capture_output=True, text=True, env=environment())
+        limited = ["prlimit", "--as=300000000", TARN]
+        if subprocess.run([*limited, "--version"], capture_output=True).returncode:
+            self.skipTest("a sanitizer takes more address space than that")
+        words = [*limited, "generate", "-p", "hi", "--max-tokens=1"]
+        run = subprocess.run(words, capture_output=True, text=True, env=environment())
         self.assertEqual(run.returncode, 1)
         self.assertRegex(
             run.stderr,
