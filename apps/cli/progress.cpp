@@ -34,10 +34,7 @@ std::string amount(double value, bool in_bytes) {
 
 std::string time_left(double seconds) {
   if (seconds >= 100 * 3600.0) return "";
-  auto whole = static_cast<int64_t>(std::ceil(seconds));
-  if (whole >= 3600)
-    return fmt::format("{}:{:02}:{:02} left", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02} left", whole / 60, whole % 60);
+  return clock_text(seconds) + " left";
 }
 
 std::string bar_of(double share, int width) {
@@ -64,6 +61,13 @@ std::vector<std::string> parts_of(const ProgressState& s) {
 }
 
 }  // namespace
+
+std::string clock_text(double seconds) {
+  auto whole = static_cast<int64_t>(std::ceil(std::max(seconds, 0.0)));
+  if (whole >= 3600)
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
 
 std::string progress_line(const ProgressState& state, int columns, bool bar) {
   std::vector<std::string> parts = parts_of(state);

@@ -22,6 +22,9 @@ struct ProgressState {
   bool in_bytes = true;  // otherwise plain counts
 };
 
+// "4:10", "1:02:03".
+std::string clock_text(double seconds);
+
 // One line of at most `columns` columns. Parts are left out from the right where they do not fit;
 // with `bar`, what remains of the width is the bar.
 std::string progress_line(const ProgressState& state, int columns, bool bar);

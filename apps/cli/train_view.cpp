@@ -31,13 +31,6 @@ std::string sparkline(const std::vector<double>& values, int width) {
   return line;
 }
 
-std::string clock_text(double seconds) {
-  auto whole = static_cast<int64_t>(std::ceil(std::max(seconds, 0.0)));
-  if (whole >= 3600)
-    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
 TrainView::TrainView(int fd) : terminal_(fd) {}
 TrainView::~TrainView() {
   try {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "progress.h"
 #include "tarn/lm/train.h"
 #include "terminal.h"
 
@@ -11,8 +12,6 @@ namespace tarn::cli {
 
 // The numbers as bars of eight heights, the newest on the right, in at most `width` columns.
 std::string sparkline(const std::vector<double>& values, int width);
-// "4:10", "1:02:03".
-std::string clock_text(double seconds);
 
 class TrainView {
  public:

@@ -92,12 +92,11 @@ class TrainRun {
             {"arrays at most", bytes_text(static_cast<double>(get_peak_memory()))}};
   }
   void finish(const lm::TrainResult& result, double seconds, double rate) {
-    const char* how = result.end == lm::TrainResult::End::finished ? "finished"
-                      : result.end == lm::TrainResult::End::stopped
-                          ? "stopped"
-                          : "ended, for nothing got better,";
-    say(fmt::format("{} after {} steps and {}: {:.0f} tokens/s, arrays of at most {}.",
-                    std::string(how) == "stopped" ? "Stopped" : std::string("Run ") + how,
+    using End = lm::TrainResult::End;
+    const char* how = result.end == End::finished  ? "Run finished"
+                      : result.end == End::stopped ? "Stopped"
+                                                   : "Run ended, for nothing got better,";
+    say(fmt::format("{} after {} steps and {}: {:.0f} tokens/s, arrays of at most {}.", how,
                     result.steps, clock_text(seconds), rate,
                     bytes_text(static_cast<double>(get_peak_memory()))));
     if (result.best_step >= 0)

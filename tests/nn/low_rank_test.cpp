@@ -21,18 +21,13 @@ double apart(const array& a, const array& b) {
 
 constexpr int64_t inputs = 64, outputs = 96, count = 50, size = 64;
 
-LowRank term(const Linear& layer, int64_t rank, uint64_t seed, bool dora = false) {
+// A drawn term of a Linear or an Embedding.
+template <class L>
+LowRank term(const L& layer, int64_t rank, uint64_t seed, bool dora = false) {
   LowRank t = LowRank::init(layer, rank, random::key(seed), dora);
-  t.lora_b = drawn({rank, layer.rows}, seed + 1);
+  t.lora_b = drawn(t.lora_b.shape(), seed + 1);
   t.scale = 0.5f;
-  if (dora) t.m = *t.m * random::uniform(0.5f, 1.5f, {layer.rows}, float32, random::key(seed + 2));
-  return t;
-}
-LowRank term(const Embedding& table, int64_t rank, uint64_t seed, bool dora = false) {
-  LowRank t = LowRank::init(table, rank, random::key(seed), dora);
-  t.lora_b = drawn({rank, table.columns}, seed + 1);
-  t.scale = 0.5f;
-  if (dora) t.m = *t.m * random::uniform(0.5f, 1.5f, {table.rows}, float32, random::key(seed + 2));
+  if (dora) t.m = *t.m * random::uniform(0.5f, 1.5f, t.m->shape(), float32, random::key(seed + 2));
   return t;
 }
 LowRank named(LowRank t, const std::string& adapter) {

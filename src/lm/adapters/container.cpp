@@ -176,10 +176,20 @@ void take_layers(Content& c, Model model) {
   });
 }
 
-std::string wrong_base(const Content& c, const std::string& found, bool any_base) {
-  if (any_base || c.base.empty() || c.base == found) return "";
-  return fmt::format("It was made for a model with the fingerprint {}, this one has {}.",
-                     printable(c.base), found);
+Model without_adapters(const LanguageModel& model) {
+  Model bare = model.model;
+  for (const LoadedAdapter& a : model.adapters) restore(bare, a);
+  return bare;
+}
+
+// The adapter in the terms of `model`, which is that of `whole`: another base does not fit either.
+template <class Whole>
+FittedAdapter fitted_to(const Whole& whole, const Model& model, const Content& c, bool any_base) {
+  std::string found = c.base.empty() || any_base ? c.base : base_of(whole);
+  if (found == c.base) return fitted(c, model, "");
+  return fitted(c, model,
+                fmt::format("It was made for a model with the fingerprint {}, this one has {}.",
+                            printable(c.base), found));
 }
 
 }  // namespace
@@ -189,11 +199,7 @@ std::string base_of(const Model& model) {
   bare.matrices([](const std::string&, nn::Matrix& m) { m.low_rank = {}; });
   return fingerprint(bare);
 }
-std::string base_of(const LanguageModel& model) {
-  Model bare = model.model;
-  for (const LoadedAdapter& a : model.adapters) restore(bare, a);
-  return base_of(bare);
-}
+std::string base_of(const LanguageModel& model) { return base_of(without_adapters(model)); }
 
 LoRAContainer LoRAContainer::from(const LanguageModel& model,
                                   const LoRAConfiguration& configuration, uint64_t seed) {
@@ -207,8 +213,7 @@ LoRAContainer LoRAContainer::from(const LanguageModel& model,
           p.dropout);
   auto c = std::make_shared<Content>();
   c->configuration = configuration;
-  Model bare = model.model;
-  for (const LoadedAdapter& a : model.adapters) restore(bare, a);
+  Model bare = without_adapters(model);
   if (type == "full")
     take_layers(*c, bare);
   else
@@ -265,8 +270,7 @@ void LoRAContainer::load(LanguageModel& model, const AdapterPlace& place) const 
   LoadedAdapter entry{.name = place.name.empty() ? content_->name : place.name,
                       .weight = place.weight,
                       .on_request = place.on_request};
-  std::string found = content_->base.empty() || place.any_base ? "" : base_of(model);
-  FittedAdapter from = fitted(*content_, model.model, wrong_base(*content_, found, place.any_base));
+  FittedAdapter from = fitted_to(model, model.model, *content_, place.any_base);
   check_place(model, entry, from);
   Model next = model.model;
   put_whole(next, from, entry);
@@ -279,9 +283,7 @@ void LoRAContainer::load(LanguageModel& model, const AdapterPlace& place) const 
 void LoRAContainer::unload(LanguageModel& model) const { unload_adapter(model, content_->name); }
 
 void LoRAContainer::fuse(LanguageModel& model, const FuseOptions& options) const {
-  std::string found = content_->base.empty() || options.any_base ? "" : base_of(model);
-  FittedAdapter from =
-      fitted(*content_, model.model, wrong_base(*content_, found, options.any_base));
+  FittedAdapter from = fitted_to(model, model.model, *content_, options.any_base);
   Model next = model.model;
   fuse_all(next, from, options);
   settle_all(next);
@@ -289,8 +291,7 @@ void LoRAContainer::fuse(LanguageModel& model, const FuseOptions& options) const
   model.model = std::move(next);
 }
 void LoRAContainer::fuse(Model& model, const FuseOptions& options) const {
-  std::string found = content_->base.empty() || options.any_base ? "" : base_of(model);
-  FittedAdapter from = fitted(*content_, model, wrong_base(*content_, found, options.any_base));
+  FittedAdapter from = fitted_to(model, model, *content_, options.any_base);
   fuse_all(model, from, options);
 }
 

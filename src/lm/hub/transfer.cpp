@@ -6,6 +6,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/trim.h"
 #include "lm/hub/names.h"
 #include "lm/hub/url.h"
 #include "tarn/version.h"
@@ -30,12 +31,6 @@ std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blank = " \t\r\n";
-  text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
-  return text.substr(0, text.find_last_not_of(blank) + 1);
 }
 
 // Whether a transfer brought less than 1 KiB/s for a whole stall_timeout.

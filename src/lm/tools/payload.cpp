@@ -96,12 +96,6 @@ Calls gemma_calls(std::string_view payload, std::string_view quote, const Schema
 
 }  // namespace
 
-std::string_view trimmed(std::string_view text) {
-  size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
-}
-
 Json json_of(std::string_view text, const std::string& name) {
   try {
     return parse_json(trimmed(text), "the call");

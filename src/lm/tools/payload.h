@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "tarn/lm/tools.h"
 
 namespace tarn::lm::tools {
@@ -49,7 +50,6 @@ Json json_of(std::string_view text, const std::string& name);
 // A value that was written as plain text, with the type that the tool's schema gives it.
 Json typed(std::string_view text, const std::string& tool, const std::string& key,
            const Schemas& schemas);
-std::string_view trimmed(std::string_view text);
 
 // Reads values as Python and Gemma's functions write them; `quote` also delimits text.
 class LooseReader {

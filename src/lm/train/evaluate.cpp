@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/require.h"
+#include "base/trim.h"
 #include "lm/train/shuffle.h"
 #include "lm/train/step.h"
 #include "tarn/lm/generate.h"
@@ -19,11 +20,6 @@ int64_t bytes_of(const LanguageModel& lm, const TrainSample& s) {
     if (s.counts[i] && !lm.tokenizer.is_special(s.ids[i]))
       bytes += static_cast<int64_t>(lm.tokenizer.token_bytes(s.ids[i]).size());
   return bytes;
-}
-
-std::string trimmed(const std::string& text) {
-  size_t from = text.find_first_not_of(" \t\r\n"), to = text.find_last_not_of(" \t\r\n");
-  return from == std::string::npos ? "" : text.substr(from, to - from + 1);
 }
 
 bool answers_exactly(const LanguageModel& lm, const TrainSample& s, const EvaluateOptions& o) {

@@ -10,6 +10,7 @@
 #include "base/json_error.h"
 #include "base/printable.h"
 #include "base/require.h"
+#include "base/trim.h"
 #include "lm/train/lines.h"
 
 namespace tarn::lm {
@@ -18,9 +19,7 @@ namespace {
 constexpr uint64_t most_bytes = uint64_t{2} << 30;
 constexpr std::array roles{"system", "user", "assistant", "tool", "developer"};
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
+bool is_blank(std::string_view text) { return trimmed(text).empty(); }
 
 std::string text_of_parts(const Node& content) {
   std::string text;

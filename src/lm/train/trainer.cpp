@@ -1,6 +1,7 @@
 // The run: batches to steps, judging, checkpoints, and when to end.
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include "base/hash.h"
 #include "base/json.h"
@@ -32,9 +33,9 @@ NamedParameters chosen_parameters(const LanguageModel& lm, const nn::Where& wher
     // A magnitude of DoRA stands beside the others; no layer has another parameter of that name.
     return !has_adapters || is_adapter_parameter(path) || path.ends_with(".m");
   };
-  std::map<std::string, bool> quantised;
-  model.parameters([&](const std::string& path, array&) {
-    if (path.ends_with(".scales")) quantised[path.substr(0, path.size() - 7)] = true;
+  std::set<std::string> quantised;
+  model.matrices([&](const std::string& path, nn::Matrix& m) {
+    if (m.quantised()) quantised.insert(path);
   });
   NamedParameters chosen;
   model.parameters([&](const std::string& path, array& a) {
@@ -66,6 +67,8 @@ struct Trainer::Impl {
   TrainOptions o;
   TrainState state{};
   int64_t batches_an_epoch = 0, steps = 0;
+  std::string
+      course{};  // what decides a run's numbers; a checkpoint serves runs of one course only
   TrainStep parts;
   BatchLosses losses;
   std::vector<Rows> batches{}, valid_batches{};  // of the epoch; all that are judged by
@@ -78,6 +81,7 @@ struct Trainer::Impl {
         o(std::move(options)),
         batches_an_epoch(checked_batches()),
         steps(o.steps > 0 ? o.steps : steps_of_epochs()),
+        course(course_text()),
         parts(lm.model, o, steps),
         losses(lm.model, o.compute) {
     state.parameters = chosen_parameters(lm, where);
@@ -119,8 +123,7 @@ struct Trainer::Impl {
     return o.steps_per_save > 0 ? o.steps_per_save : steps_per_eval();
   }
 
-  // What decides a run's numbers: a checkpoint serves runs with the same text only.
-  std::string course() const {
+  std::string course_text() const {
     Json all{{"optimizer", o.optimizer},
              {"learning_rate", o.learning_rate},
              {"weight_decay", o.weight_decay},
@@ -243,7 +246,7 @@ struct Trainer::Impl {
   // False: the run is to stop.
   bool save() const {
     if (o.folder.empty()) return true;
-    save_checkpoint(o.folder, state, course());
+    save_checkpoint(o.folder, state, course);
     TrainEvent event{.kind = TrainEvent::Kind::saved, .step = state.step, .steps = steps};
     event.file = checkpoint_file(o.folder, state.step);
     return tell(event);
@@ -278,7 +281,7 @@ Trainer::~Trainer() = default;
 bool Trainer::resume() {
   auto found = impl_->o.folder.empty()
                    ? std::nullopt
-                   : load_checkpoint(impl_->o.folder, impl_->state.parameters, impl_->course());
+                   : load_checkpoint(impl_->o.folder, impl_->state.parameters, impl_->course);
   if (found) impl_->state = std::move(*found);
   return found.has_value();
 }
