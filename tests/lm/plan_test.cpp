@@ -149,6 +149,34 @@ TEST_F(Plan, TooFewAddressesAreRefused) {
             "a smaller quantisation, or load it all the same (--force).");
 }
 
+// The addresses that are left run out while the plan is made, whatever they seemed to be before.
+TEST_F(Plan, TooFewAddressesForThePlanAreRefused) {
+  if (!counts_are_ours) GTEST_SKIP() << "A sanitizer takes addresses of its own.";
+  TinyOptions wide{.vocabulary = 1024, .hidden = 256, .context = 1 << 16};
+  fs::path path = write_tiny_model(folder_ / "wide", wide);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  if (before.rlim_cur != RLIM_INFINITY) GTEST_SKIP() << "There is a limit already.";
+  LoadOptions options;
+  options.context = wide.context;  // 16 MiB of keys in each layer
+  options.room = [&] {
+    rlimit limit{rlim_t{1} << 46, before.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    uint64_t taken = (uint64_t{1} << 46) - memory_room().addresses;
+    limit.rlim_cur = taken + (8 << 20);
+    EXPECT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    return MemoryRoom{.memory = UINT64_MAX, .addresses = 200'000'000};
+  };
+  std::string error = error_in(folder_, [&] { load(path, options); });
+  setrlimit(RLIMIT_AS, &before);
+  size_t number = error.find("for ") + 4, after = error.find(" bytes");
+  ASSERT_LT(number, after) << error;
+  EXPECT_EQ(error.erase(number, after - number),
+            "[load] FOLDER/wide: too little room even to plan it: [memory] no address space for "
+            " bytes. `ulimit -v` leaves 200 MB. Raise it, choose a smaller quantisation, or load "
+            "it all the same (--force).");
+}
+
 class Room : public TinyModel {
  protected:
   void put(const std::string& file, const std::string& text) {

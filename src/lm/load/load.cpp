@@ -28,9 +28,9 @@ LanguageModel load(const std::filesystem::path& path, const LoadOptions& options
   room.of_files();
   ModelFiles files = open_model(path);
   check_stop();
+  room.of_weights(files);
   // A vocabulary keeps one thread as busy as the weights keep the others.
   auto about = std::async(std::launch::async | std::launch::deferred, files.about);
-  room.of_weights(files);
   Model model = build_model(files.checkpoint());
   check_stop();
   LanguageModel lm = about.get();

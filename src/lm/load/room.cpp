@@ -167,9 +167,21 @@ void RoomCheck::of_files() const {
 void RoomCheck::of_weights(const ModelFiles& files) const {
   uint64_t at_most = beside_them + times_the_files * file_bytes_;
   if (at_most <= std::min(room_.memory, room_.addresses)) return;
+  require_room(planned(files), room_, path_.string());
+}
+
+// Even the plan needs addresses: as many as the largest array takes.
+MemoryPlan RoomCheck::planned(const ModelFiles& files) const {
   PlanOptions options{.context = options_.context};
   options.parameters.stop = options_.stop;
-  require_room(plan_of(files, {}, options), room_, path_.string());
+  try {
+    return plan_of(files, {}, options);
+  } catch (const DeviceError& e) {
+    throw DeviceError(fmt::format(
+        "[load] {}: too little room even to plan it: {} `ulimit -v` leaves {}. Raise it, choose a "
+        "smaller quantisation, or load it all the same (--force).",
+        printable(path_.string()), e.what(), bytes_text(room_.addresses)));
+  }
 }
 
 }  // namespace tarn::lm

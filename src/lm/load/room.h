@@ -24,6 +24,8 @@ class RoomCheck {
   uint64_t file_bytes() const { return file_bytes_; }  // of all that hold weights
 
  private:
+  MemoryPlan planned(const ModelFiles& files) const;
+
   std::filesystem::path path_;
   const LoadOptions& options_;
   MemoryRoom room_{};
