@@ -79,7 +79,8 @@ TEST(FunctionFileDamage, EveryFlippedBitOfTheHeaderIsRefused) {
   std::memcpy(&length, bytes.data() + 12, sizeof length);
   for (size_t bit = 0; bit < (format::front_bytes + length) * 8; ++bit) {
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_NE(error_of([&] { tarn::import_function(folder.write("f", bytes)); }), "") << bit;
+    EXPECT_NE(error_of([&] { tarn::import_function(folder.write("f", bytes)); }), "no error")
+        << bit;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
   }
 }

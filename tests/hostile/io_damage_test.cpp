@@ -184,7 +184,7 @@ TEST(HostileSafetensors, DeepAndWideHeaders) {
   for (int i = 0; i < 100'000; ++i)
     wide += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
   wide.back() = '}';
-  EXPECT_EQ(error_of([&] { parse_safetensors(safetensors(wide, "")); }), "");
+  EXPECT_EQ(error_of([&] { parse_safetensors(safetensors(wide, "")); }), "no error");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/array.h"
 #include "tarn/error.h"
 #include "tarn/gguf.h"
@@ -56,17 +57,6 @@ class Folder {
  private:
   std::filesystem::path path_;
 };
-
-// The message of the tarn::Error that f throws; "" when it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const tarn::Error& e) {
-    return e.message();
-  }
-  return "";
-}
 
 template <class T>
 std::vector<T> values(const tarn::array& a) {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/error.h"
 
 namespace {
@@ -25,11 +26,7 @@ std::string render(const std::string& source, const std::string& variables = "{}
 
 std::string error_of(const std::string& source, const std::string& variables = "{}",
                      const TemplateBudget& budget = {}) {
-  try {
-    return "no error, but: " + render(source, variables, budget);
-  } catch (const ValueError& e) {
-    return e.what();
-  }
+  return tarn_test::error_of([&] { render(source, variables, budget); });
 }
 
 std::string repeated(const std::string& s, int times) {
