@@ -1,12 +1,9 @@
 #include "conversation.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/require.h"
 #include "terminal.h"
-#include "word_wrap.h"
 
 namespace tarn::cli {
 
@@ -22,31 +19,6 @@ std::string AnswerStatistics::line() const {
     text += " · " + bytes_text(static_cast<double>(memory));
   }
   return text;
-}
-
-struct AnswerOutput::Screen {
-  Terminal terminal{STDOUT_FILENO};
-  SafeText safe{};
-  WordWrap wrap{};
-
-  std::string shown(std::string_view piece) {
-    std::string text = safe.feed(piece);
-    return terminal.has_controls() ? wrap.feed(text, terminal.columns()) : text;
-  }
-};
-
-AnswerOutput::AnswerOutput() : screen_(std::make_unique<Screen>()) {
-  if (!screen_->terminal.is_terminal()) screen_.reset();
-}
-AnswerOutput::~AnswerOutput() = default;
-
-void AnswerOutput::write(std::string_view piece) {
-  write_all(STDOUT_FILENO, screen_ ? screen_->shown(piece) : std::string(piece), "standard output");
-}
-
-void AnswerOutput::finish() {
-  std::string rest = screen_ ? screen_->safe.finish() : "";
-  write_all(STDOUT_FILENO, rest + "\n", "standard output");
 }
 
 Conversation::Conversation(lm::LanguageModel model, AnswerOptions options)
@@ -71,12 +43,13 @@ AnswerStatistics Conversation::ask(const std::string& question, std::stop_token 
   bool has_begun = false;
   session_.options().parameters = options_.to_generate();
   session_.options().parameters.adapter = adapter_;
+  session_.options().parameters.reasoning = lm::reasoning_of(*model());
   session_.options().parameters.stop = std::move(stop);
   for (const lm::Event& event : session_.stream(question)) {
     if (event.kind == lm::Event::Kind::info) statistics.info = event.info;
     if (event.text.empty()) continue;
     if (!std::exchange(has_begun, true)) statistics.first_token_seconds = now_seconds() - start;
-    on_piece(event.text);
+    on_piece(event.text, event.kind == lm::Event::Kind::reasoning);
   }
   const lm::GenerationInfo& info = statistics.info;
   int64_t used = int64_t{info.prompt_tokens} + info.generated_tokens;

@@ -24,23 +24,6 @@ struct AnswerStatistics {
   std::string line() const;
 };
 
-// Writes an answer: on a terminal safe and broken between words, elsewhere as it is.
-class AnswerOutput {
- public:
-  AnswerOutput();
-  ~AnswerOutput();
-  AnswerOutput(const AnswerOutput&) = delete;
-  AnswerOutput& operator=(const AnswerOutput&) = delete;
-
-  void write(std::string_view piece);
-  // What was held back, and the end of the line.
-  void finish();
-
- private:
-  struct Screen;
-  std::unique_ptr<Screen> screen_;  // none when standard output is not a terminal
-};
-
 class Conversation {
  public:
   Conversation(lm::LanguageModel model, AnswerOptions options);
@@ -60,8 +43,9 @@ class Conversation {
   void save(const std::string& file) const { session_.save(file); }
   void restore(const std::string& file) { session_.restore(file); }
 
-  using OnPiece = std::function<void(std::string_view)>;
-  // Asks and passes the answer on as it comes. A stopped answer is kept as far as it came; when it
+  using OnPiece = std::function<void(std::string_view piece, bool is_thought)>;
+  // Asks and passes the answer on as it comes, and before it what a model that thinks has thought,
+  // which is not kept. A stopped answer is kept as far as it came; when it
   // fails, the conversation is as it was before the question. Throws ValueError when the
   // conversation no longer fits the model's context.
   AnswerStatistics ask(const std::string& question, std::stop_token stop, const OnPiece& on_piece);

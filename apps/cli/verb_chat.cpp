@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "adapter_options.h"
+#include "answer_output.h"
 #include "base/text.h"
 #include "chat_commands.h"
 #include "conversation.h"
@@ -44,9 +45,10 @@ std::string why_cut(const AnswerStatistics& statistics, int max_tokens) {
 // Asks, streams the answer to standard output and says on standard error what there is to say.
 AnswerStatistics answer(Conversation& conversation, const std::string& question) {
   InterruptScope interrupt;
-  AnswerOutput output;
-  AnswerStatistics statistics =
-      conversation.ask(question, interrupt.token(), [&](auto piece) { output.write(piece); });
+  AnswerOutput output(STDOUT_FILENO);
+  AnswerStatistics statistics = conversation.ask(
+      question, interrupt.token(),
+      [&](std::string_view piece, bool is_thought) { output.write(piece, is_thought); });
   output.finish();
   Terminal terminal(STDERR_FILENO);
   std::string note = statistics.info.finish_reason == "cancelled"

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "adapter_options.h"
+#include "answer_output.h"
 #include "base/json.h"
 #include "conversation.h"
 #include "tarn/memory.h"
@@ -67,7 +68,7 @@ int answer(lm::LanguageModel lm, const GenerateArguments& given) {
   options.log_probabilities = given.wants_json;
   double start = now_seconds();
   std::vector<int32_t> prompt = prompt_ids(lm, given);
-  AnswerOutput output;
+  AnswerOutput output(STDOUT_FILENO);
   Collected all;
   for (const lm::Event& event : lm::generate(lm, prompt, options)) {
     if (event.kind == lm::Event::Kind::info) {
