@@ -50,6 +50,11 @@ struct ModelContainer::Impl {
   std::shared_ptr<const LanguageModel> model{};
   std::mutex updating{};  // held by one update from beginning to end
   std::thread::id updater{};
+  struct Watcher {
+    std::weak_ptr<void> owner{};
+    std::function<void()> f{};
+  };
+  std::vector<Watcher> watchers{};  // guarded by `mutex`
 
   std::shared_ptr<const LanguageModel> current() const {
     std::lock_guard lock(mutex);
@@ -61,6 +66,18 @@ struct ModelContainer::Impl {
       std::lock_guard lock(mutex);
       model.swap(next);
     }
+    next = nullptr;
+    tell_watchers();
+  }
+  void tell_watchers() {
+    std::vector<Watcher> all;
+    {
+      std::lock_guard lock(mutex);
+      std::erase_if(watchers, [](const Watcher& w) { return w.owner.expired(); });
+      all = watchers;
+    }
+    for (const Watcher& watcher : all)
+      if (auto owner = watcher.owner.lock()) watcher.f();
   }
 };
 
@@ -125,6 +142,11 @@ void ModelContainer::unload() {
 }
 
 bool ModelContainer::is_loaded() const { return impl_->current() != nullptr; }
+
+void ModelContainer::when_published(std::weak_ptr<void> owner, std::function<void()> f) const {
+  std::lock_guard lock(impl_->mutex);
+  impl_->watchers.push_back({std::move(owner), std::move(f)});
+}
 
 LMInput ModelContainer::prepare(const UserInput& input) const {
   return lm::prepare(*model(), input);

@@ -119,6 +119,30 @@ TEST_F(Batching, PrefixesKeepToTheirBudget) {
   EXPECT_EQ(s.prefix_bytes, 3 * bytes);
 }
 
+TEST_F(Batching, WhatAnUnloadedModelMadeGoesWithIt) {
+  ModelContainer container(endless());
+  Engine engine(container);
+  auto prefixes_after = [&](const auto& change) {
+    collect(engine.generate(LMInput{prompt(5)}, exact(20)));
+    EXPECT_EQ(idle(engine).prefixes, 1);
+    change();
+    for (int i = 0; i < 2000 && engine.statistics().prefixes > 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return engine.statistics().prefixes;
+  };
+  EXPECT_EQ(prefixes_after([&] { container.update([](LanguageModel&) {}); }), 0);
+  EXPECT_EQ(prefixes_after([&] { container.load(endless({.seed = 2})); }), 0);
+  // Somebody holds the model for longer: until then its prefixes may be used.
+  auto held = container.model();
+  EXPECT_EQ(prefixes_after([&] {
+              container.unload();
+              container.load(LanguageModel(*held));
+              held = nullptr;
+              container.unload();
+            }),
+            0);
+}
+
 TEST_F(Batching, ACancelledAnswerFreesItsPlaceWithinAStep) {
   ModelContainer container(endless({.context = 4096}));
   Engine engine(container, {.most_answers = 2});

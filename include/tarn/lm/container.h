@@ -55,6 +55,9 @@ class ModelContainer {
   // all memory that is kept for reuse goes back to the system (tarn::release_memory).
   void unload();
   bool is_loaded() const;
+  // Calls f after each change of what is published, from the thread that made it, for as long as
+  // `owner` lives.
+  void when_published(std::weak_ptr<void> owner, std::function<void()> f) const;
 
   LMInput prepare(const UserInput& input) const;
   // Throws ValueError for an input that the model cannot take. See lm::generate.

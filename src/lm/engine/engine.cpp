@@ -10,6 +10,7 @@
 #include "base/require.h"
 #include "lm/engine/prefixes.h"
 #include "lm/engine/request.h"
+#include "tarn/memory.h"
 #include "tarn/ops.h"
 
 namespace tarn::lm {
@@ -82,7 +83,8 @@ struct Engine::Impl {
   std::condition_variable_any changed{};
   std::deque<Shared> waiting{};
   EngineStatistics statistics{};
-  bool forgets = false;  // clear_prefixes() was called
+  bool forgets = false;   // clear_prefixes() was called
+  bool outdated = false;  // another model was published, or none
   // The engine's thread alone uses these.
   std::vector<Shared> active{};
   Prefixes prefixes;
@@ -93,16 +95,28 @@ struct Engine::Impl {
     thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
 
+  void forget_unloaded() {
+    {
+      std::lock_guard lock(mutex);
+      outdated = true;
+    }
+    changed.notify_one();
+  }
+
   void run(const std::stop_token& stop) {
     for (;;) {
       {
         std::unique_lock lock(mutex);
-        changed.wait(lock, stop, [&] { return !waiting.empty() || !active.empty() || forgets; });
+        changed.wait(lock, stop,
+                     [&] { return !waiting.empty() || !active.empty() || forgets || outdated; });
         if (stop.stop_requested()) break;
         if (std::exchange(forgets, false)) prefixes.clear();
+        outdated = false;
         admit();
       }
       round();
+      // Answers may have held the last model until now.
+      if (active.empty() && prefixes.drop_unloaded()) release_memory();
       report();
     }
     // Nobody reads any more: a range holds the engine.
@@ -258,6 +272,7 @@ Engine::Engine(ModelContainer container, EngineOptions options) {
   require(options.most_waiting >= 0, "[Engine] most_waiting is {}; it must be 0 or more.",
           options.most_waiting);
   impl_ = std::make_shared<Impl>(std::move(container), options);
+  impl_->container.when_published(impl_, [impl = impl_.get()] { impl->forget_unloaded(); });
 }
 
 Generation Engine::generate(LMInput input, const GenerateParameters& parameters) const {

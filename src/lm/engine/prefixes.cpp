@@ -55,11 +55,13 @@ void Prefixes::drop(std::list<Entry>::iterator entry) {
   all_.erase(entry);
 }
 
-void Prefixes::drop_unloaded() {
+bool Prefixes::drop_unloaded() {
+  const size_t before = all_.size();
   for (auto it = all_.begin(); it != all_.end();) {
     auto entry = it++;
     if (entry->model.expired()) drop(entry);
   }
+  return all_.size() < before;
 }
 
 }  // namespace tarn::lm

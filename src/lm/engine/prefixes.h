@@ -26,6 +26,8 @@ class Prefixes {
   // time.
   void keep(const std::shared_ptr<const LanguageModel>& model, Session sequence);
   void clear();
+  // Lets go of what models made that are no more. Returns whether there was any.
+  bool drop_unloaded();
 
   size_t bytes() const { return bytes_; }
   size_t size() const { return all_.size(); }
@@ -37,7 +39,6 @@ class Prefixes {
     size_t bytes = 0;
   };
   void drop(std::list<Entry>::iterator entry);
-  void drop_unloaded();
 
   size_t most_bytes_, bytes_ = 0;
   std::list<Entry> all_{};  // the one used last is the first
