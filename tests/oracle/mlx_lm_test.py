@@ -6,6 +6,8 @@
 The GGUF file becomes a folder as it is, one in float32 shards, and one quantised by groups of 64.
 mlx-lm loads each: its tokenizer must give the same ids, its logits the same log-probabilities of
 what Tarn answers, and its own greedy answer must be the same as far as no two tokens are as likely.
+A conversation that `tarn chat` saved must be a prompt cache to mlx-lm, with the keys and values that
+it computes of the same tokens.
 """
 
 import argparse
@@ -21,6 +23,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 import mlx.core as mx
 from mlx_lm import load
+from mlx_lm.models.cache import load_prompt_cache, make_prompt_cache
 
 TEXTS = [
     "The capital of France is",
@@ -30,6 +33,7 @@ TEXTS = [
 CHAT = "<|im_start|>user\nhi  there<|im_end|>\n<|im_start|>assistant\n"
 TOKENS = 6  # mlx takes seconds for each call without a GPU
 # Log-probabilities are of size 10; float16 scales and another order of adding are in them.
+LARGEST_CACHE_DIFFERENCE = 5e-3
 LARGEST_DIFFERENCE = {"as it is": 2e-2, "float32": 5e-3, "4 bits": 5e-3}
 
 
@@ -85,6 +89,27 @@ def compare(program, name, folder):
         sys.exit(f"{name}: more than {LARGEST_DIFFERENCE[name]}")
 
 
+def compare_saved(program, folder):
+    file = folder / "talk.safetensors"
+    words = ["chat", "--model", folder, "--precision=exact", f"--max-tokens={TOKENS}"]
+    tarn(program, *words, stdin=f"Say hello.\n/save {file}\n")
+    saved, metadata = load_prompt_cache(str(file), return_metadata=True)
+    ids = json.loads(metadata["tarn"]["chat"])["tokens"]
+    model, _ = load(str(folder))
+    cache = make_prompt_cache(model)
+    model(mx.array([ids]), cache=cache)
+    worst = 0.0
+    for i, (ours, theirs) in enumerate(zip(saved, cache, strict=True)):
+        if type(ours) is not type(theirs) or ours.offset != theirs.offset:
+            sys.exit(f"layer {i} is saved as {ours.offset} positions of {type(ours).__name__}")
+        for a, b in zip(ours.state[:2], theirs.state[:2]):
+            a, b = (x[..., : ours.offset, :].astype(mx.float32) for x in (a, b))
+            worst = max(worst, (mx.abs(a - b).max() / mx.abs(b).max()).item())
+    print(f"saved conversation: keys and values differ by at most {worst:.1e} of the largest")
+    if not worst < LARGEST_CACHE_DIFFERENCE:
+        sys.exit(f"saved conversation: more than {LARGEST_CACHE_DIFFERENCE}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tarn", required=True)
@@ -100,6 +125,7 @@ def main():
             tarn(options.tarn, "convert", options.model, "--out", folder, *words)
             if name == "float32":
                 shard(folder)
+                compare_saved(options.tarn, folder)
             compare(options.tarn, name, folder)
 
 

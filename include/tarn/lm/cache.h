@@ -156,7 +156,7 @@ struct Cache {
 
 // Files in the form of mlx-lm's save_prompt_cache: one safetensors file that either program reads,
 // written whole or not at all. Loading throws FileError for a file that is damaged or holds caches
-// of other kinds; it also reads mlx-lm's form before 0.31, which is that of MLX Swift LM.
+// of other kinds; it also reads mlx-lm's form before 0.32, which is that of MLX Swift LM.
 using CacheMetadata = std::unordered_map<std::string, std::string>;
 void save_cache(const std::string& file, const Cache& cache, const CacheMetadata& metadata = {});
 std::pair<Cache, CacheMetadata> load_cache(const std::string& file);

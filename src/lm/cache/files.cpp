@@ -1,6 +1,6 @@
 // mlx-lm's files of prompt caches. Metadata is a flattened list: user metadata below "0", the
 // layers' classes "1.i", and which arrays are scalars: "2.0" is empty, then "2.k.0" names the array
-// and "2.k.1" its type. Before 0.31: the layers' numbers "0.i.j", metadata below "1", classes
+// and "2.k.1" its type. Before 0.32: the layers' numbers "0.i.j", metadata below "1", classes
 // "2.i".
 #include <algorithm>
 #include <charconv>
