@@ -6,7 +6,8 @@
 source "$(dirname "$0")/shell.sh"
 
 # What to run: any of isa, asan, tsan, vocabularies; all four without arguments. The last compares
-# tokenizers and chat templates with their references on the vocabularies of real models.
+# tokenizers and chat templates with their references on the vocabularies of real models, and the
+# answers of the one whose weights come with it.
 stages=" ${*:-isa asan tsan vocabularies} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
@@ -81,11 +82,14 @@ if [ ${#absent[@]} -gt 0 ]; then
   say "Not run, this processor lacks them: TARN_ISA=${absent[*]}"
 fi
 if wants vocabularies; then
-  tools/build.sh release "${with_tests[@]}" tokenizer_driver chat_template_driver
+  tools/build.sh release "${with_tests[@]}" tokenizer_driver chat_template_driver lm_test
   mkdir -p build/ctest
   .venv-oracle/bin/python tests/oracle/vocabularies.py --folder build/vocabularies \
     --driver build/release/tests/tokenizer_driver \
     --templates build/release/tests/chat_template_driver >build/ctest/vocabularies.log 2>&1 ||
     failed+=(vocabularies)
+  TARN_TEST_GEMMA=build/vocabularies/gemma3.gguf build/release/tests/lm_test \
+    --gtest_filter='Gemma.*' >build/ctest/gemma.log 2>&1 ||
+    failed+=(gemma)
 fi
 [ ${#failed[@]} -eq 0 ] || die "Failed: ${failed[*]} (logs in build/ctest)"
