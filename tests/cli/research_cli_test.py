@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TARN, PRETRAIN = "", ""
@@ -101,6 +102,186 @@ class Pretrain(Case):
             done = subprocess.run([PRETRAIN, self.texts, *words], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertEqual(done.stderr, f"pretrain: {message}\n")
+
+
+VARIANTS = [
+    {"name": "three times the rate", "rate": 0.006},
+    {"name": "a tenth of the rate", "rate": 0.0006},
+    {"name": "narrower", "width": 16},
+    {"name": "cosine", "schedule": "cosine"},
+    {"name": "four heads", "heads": 4},
+    {"name": "no decay", "decay": 0},
+]
+
+# Stands for a training program: its loss follows from what it is given.
+SCRIPT = """
+import json, sys, time
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+rate, seed = float(given.get("--rate", 0.002)), int(given["--seed"])
+with open({log!r}, "a") as file:
+    file.write(" ".join(sys.argv[1:]) + "\\n")
+time.sleep(0.03)
+loss = None if rate > 1 else abs(rate - 0.006) * 100 + 0.01 * seed
+tokens = int(given.get("--tokens", 1000))
+print("by the way")
+print(json.dumps({{"loss": loss, "tokens": tokens}}))
+"""
+
+
+class Research(Case):
+    def setUp(self):
+        super().setUp()
+        self.program = self.file("program.py")
+        self.runs = self.file("runs.log")
+        with open(self.program, "w") as file:
+            file.write(SCRIPT.format(log=self.runs))
+        self.write_variants(VARIANTS)
+
+    def write_variants(self, variants):
+        with open(self.file("v.json"), "w") as file:
+            json.dump(variants, file)
+
+    def command(self, out, *program):
+        program = program or (sys.executable, self.program)
+        words = ["research", "--variants", self.file("v.json"), "--out", self.file(out)]
+        return [TARN, *words, "--", *program]
+
+    def research(self, out, *program):
+        return subprocess.run(
+            self.command(out, *program), capture_output=True, text=True, timeout=300
+        )
+
+    def trials(self, out):
+        with open(os.path.join(self.file(out), "research.json")) as file:
+            return {t["name"]: t for t in json.load(file)["trials"]}
+
+    def test_of_pretraining_the_better_rate_is_kept_and_the_worse_one_is_not(self):
+        done = self.research("r", PRETRAIN, self.texts, *TINY, "--rate", "0.002", "--steps", "60")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        trials = self.trials("r")
+        self.assertEqual(len(trials), 7)
+        self.assertTrue(trials["three times the rate"]["kept"], done.stdout)
+        self.assertFalse(trials["a tenth of the rate"]["kept"], done.stdout)
+        self.assertEqual(trials["narrower"]["options"]["rate"], "0.006")
+        self.assertIn("three times the rate  (kept)", done.stdout)
+        with open(os.path.join(self.file("r"), "leaderboard.html")) as file:
+            page = file.read()
+        self.assertIn("<svg", page)
+        self.assertNotIn("<script", page)
+
+    def test_killed_at_any_point_it_goes_on_to_the_same_end(self):
+        self.assertEqual(self.research("whole").returncode, 0)
+        os.remove(self.runs)
+        times = random.Random(2)
+        for kills in range(200):
+            process = subprocess.Popen(
+                self.command("killed"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            try:
+                out = process.communicate(timeout=times.uniform(0, 0.6))[0]
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        self.assertGreater(kills, 3)
+        self.assertEqual(process.returncode, 0)
+        for name in ("research.json", "leaderboard.html"):
+            with open(os.path.join(self.file("whole"), name)) as one:
+                with open(os.path.join(self.file("killed"), name)) as other:
+                    self.assertEqual(other.read(), one.read())
+        self.assertIn("three times the rate  (kept)", out)
+        # A killed run began again; none that was done did.
+        with open(self.runs) as file:
+            self.assertLessEqual(len(file.readlines()), 21 + kills)
+
+    def test_the_program_ends_with_it(self):
+        code = f"import os, time; open({self.runs!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+        process = subprocess.Popen(self.command("r", sys.executable, "-c", code))
+        while not os.path.exists(self.runs) or not os.path.getsize(self.runs):
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        with open(self.runs) as file:
+            child = int(file.read())
+        for _ in range(500):
+            try:
+                with open(f"/proc/{child}/stat") as file:
+                    if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                        return
+            except OSError:
+                return
+            time.sleep(0.01)
+        self.fail("the program still runs")
+
+    def test_a_run_that_diverged_is_not_kept(self):
+        self.write_variants([{"name": "far too high", "rate": 5}, VARIANTS[0]])
+        done = self.research("r")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(" diverged         -  far too high\n", done.stdout)
+        self.assertEqual(self.trials("r")["far too high"]["losses"], [None])
+        self.assertTrue(self.trials("r")["three times the rate"]["kept"])
+
+    def test_mistakes(self):
+        def said(*program, variants=None):
+            self.write_variants(variants or VARIANTS)
+            done = self.research("r", *program)
+            return done.returncode, done.stderr.splitlines()[-1].replace(self.folder, "FOLDER")
+
+        python = sys.executable
+        self.assertEqual(
+            said("/nonexistent/program"),
+            (
+                1,
+                "tarn: [research] /nonexistent/program cannot be started. Give a program and what "
+                "it needs after --.",
+            ),
+        )
+        self.assertEqual(
+            said(python, "-c", "raise SystemExit('no texts here')"),
+            (
+                1,
+                f'tarn: [research] {python} ended with status 1 and "no texts here"; see '
+                "FOLDER/r/0-0.log.",
+            ),
+        )
+        self.assertEqual(
+            said(python, "-c", "import os; os.kill(os.getpid(), 9)"),
+            (1, f"tarn: [research] {python} was ended by signal 9; see FOLDER/r/0-0.log."),
+        )
+        self.assertEqual(
+            said(python, "-c", "print('loss 3')"),
+            (
+                1,
+                'tarn: [research] FOLDER/r/0-0.out: the last line is "loss 3"; a JSON object with '
+                'the loss and the number of tokens is needed, such as {"loss": 1.25, "tokens": '
+                "200000}.",
+            ),
+        )
+        self.assertEqual(
+            said(variants=[{"name": "more", "tokens": 2000}]),
+            (
+                1,
+                'tarn: [research] a run of "more" learned from 2000 tokens and the first one from '
+                "1000; trials are compared at equal tokens. Take out what changes them.",
+            ),
+        )
+        self.assertEqual(
+            said(variants=[{"name": "lucky", "seed": 7}]),
+            (2, "tarn: A variant changes seed, which research does by itself."),
+        )
+        done = subprocess.run(
+            [TARN, "research", "--variants", self.file("v.json"), "--steps=3", "--", python],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(
+            (done.returncode, done.stderr),
+            (
+                2,
+                "tarn: --steps is an option of `tarn train`, and a program is tried. Give it what "
+                "it needs after its name.\n",
+            ),
+        )
 
 
 if __name__ == "__main__":
