@@ -5,6 +5,7 @@ namespace tarn::cli {
 void AdapterOptions::add_to(Arguments& arguments) {
   arguments.texts("--adapter", folders,
                   "a folder with a LoRA adapter of mlx-lm or PEFT; of several the first is used");
+  arguments.flag("--any-base", any_base, "adapters may be made for another model");
 }
 
 nn::AdapterChoice AdapterOptions::load_into(lm::LanguageModel& model) const {
@@ -12,7 +13,7 @@ nn::AdapterChoice AdapterOptions::load_into(lm::LanguageModel& model) const {
   for (const auto& folder : folders) {
     auto adapter = lm::LoRAContainer::from(folder);
     bool on_request = !adapter.replaces_parameters();
-    adapter.load(model, {.on_request = on_request});
+    adapter.load(model, {.on_request = on_request, .any_base = any_base});
     if (on_request && choice.name.empty()) choice.name = adapter.name();
   }
   return choice;

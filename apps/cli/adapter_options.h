@@ -11,6 +11,7 @@ namespace tarn::cli {
 
 struct AdapterOptions {
   std::vector<std::string> folders{};
+  bool any_base = false;  // also those that were made for another model
 
   void add_to(Arguments& arguments);
   // Puts them into the model, and says which one answers use: the first of those that answers can

@@ -58,7 +58,7 @@ fs::path fetch_with_bar(const lm::HubClient& client, const lm::ModelConfiguratio
         fmt::format("Stopped: {} of {} are kept; `tarn pull {}` goes on from there.\n",
                     bytes_text(static_cast<double>(now.bytes_done)),
                     bytes_text(static_cast<double>(now.bytes_total)), safe_text(model.id));
-    write_all(STDERR_FILENO, now.bytes_total > 0 ? text : "Stopped.\n", "standard error");
+    say(now.bytes_total > 0 ? text : "Stopped.\n");
     throw;
   }
 }

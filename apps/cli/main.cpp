@@ -40,6 +40,7 @@ constexpr Verb verbs[] = {
     {"convert", "a model's files quantised, dequantised or as GGUF", convert},
     {"plan", "how much memory a model takes, before it is loaded", plan},
     {"fuse", "a model's files with adapters folded in", fuse},
+    {"merge", "another name of fuse", merge},
     {"bench", "how fast this machine runs a model", bench},
     {"ops", "the array operations and their kernels", ops},
     {"doctor", "what the program found on this machine, and what is wrong with it", doctor},
@@ -99,7 +100,7 @@ void catch_bus_errors() {
 
 int complain(const std::string& text, int status) {
   try {
-    write_all(STDERR_FILENO, "tarn: " + safe_text(text) + "\n", "standard error");
+    say("tarn: " + safe_text(text) + "\n");
   } catch (...) {  // nobody is left to tell; the status says it
   }
   return status;

@@ -274,4 +274,7 @@ void write_all(int fd, std::string_view text, std::string_view what) {
   }
 }
 
+void say(std::string_view text) { write_all(STDERR_FILENO, text, "standard error"); }
+void say_line(std::string_view line) { say(safe_text(line) + "\n"); }
+
 }  // namespace tarn::cli

@@ -88,5 +88,8 @@ void ignore_sigpipe();
 // Writes all of `text`. Throws OutputClosed when nobody reads any more, and FileError naming `what`
 // when it cannot be written (a full disk).
 void write_all(int fd, std::string_view text, std::string_view what);
+// To standard error: text that is safe to write, and a line from wherever, made safe.
+void say(std::string_view text);
+void say_line(std::string_view line);
 
 }  // namespace tarn::cli

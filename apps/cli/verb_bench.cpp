@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "measure.h"
 #include "progress.h"
@@ -198,7 +199,7 @@ std::string as_json(const BenchArguments& given, const BenchResult& r) {
   out["matmul_2048_gflops"] = r.matmul_2048 / 1e9;
   out["anonymous_memory_bytes"] = r.memory_bytes;
   out["peak_array_bytes"] = r.peak_array_bytes;
-  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out, 2) + "\n";
 }
 
 std::string rates_text(const Rates& rates) {

@@ -17,8 +17,6 @@ namespace {
 
 constexpr int interrupted = 130;
 
-void say(std::string_view text) { write_all(STDERR_FILENO, text, "standard error"); }
-
 void say_statistics(const AnswerStatistics& statistics) {
   Terminal terminal(STDERR_FILENO);
   if (!terminal.is_terminal()) return;

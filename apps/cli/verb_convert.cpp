@@ -54,11 +54,9 @@ int convert(const Words& words) {
   if (given.from.empty() || given.to.empty())
     throw UsageError("[convert] give the model and, with --out, what to write.");
   lm::ConvertOptions options = options_of(given, arguments);
-  options.note = [](const std::string& text) {
-    write_all(STDERR_FILENO, safe_text(text) + "\n", "standard error");
-  };
+  options.note = [](const std::string& text) { say_line(text); };
   lm::convert(given.from, given.to, options);
-  write_all(STDERR_FILENO, fmt::format("{} is written.\n", safe_text(given.to)), "standard error");
+  say(fmt::format("{} is written.\n", safe_text(given.to)));
   return 0;
 }
 

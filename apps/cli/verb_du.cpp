@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -25,7 +26,7 @@ std::string as_json(const std::vector<lm::CachedModel>& models, const std::strin
                              {"unreferenced_bytes", model.unreferenced_bytes}});
   }
   out["bytes"] = sum;
-  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out, 2) + "\n";
 }
 
 std::string as_text(const std::vector<lm::CachedModel>& models, const std::string& cache) {

@@ -2,8 +2,11 @@
 
 #include <cmath>
 #include <filesystem>
+#include <numeric>
+#include <span>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "model_options.h"
 #include "progress.h"
@@ -20,7 +23,7 @@ struct EvalArguments {
   std::string data{};
   std::vector<std::string> adapters{};
   int max_tokens = 2048, new_tokens = 256, batch_size = 16;
-  bool mask_prompt = false, exact = false, wants_json = false;
+  bool mask_prompt = false, exact = false, wants_json = false, any_base = false;
 };
 
 // A model, or it with an adapter, on all examples.
@@ -37,15 +40,52 @@ double loss_of(const Judged& j, const Places& places) {
   for (size_t p : places) drawn.push_back(j.losses[p]);
   return lm::mean_loss(drawn);
 }
+double perplexity_of(const Judged& j, const Places& places) { return std::exp(loss_of(j, places)); }
+double bits_of(const Judged& j, const Places& places) {
+  std::vector<lm::SampleLoss> drawn;
+  for (size_t p : places) drawn.push_back(j.losses[p]);
+  return lm::bits_per_byte(drawn);
+}
 double exact_of(const Judged& j, const Places& places) {
   double sum = 0;
   for (size_t p : places) sum += j.exact[p];
   return sum / static_cast<double>(places.size());
 }
-double exact_share(const Judged& j) {
-  double sum = 0;
-  for (double e : j.exact) sum += e;
-  return sum / static_cast<double>(j.exact.size());
+
+struct Measure {
+  const char* key;
+  const char* title;
+  double (*of)(const Judged&, const Places&);
+  int digits;
+};
+constexpr Measure measures[] = {{"loss", "loss", loss_of, 4},
+                                {"perplexity", "perplexity", perplexity_of, 3},
+                                {"bits_per_byte", "bits/byte", bits_of, 4},
+                                {"exact_match", "exact", exact_of, 4}};
+
+// Those that were asked for.
+std::span<const Measure> measures_of(const Judged& j) {
+  return std::span(measures).first(std::size(measures) - (j.exact.empty() ? 1 : 0));
+}
+
+// A measure of all examples, and where it lies in 95 of 100 draws of them.
+struct Estimate {
+  double value = 0;
+  lm::Interval interval{};
+};
+template <class F>
+Estimate estimate(size_t examples, const F& statistic) {
+  Places all(examples);
+  std::iota(all.begin(), all.end(), size_t{0});
+  return {statistic(all), lm::bootstrap(examples, statistic)};
+}
+Estimate estimate_of(const Measure& m, const Judged& j) {
+  return estimate(j.losses.size(), [&](const Places& p) { return m.of(j, p); });
+}
+// How much `later` is above `first`; each draw takes the same examples for both.
+Estimate difference(const Measure& m, const Judged& first, const Judged& later) {
+  return estimate(first.losses.size(),
+                  [&](const Places& p) { return m.of(later, p) - m.of(first, p); });
 }
 
 Judged judge(const std::string& name, const lm::LanguageModel& lm, const lm::TrainSet& set,
@@ -64,51 +104,40 @@ Judged judge(const std::string& name, const lm::LanguageModel& lm, const lm::Tra
   return judged;
 }
 
-struct Difference {
-  double value = 0;
-  lm::Interval interval{};
-};
-// How much `later` is above `first` on the same examples.
-Difference difference(const Judged& first, const Judged& later,
-                      double (*of)(const Judged&, const Places&)) {
-  Places all(first.losses.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-  auto statistic = [&](const Places& p) { return of(later, p) - of(first, p); };
-  return {statistic(all), lm::bootstrap(all.size(), statistic)};
+OrderedJson as_json(const Estimate& e) {
+  return {{"value", e.value}, {"low", e.interval.low}, {"high", e.interval.high}};
 }
 
 OrderedJson as_json(const Judged& j, const Judged& base) {
-  double loss = lm::mean_loss(j.losses);
-  OrderedJson out{{"name", j.name},
-                  {"loss", loss},
-                  {"perplexity", std::exp(loss)},
-                  {"bits_per_byte", lm::bits_per_byte(j.losses)}};
-  if (!j.exact.empty()) out["exact_match"] = exact_share(j);
-  if (&j == &base) return out;
-  auto put = [&](const char* name, const Difference& d) {
-    out[name] = {{"value", d.value}, {"low", d.interval.low}, {"high", d.interval.high}};
-  };
-  put("loss_difference", difference(base, j, loss_of));
-  if (!j.exact.empty()) put("exact_match_difference", difference(base, j, exact_of));
+  OrderedJson out{{"name", j.name}, {"examples", j.losses.size()}};
+  for (const Measure& m : measures_of(j)) {
+    Estimate e = estimate_of(m, j);
+    out[m.key] = e.value;
+    out[std::string(m.key) + "_interval"] = {{"low", e.interval.low}, {"high", e.interval.high}};
+    if (&j != &base) out[std::string(m.key) + "_difference"] = as_json(difference(m, base, j));
+  }
   return out;
 }
 
+std::string row(const std::string& name, const Measure& m, const Estimate& e, bool is_difference) {
+  auto number = [&](double v) {
+    return is_difference ? fmt::format("{:+.{}f}", v, m.digits)
+                         : fmt::format("{:.{}f}", v, m.digits);
+  };
+  return fmt::format("{:<28} {:<10} {:>10}  {:>10} to {}\n", name, m.title, number(e.value),
+                     number(e.interval.low), number(e.interval.high));
+}
+
+// Each measure of each model, and how far it is from the first one's.
 std::string as_text(const std::vector<Judged>& all) {
-  bool exact = !all[0].exact.empty();
-  std::string text =
-      fmt::format("{:<28} {:>8} {:>11} {:>9} {}  {}\n", "", "loss", "perplexity", "bits/byte",
-                  exact ? "    exact" : "", all.size() > 1 ? "loss against the first, 95 %" : "");
+  std::string text = fmt::format("{:<28} {:<10} {:>10}  95 of 100 draws of {} examples\n", "", "",
+                                 "", all[0].losses.size());
   for (const Judged& j : all) {
-    double loss = lm::mean_loss(j.losses);
-    text += fmt::format("{:<28} {:>8.4f} {:>11.3f} {:>9.4f} ", safe_text(j.name), loss,
-                        std::exp(loss), lm::bits_per_byte(j.losses));
-    if (exact) text += fmt::format("{:>7.1f} %", 100 * exact_share(j));
-    if (&j != &all[0]) {
-      Difference d = difference(all[0], j, loss_of);
-      text +=
-          fmt::format("  {:+.4f} ({:+.4f} to {:+.4f})", d.value, d.interval.low, d.interval.high);
+    std::string name = safe_text(j.name);
+    for (const Measure& m : measures_of(j)) {
+      text += row(std::exchange(name, ""), m, estimate_of(m, j), false);
+      if (&j != &all[0]) text += row("  against the first", m, difference(m, all[0], j), true);
     }
-    text += "\n";
   }
   return text;
 }
@@ -119,7 +148,7 @@ std::vector<Judged> judge_all(const EvalArguments& given, const lm::LanguageMode
   std::vector<Judged> all{judge(base.name, base, set, given, interrupt.token())};
   for (const std::string& folder : given.adapters) {
     lm::LanguageModel with = base;
-    lm::LoRAContainer::from(folder).load(with);
+    lm::LoRAContainer::from(folder).load(with, {.any_base = given.any_base});
     all.push_back(judge(folder, with, set, given, interrupt.token()));
   }
   return all;
@@ -141,6 +170,7 @@ int eval(const Words& words) {
   arguments.number("--max-tokens", given.max_tokens, "longer examples are cut", {2});
   arguments.number("--batch-size", given.batch_size, "examples that are computed together",
                    {1, 65536});
+  arguments.flag("--any-base", given.any_base, "adapters may be made for another model");
   arguments.flag("--json", given.wants_json, "one object a model");
   arguments.footer("Example:\n  tarn eval --data test.jsonl --adapter adapters\n");
   if (!parse_or_help(arguments, words)) return 0;
@@ -150,17 +180,14 @@ int eval(const Words& words) {
   lm::TrainSet set = lm::load_train_set(
       given.data, base,
       {.mask_prompt = given.mask_prompt || given.exact, .max_tokens = given.max_tokens}, notes);
-  for (const std::string& note : notes)
-    write_all(STDERR_FILENO, safe_text(note) + "\n", "standard error");
+  for (const std::string& note : notes) say_line(note);
   std::vector<Judged> all = judge_all(given, base, set);
   if (!given.wants_json) {
     write_all(STDOUT_FILENO, as_text(all), "standard output");
     return 0;
   }
   for (const Judged& j : all)
-    write_all(STDOUT_FILENO,
-              as_json(j, all[0]).dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n",
-              "standard output");
+    write_all(STDOUT_FILENO, json_text(as_json(j, all[0])) + "\n", "standard output");
   return 0;
 }
 

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include "base/text.h"
 #include "model_options.h"
 #include "tarn/lm/convert.h"
@@ -7,29 +5,34 @@
 #include "verbs.h"
 
 namespace tarn::cli {
+namespace {
 
-int fuse(const Words& words) {
+int fold_in(const std::string& verb, const Words& words) {
   std::string from, to;
   std::vector<std::string> adapters;
-  bool dequantise = false;
-  Arguments arguments("tarn fuse", "Writes a model with adapters folded into its weights.");
+  lm::ConvertOptions options;
+  Arguments arguments("tarn " + verb, "Writes a model with adapters folded into its weights.");
   arguments.text("model", from, "a folder with safetensors, or a GGUF file");
   arguments.texts("-a,--adapter,--adapter-path", adapters,
                   "a folder with an adapter; may be given several times");
   arguments.text("-o,--out,--save-path", to,
                  "what to write: a folder, or a GGUF file when it ends in .gguf");
-  arguments.flag("--dequantise,--dequantize", dequantise,
+  arguments.flag("--dequantise,--dequantize", options.dequantise,
                  "write dense weights; without it quantised ones are quantised as before");
+  arguments.flag("--any-base", options.any_base, "adapters may be made for another model");
   if (!parse_or_help(arguments, words)) return 0;
   if (from.empty() || to.empty() || adapters.empty())
-    throw UsageError(
-        "[fuse] give the model, one or more --adapter and, with --out, what to write.");
-  lm::ConvertOptions options;
-  options.dequantise = dequantise;
+    throw UsageError("[" + verb +
+                     "] give the model, one or more --adapter and, with --out, what to write.");
   options.adapters.assign(adapters.begin(), adapters.end());
   lm::convert(from, to, options);
-  write_all(STDERR_FILENO, fmt::format("{} is written.\n", safe_text(to)), "standard error");
+  say(fmt::format("{} is written.\n", safe_text(to)));
   return 0;
 }
+
+}  // namespace
+
+int fuse(const Words& words) { return fold_in("fuse", words); }
+int merge(const Words& words) { return fold_in("merge", words); }
 
 }  // namespace tarn::cli

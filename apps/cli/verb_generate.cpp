@@ -3,6 +3,7 @@
 #include "adapter_options.h"
 #include "answer_output.h"
 #include "base/json.h"
+#include "base/json_text.h"
 #include "conversation.h"
 #include "tarn/memory.h"
 #include "terminal.h"
@@ -56,7 +57,7 @@ std::string to_json(const std::vector<int32_t>& prompt, const Collected& all) {
                   {"tokens_per_second", info.tokens_per_second()},
                   {"anonymous_memory_bytes", anonymous_memory()},
                   {"peak_array_bytes", get_peak_memory()}};
-  return out.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out) + "\n";
 }
 
 int answer(lm::LanguageModel lm, const GenerateArguments& given) {
@@ -92,7 +93,7 @@ int answer(lm::LanguageModel lm, const GenerateArguments& given) {
   Terminal terminal(STDERR_FILENO);
   if (terminal.is_terminal()) {
     std::string line = cut_to_width(all.statistics.line(), terminal.columns() - 1);
-    write_all(STDERR_FILENO, terminal.styled(Style::dim, line) + "\n", "standard error");
+    say(terminal.styled(Style::dim, line) + "\n");
   }
   return all.statistics.info.finish_reason == "cancelled" ? 130 : 0;
 }

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -25,7 +26,7 @@ std::string as_json(const std::vector<lm::CachedModel>& models) {
                      {"lacks", r.lacks},
                      {"modified", model.modified},
                      {"path", r.path.string()}});
-  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out, 2) + "\n";
 }
 
 std::string as_text(const std::vector<lm::CachedModel>& models) {
@@ -55,7 +56,7 @@ int ls(const Words& words) {
   if (models.empty() && !wants_json) {
     std::string text = fmt::format("There is no model in {}. `tarn pull org/name` brings one.\n",
                                    safe_text(cache.string()));
-    write_all(STDERR_FILENO, text, "standard error");
+    say(text);
     return 0;
   }
   write_all(STDOUT_FILENO, wants_json ? as_json(models) : as_text(models), "standard output");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -43,7 +44,7 @@ std::string as_json(const lm::MemoryPlan& p, const lm::MemoryRoom& room) {
                      {"free_bytes", room.memory},
                      {"free_in", room.memory_limit},
                      {"fits", fits(p, room)}};
-  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out, 2) + "\n";
 }
 
 std::string as_text(const lm::MemoryPlan& p, const lm::MemoryRoom& room) {

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -57,10 +58,8 @@ void note_missing_hashes(const lm::HubClient& client, const std::string& id, con
     if (path == r.path || path.parent_path() == r.path)
       for (const lm::HubFile& f : r.files) count += !f.etag.empty();
   if (count == 0) return;
-  write_all(STDERR_FILENO,
-            fmt::format("{}: the hub told no hash of {} files: their size and ETag were checked\n",
-                        id, count),
-            "standard error");
+  say(fmt::format("{}: the hub told no hash of {} files: their size and ETag were checked\n", id,
+                  count));
 }
 
 void report(const Wish& wish, const fs::path& path, const lm::DownloadProgress& progress,
@@ -72,14 +71,13 @@ void report(const Wish& wish, const fs::path& path, const lm::DownloadProgress& 
                        {"files", progress.files_total},
                        {"bytes", progress.bytes_total},
                        {"downloaded_bytes", fresh}};
-    write_all(STDOUT_FILENO, out.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n",
-              "standard output");
+    write_all(STDOUT_FILENO, json_text(out) + "\n", "standard output");
     return;
   }
   std::string text = fresh == 0
                          ? "is here already"
                          : fmt::format("{} downloaded", bytes_text(static_cast<double>(fresh)));
-  write_all(STDERR_FILENO, fmt::format("{}: {}\n", wish.model.id, text), "standard error");
+  say(fmt::format("{}: {}\n", wish.model.id, text));
   write_all(STDOUT_FILENO, path.string() + "\n", "standard output");
 }
 

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -28,7 +26,7 @@ int rm(const Words& words) {
     uint64_t freed =
         unreferenced ? lm::remove_unreferenced(cache, id) : lm::remove_cached(cache, id, revision);
     std::string text = fmt::format("{}: {} freed\n", id, bytes_text(static_cast<double>(freed)));
-    write_all(STDERR_FILENO, text, "standard error");
+    say(text);
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -77,7 +78,7 @@ int show(const Words& words) {
     text += (text.empty() ? "" : "\n") + as_text(id, r);
   }
   if (all.empty()) text = safe_text(id) + ": begun, no file of it is whole yet\n";
-  std::string out = json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  std::string out = json_text(json, 2) + "\n";
   write_all(STDOUT_FILENO, wants_json ? out : text, "standard output");
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "model_options.h"
 #include "terminal.h"
@@ -33,10 +34,6 @@ std::vector<int32_t> parse_ids(std::string_view text) {
   return ids;
 }
 
-std::string json_text(const std::string& text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 class Converter {
  public:
   Converter(lm::Tokenizer tokenizer, const TokenizeArguments& given)
@@ -47,7 +44,7 @@ class Converter {
     bool as_json = given_.wants_json || given_.by_lines;
     if (given_.decodes) {
       std::string decoded = tokenizer_.decode(parse_ids(text));
-      return (as_json ? json_text(decoded) : decoded) + "\n";
+      return (as_json ? json_text(Json(decoded)) : decoded) + "\n";
     }
     std::vector<int32_t> ids = tokenizer_.encode(text, {.parse_special = given_.parses_special});
     return as_json ? fmt::format("[{}]\n", joined(ids, ","))

@@ -24,10 +24,6 @@ void check_folder(const TrainArguments& given) {
                    "--out takes another folder.");
 }
 
-void say(const std::string& line) {
-  write_all(STDERR_FILENO, safe_text(line) + "\n", "standard error");
-}
-
 int64_t count_of(const lm::NamedParameters& parameters) {
   int64_t count = 0;
   for (const auto& [path, a] : parameters) count += static_cast<int64_t>(a.size());
@@ -65,11 +61,12 @@ class TrainRun {
  private:
   void describe(bool resumed) {
     const lm::TrainData& data = trainer_->data();
-    for (const std::string& note : data.notes) say(note);
-    say(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.", name_,
-                    given_.mode, count_of(trainer_->parameters()), data.train.samples.size(),
-                    data.train.tokens(), data.train.counted()));
-    say(fmt::format("{} steps of {} examples; Ctrl-C ends with a checkpoint, --resume goes on.{}",
+    for (const std::string& note : data.notes) say_line(note);
+    say_line(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.",
+                         name_, given_.mode, count_of(trainer_->parameters()),
+                         data.train.samples.size(), data.train.tokens(), data.train.counted()));
+    say_line(
+        fmt::format("{} steps of {} examples; Ctrl-C ends with a checkpoint, --resume goes on.{}",
                     trainer_->steps(), given_.batch_size * given_.accumulate,
                     resumed ? fmt::format(" Goes on after step {}.", trainer_->step()) : ""));
   }
@@ -96,15 +93,15 @@ class TrainRun {
     const char* how = result.end == End::finished  ? "Run finished"
                       : result.end == End::stopped ? "Stopped"
                                                    : "Run ended, for nothing got better,";
-    say(fmt::format("{} after {} steps and {}: {:.0f} tokens/s, arrays of at most {}.", how,
-                    result.steps, clock_text(seconds), rate,
-                    bytes_text(static_cast<double>(get_peak_memory()))));
+    say_line(fmt::format("{} after {} steps and {}: {:.0f} tokens/s, arrays of at most {}.", how,
+                         result.steps, clock_text(seconds), rate,
+                         bytes_text(static_cast<double>(get_peak_memory()))));
     if (result.best_step >= 0)
-      say(fmt::format("Validation loss {:.4f}, best of step {}; that one is in {}.",
-                      result.best_valid_loss, result.best_step, given_.folder));
-    say(fmt::format("Curves: {}", log_->report_file().string()));
+      say_line(fmt::format("Validation loss {:.4f}, best of step {}; that one is in {}.",
+                           result.best_valid_loss, result.best_step, given_.folder));
+    say_line(fmt::format("Curves: {}", log_->report_file().string()));
     std::string model = given_.model.path.empty() ? "" : " --model " + given_.model.path;
-    say(fmt::format(
+    say_line(fmt::format(
         "Try it:\n  tarn chat{0} --adapter {2}\n  tarn eval{0} --data {1} --adapter {2}", model,
         given_.data, given_.folder));
   }

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "model_options.h"
@@ -45,7 +46,7 @@ std::string as_json(const std::vector<Result>& results) {
           {{"files", file.names}, {"blob", file.blob.string()}, {"problem", file.problem}});
     out.push_back({{"id", result.id}, {"damaged", damaged}});
   }
-  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json_text(out, 2) + "\n";
 }
 
 std::string as_text(const std::vector<Result>& results, bool repair) {

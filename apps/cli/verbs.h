@@ -24,6 +24,7 @@ int verify(const Words& arguments);
 int du(const Words& arguments);
 int convert(const Words& arguments);
 int fuse(const Words& arguments);
+int merge(const Words& arguments);
 int train(const Words& arguments);
 int eval(const Words& arguments);
 int research(const Words& arguments);

@@ -1,5 +1,6 @@
 // Conversations as prompts.
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "base/require.h"
 #include "tarn/lm/load.h"
@@ -53,8 +54,7 @@ RenderedPrompt rendered(const LanguageModel& lm, const std::vector<Message>& mes
   variables["bos_token"] = text(lm.tokenizer.bos());
   variables["eos_token"] = text(lm.tokenizer.eos());
   // Invalid UTF-8 in a message becomes U+FFFD, as everywhere.
-  return lm.chat_template->render_marked(
-      variables.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
+  return lm.chat_template->render_marked(json_text(variables));
 }
 
 }  // namespace

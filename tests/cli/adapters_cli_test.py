@@ -10,10 +10,13 @@ import unittest
 import cli_test
 
 
-def write_adapter(folder, number):
-    """An adapter for the default model that changes one matrix, by the more the larger `number`."""
+def write_adapter(folder, number, base=None):
+    """An adapter for the default model that changes one matrix, by the more the larger `number`;
+    `base` is the fingerprint of the model that it says it was made for."""
     os.makedirs(folder)
     name, size, header = "model.layers.29.self_attn.o_proj", 576, {}
+    if base:
+        header["__metadata__"] = {"tarn.base": base}
     for i, (part, shape) in enumerate({"lora_a": [size, 1], "lora_b": [1, size]}.items()):
         bounds = [i * 4 * size, (i + 1) * 4 * size]
         header[f"{name}.{part}"] = {"dtype": "F32", "shape": shape, "data_offsets": bounds}
@@ -60,6 +63,23 @@ class Adapters(unittest.TestCase):
             ],
         )
 
+    def test_an_adapter_of_another_base_is_used_when_told_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            foreign = os.path.join(folder, "foreign")
+            write_adapter(foreign, 0.0, base="0123456789abcdef")
+            data = os.path.join(folder, "d.jsonl")
+            with open(data, "w") as file:
+                file.write('{"text": "one two"}\n')
+            for words in (
+                ["generate", "--prompt", "x", "--max-tokens", "1", "--adapter", foreign],
+                ["eval", "--data", data, "--adapter", foreign],
+                ["fuse", cli_test.MODEL, "--adapter", foreign, "--out", folder + "/m.gguf"],
+            ):
+                status, out, err = cli_test.tarn(*words)
+                self.assertEqual((status, out), (1, ""), words)
+                self.assertIn("It was made for a model with the fingerprint 0123456789abcdef", err)
+                self.assertEqual(cli_test.tarn(*words, "--any-base")[0], 0, words)
+
     def test_what_is_missing_is_said(self):
         status, out, err = cli_test.tarn("generate", "--prompt", "x", "--adapter", "/nonexistent/a")
         self.assertEqual((status, out), (1, ""))
@@ -73,6 +93,12 @@ class Adapters(unittest.TestCase):
         self.assertEqual(
             err,
             "tarn: [fuse] give the model, one or more --adapter and, with --out, what to write.\n",
+        )
+        status, out, err = cli_test.tarn("merge")
+        self.assertEqual((status, out), (2, ""))
+        self.assertEqual(
+            err,
+            "tarn: [merge] give the model, one or more --adapter and, with --out, what to write.\n",
         )
 
 

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/train_view.h"
@@ -51,7 +53,7 @@ class TrainVerb : public TinyModel {
     return "no error";
   }
 
-  std::string model_{}, said_{};
+  std::string model_{}, said_{}, board_{};
 };
 
 TEST_F(TrainVerb, FromExamplesToAnAdapter) {
@@ -74,6 +76,74 @@ TEST_F(TrainVerb, FromExamplesToAnAdapter) {
   EXPECT_LT(difference, -0.5);
   EXPECT_NEAR(second["loss_difference"]["value"].get<double>(), difference, 1e-9);
   EXPECT_LT(second["loss_difference"]["high"].get<double>(), -0.3);
+  EXPECT_FALSE(first.contains("loss_difference"));
+  for (std::string key : {"loss", "perplexity", "bits_per_byte"}) {
+    EXPECT_NEAR(second[key + "_difference"]["value"].get<double>(),
+                second[key].get<double>() - first[key].get<double>(), 1e-9)
+        << key;
+    EXPECT_LT(second[key + "_difference"]["high"].get<double>(), 0) << key;
+    EXPECT_LT(first[key + "_interval"]["low"].get<double>(), first[key].get<double>()) << key;
+    EXPECT_GT(first[key + "_interval"]["high"].get<double>(), first[key].get<double>()) << key;
+  }
+  EXPECT_NEAR(first["perplexity"].get<double>(), std::exp(first["loss"].get<double>()), 1e-6);
+}
+
+TEST_F(TrainVerb, EvalShowsEachMeasureAndTheDifference) {
+  ASSERT_EQ(train({"--steps", "5"}), 0);
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  int status = tarn::cli::eval({"--model", model_, "--data", file("my.jsonl"), "--adapter",
+                                file("run"), "--exact", "--new-tokens", "4"});
+  testing::internal::GetCapturedStderr();
+  std::istringstream out(testing::internal::GetCapturedStdout());
+  ASSERT_EQ(status, 0);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(out, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 1u + 4 + 8);
+  EXPECT_THAT(lines[0], testing::EndsWith("95 of 100 draws of 30 examples"));
+  EXPECT_THAT(lines[1], testing::MatchesRegex("model +loss +[0-9.]+ +[0-9.]+ to [0-9.]+"));
+  EXPECT_THAT(lines[2], testing::MatchesRegex(" +perplexity +[0-9.]+ +[0-9.]+ to [0-9.]+"));
+  EXPECT_THAT(lines[3], testing::MatchesRegex(" +bits/byte +[0-9.]+ +[0-9.]+ to [0-9.]+"));
+  EXPECT_THAT(lines[4], testing::MatchesRegex(" +exact +[0-9.]+ +[0-9.]+ to [0-9.]+"));
+  EXPECT_THAT(lines[6],
+              testing::MatchesRegex("  against the first +loss +-[0-9.]+ +-[0-9.]+ to -[0-9.]+"));
+}
+
+// On runs of `tarn train`: a variant that is far better, and one that is worse.
+TEST_F(TrainVerb, ResearchKeepsWhatIsBetter) {
+  std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02},
+      {"name": "slower", "learning-rate": 0.0001}])";
+  auto research = [&](Words more) {
+    Words words{"--variants",      file("v.json"), "--model",        model_,    "--data",
+                file("my.jsonl"),  "--out",        file("research"), "--steps", "6",
+                "--learning-rate", "0.001"};
+    words.insert(words.end(), more.begin(), more.end());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    int status = -1;
+    try {
+      status = tarn::cli::research(words);
+    } catch (const std::exception& error) {
+      said_ = error.what();
+    }
+    testing::internal::GetCapturedStderr();
+    board_ = testing::internal::GetCapturedStdout();
+    return status;
+  };
+  ASSERT_EQ(research({}), 0) << said_;
+  EXPECT_THAT(board_, HasSubstr("  faster  (kept)\n"));
+  EXPECT_THAT(board_, HasSubstr("  slower\n"));
+  std::string first = board_;
+  ASSERT_EQ(research({}), 0) << said_;
+  EXPECT_EQ(board_, first) << "nothing runs again";
+  ASSERT_EQ(research({"--rank", "4"}), -1);
+  EXPECT_THAT(said_, HasSubstr("research.json: its runs were \""));
+  EXPECT_THAT(said_, HasSubstr("--rank 4\". Take another folder."));
+  std::ofstream(folder_ / "v.json") << R"([{"name": "longer", "steps": 100}])";
+  ASSERT_EQ(research({}), -1);
+  EXPECT_EQ(said_,
+            "A variant changes steps, by which trials would not see the same tokens. Give it to "
+            "all: --steps VALUE.");
 }
 
 TEST_F(TrainVerb, ResumesToTheSameAdapter) {

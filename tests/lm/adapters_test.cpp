@@ -195,7 +195,8 @@ TEST_F(Adapters, TheBaseIsRemembered) {
   EXPECT_THAT(text,
               testing::MatchesRegex(
                   "\\[adapters\\] FOLDER/mine does not fit the model: It was made for a model "
-                  "with the fingerprint [0-9a-f]+, this one has [0-9a-f]+\\."));
+                  "with the fingerprint [0-9a-f]+, this one has [0-9a-f]+\\. "
+                  "Take that model, or any_base \\(--any-base\\) to use it all the same\\."));
   mine.load(other, {.any_base = true});
   EXPECT_EQ(other.adapters.size(), 1u);
   // Other adapters are no part of the base.

@@ -1,4 +1,4 @@
-// Examples from files: the formats, what counts, and every mistake with its whole message.
+// Examples from files: the formats and what counts. Most mistakes are in named_mistakes_test.cpp.
 #include <gtest/gtest.h>
 
 #include "error_of.h"
@@ -148,97 +148,6 @@ TEST_F(TrainDataTest, FoldersAndExamplesThatStandInTwoFiles) {
                                d +
                                "/train.jsonl; the loss there will look better than it "
                                "is."}));
-}
-
-struct Mistake {
-  const char* text;
-  const char* message;  // after "[data] FOLDER/a.jsonl, "
-};
-
-TEST_F(TrainDataTest, MistakesHaveAPlaceAndAFix) {
-  const Mistake mistakes[] = {
-      {"{\"text\": \"a\"}\n{\"text\": }",
-       "line 2, column 10: syntax error while parsing value - unexpected '}'; expected '[', '{', "
-       "or "
-       "a literal. Each line is one JSON object."},
-      {"{\"text\": \"a\", \"text\": \"b\"}",
-       "line 1, column 20: the key \"text\" stands twice in one object. Each line is one JSON "
-       "object."},
-      {"{\"text\": \"\xff\"}",
-       "line 1, column 11: the bytes are not UTF-8. Save the file in that encoding."},
-      {"[\n{\"text\": \"a\"}\n]",
-       "line 1, column 1: a list begins here; each line is one object. `jq -c '.[]'` makes such "
-       "lines. (2 lines have mistakes.)"},
-      {"[1]",
-       "line 1, column 1: the line is a list; an object such as {\"messages\": [...]} is "
-       "needed."},
-      {"3",
-       "line 1, column 1: the line is a number; an object such as {\"messages\": [...]} is "
-       "needed."},
-      {"{}",
-       "line 1, column 1: the line has no keys; \"messages\", \"prompt\" and "
-       "\"completion\", or \"text\" is needed."},
-      {R"({"question": "a", "answer": "b"})",
-       "line 1, column 1: the line has \"question\", \"answer\"; \"messages\", \"prompt\" and "
-       "\"completion\", or \"text\" is needed."},
-      {R"({"text": 3})", "line 1, column 10: text is a number; a text is needed."},
-      {R"({"text": " \n "})",
-       "line 1, column 10: text is empty. Take the line out, or write what belongs there."},
-      {R"({"prompt": "a"})", "line 1, column 1: the line has no \"completion\"; a text is needed."},
-      {R"({"completion": "a"})", "line 1, column 1: the line has no \"prompt\"; a text is needed."},
-      {R"({"prompt": "a", "completion": ""})",
-       "line 1, column 31: completion is empty. Take the line out, or write what belongs there."},
-      {R"({"prompt": ["a"], "completion": "b"})",
-       "line 1, column 12: prompt is a list; a text is needed."},
-      {R"({"messages": "a"})",
-       "line 1, column 14: messages is a text; a list of {\"role\": ..., \"content\": ...} is "
-       "needed."},
-      {R"({"messages": []})",
-       "line 1, column 14: messages is empty; a list of {\"role\": ..., \"content\": ...} is "
-       "needed."},
-      {R"({"messages": ["a"]})",
-       "line 1, column 15: messages[0] is a text; an object {\"role\": ..., \"content\": ...} is "
-       "needed."},
-      {R"({"messages": [{"content": "a"}]})",
-       "line 1, column 15: messages[0] has no \"role\"; one of system, user, assistant and tool is "
-       "needed."},
-      {R"({"messages": [{"role": "bot", "content": "a"}]})",
-       "line 1, column 24: messages[0].role is \"bot\"; one of system, user, assistant and tool is "
-       "needed."},
-      {R"({"messages": [{"role": 1, "content": "a"}]})",
-       "line 1, column 24: messages[0].role is a number; one of system, user, assistant and tool "
-       "is needed."},
-      {R"({"messages": [{"role": "user"}]})",
-       "line 1, column 15: messages[0] has no \"content\"; its text is needed."},
-      {R"({"messages": [{"role": "user", "content": {"a": 1}}]})",
-       "line 1, column 43: messages[0].content is an object; a text is needed."},
-      {R"({"messages": [{"role": "user", "content": "a"}]})",
-       "line 1, column 14: messages has no assistant turn: there is no answer to learn. Add one, "
-       "or "
-       "use {\"text\": ...}."},
-      {R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]})",
-       "line 1, column 82: messages[1].content is empty; there is nothing to learn from such an "
-       "answer. Take the line out."},
-      {R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
-       "line 1, column 53: messages[0].content[0].type is \"image_url\"; only parts of the type "
-       "\"text\" can be trained on."},
-      {R"({"messages": [{"role": "assistant", "tool_calls": [{"name": "f"}]}]})",
-       "line 1, column 52: messages[0].tool_calls[0] has no \"function\"; {\"name\": ..., "
-       "\"arguments\": ...} is needed."},
-      {R"({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", )"
-       R"("arguments": "x"}}]}]})",
-       "line 1, column 92: messages[0].tool_calls[0].function.arguments is not the text of a JSON "
-       "object; {\"city\": \"Rome\"} would be one."},
-      {R"({"messages": [{"role": "assistant", "tool_calls": []}]})",
-       "line 1, column 51: messages[0].tool_calls is empty; a list of calls is needed."},
-      {R"({"messages": [{"role": "assistant", "content": "a"}], "tools": {}})",
-       "line 1, column 64: tools is an object; a list of tools is needed."},
-      {R"({"messages": [{"role": "assistant", "content": "a"}], "tools": [{"name": "f"}]})",
-       "line 1, column 65: tools[0] has no \"function\"; {\"name\": ..., \"parameters\": ...} is "
-       "needed."},
-  };
-  for (const Mistake& m : mistakes)
-    EXPECT_EQ(mistake(m.text), std::string("[data] FOLDER/a.jsonl, ") + m.message) << m.text;
 }
 
 TEST_F(TrainDataTest, MistakesOfWholeFiles) {

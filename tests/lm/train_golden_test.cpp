@@ -1,6 +1,7 @@
-// Training against torch (tests/golden/make_train.py): gradients of each kind of adapter, and the
-// losses of 50 steps.
+// Training against torch and PEFT (tests/golden/make_train.py): gradients of each kind of adapter,
+// and the losses of 50 steps.
 #include <algorithm>
+#include <cmath>
 
 #include "lm/small_models.h"
 #include "lm/train/step.h"
@@ -14,7 +15,6 @@ using namespace tarn::lm;
 using tarn::array;
 
 constexpr int rank = 4;
-constexpr float scale = 2;
 
 // samples() of make_train.py.
 TrainData sequences() {
@@ -36,8 +36,12 @@ class TrainGolden : public SmallModels, public testing::WithParamInterface<const
   // The model with an adapter on all layers, its numbers drawn by their names.
   LanguageModel adapted() {
     LanguageModel lm = load(write("smollm2"));
-    LoRAConfiguration configuration{.fine_tune_type = GetParam(), .num_layers = -1};
-    configuration.lora_parameters.rank = rank, configuration.lora_parameters.scale = scale;
+    LoRAConfiguration configuration{.fine_tune_type = kind() == "dora" ? "dora" : "lora",
+                                    .num_layers = -1};
+    configuration.lora_parameters.rank = rank;
+    // alpha by the rank, and with use_rslora by its root.
+    configuration.lora_parameters.scale =
+        kind() == "rslora" ? 3 / std::sqrt(float{rank}) : 8 / float{rank};
     LoRAContainer::from(lm, configuration).load(lm);
     lm.model.parameters([](const std::string& path, array& a) {
       if (path.ends_with("lora_a") || path.ends_with("lora_b")) a = drawn(path, a.shape(), false);
@@ -59,7 +63,7 @@ class TrainGolden : public SmallModels, public testing::WithParamInterface<const
   }
 };
 
-TEST_P(TrainGolden, GradientsAreTorchs) {
+TEST_P(TrainGolden, GradientsArePefts) {
   LanguageModel lm = adapted();
   Trainer trainer(lm, sequences(), options());
   NamedParameters parameters = trainer.parameters();
@@ -83,7 +87,7 @@ TEST_P(TrainGolden, GradientsAreTorchs) {
   EXPECT_EQ(compared, kind() == "dora" ? 84u : 56u);
 }
 
-TEST_P(TrainGolden, FiftyStepsHaveTorchsLosses) {
+TEST_P(TrainGolden, FiftyStepsHavePeftsLosses) {
   const array& expected = golden_arrays().at(kind() + ".losses");
   std::vector<double> losses;
   Trainer(adapted(), sequences(), options()).run([&](const TrainEvent& e) {
@@ -92,12 +96,12 @@ TEST_P(TrainGolden, FiftyStepsHaveTorchsLosses) {
   });
   ASSERT_EQ(losses.size(), 50u);
   for (size_t i = 0; i < 50; ++i) {
-    double torch = double{expected.data<float>()[i]};
-    EXPECT_NEAR(losses[i], torch, 0.01 * torch) << "step " << i + 1;
+    double peft = double{expected.data<float>()[i]};
+    EXPECT_NEAR(losses[i], peft, 0.01 * peft) << "step " << i + 1;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, TrainGolden, testing::Values("lora", "dora"),
+INSTANTIATE_TEST_SUITE_P(Kinds, TrainGolden, testing::Values("lora", "rslora", "dora"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -28,7 +28,8 @@ struct ConvertOptions {
   std::optional<Dtype> dtype{};  // of everything that is not quantised, and of scales
   // Folders of adapters that are folded into the weights, before anything else is done.
   std::vector<std::filesystem::path> adapters{};
-  std::stop_token stop{};        // Cancelled is thrown soon after a request, and nothing is left
+  bool any_base = false;   // also adapters that were made for another model
+  std::stop_token stop{};  // Cancelled is thrown soon after a request, and nothing is left
   // Safetensors files larger than this become several with an index. A single array may be larger.
   uint64_t shard_bytes = 5'000'000'000;
   std::function<void(const std::string& text)> note{};  // called with what a user should know

@@ -32,21 +32,29 @@ struct Trial {
 
   double mean() const;
   double spread() const;  // the largest less the smallest
+  // A run of it ended in numbers that are not finite. It is not kept, and has no further runs.
+  bool diverged() const;
+};
+
+struct RunResult {
+  double loss = 0;     // infinite where the run diverged
+  int64_t tokens = 0;  // that it learned from
 };
 
 // The first trial is the run without variants. A trial is kept when its mean is lower than that of
-// the last kept one by more than the larger of their spreads.
+// the last kept one by more than the larger of their spreads. All runs learn from as many tokens.
 class Research {
  public:
   static constexpr int seeds = 3;
 
   // Takes up what a folder holds: research.json is written after each run, whole or not at all.
-  // Throws FileError where it is of other variants.
-  Research(std::filesystem::path folder, std::vector<Variant> variants);
+  // Throws FileError where it is of other variants, or of runs with another text about them.
+  Research(std::filesystem::path folder, std::vector<Variant> variants, std::string about = {});
 
-  // `run` trains with options and a seed and returns the loss; nothing ends the research, and what
-  // was done stays. `progress` is called after each run.
-  using Run = std::function<std::optional<double>(const Trial& trial, uint64_t seed)>;
+  // `run` trains with options and a seed; nothing ends the research, and what was done stays.
+  // `progress` is called after each run. Throws ValueError when a run learned from more or fewer
+  // tokens than the first, and when the run without variants diverged.
+  using Run = std::function<std::optional<RunResult>(const Trial& trial, uint64_t seed)>;
   void go(const Run& run, const std::function<void()>& progress = {});
 
   const std::vector<Trial>& trials() const { return trials_; }
@@ -57,12 +65,16 @@ class Research {
   std::filesystem::path page() const { return folder_ / "leaderboard.html"; }
 
  private:
+  void read(const std::string& file);
   void save() const;
+  void add(const RunResult& result);
   void decide();
 
   std::filesystem::path folder_;
   std::vector<Variant> variants_;
+  std::string about_;
   std::vector<Trial> trials_{};
+  int64_t tokens_ = 0;  // of each run
 };
 
 }  // namespace tarn::lm

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "tarn/error.h"
 #include "tarn/lm/evaluate.h"
 #include "tarn/lm/train_data.h"
 #include "tarn/nn/module.h"
@@ -86,6 +87,11 @@ struct TrainResult {
   int64_t best_step = 0;
 };
 
+// A loss or a gradient of a run is not finite.
+struct DivergedError : ValueError {
+  using ValueError::ValueError;
+};
+
 using NamedParameters = std::map<std::string, array>;
 
 class Trainer {  // for one thread at a time; another one may request a stop
@@ -101,8 +107,8 @@ class Trainer {  // for one thread at a time; another one may request a stop
   // Goes on from the newest whole checkpoint in the folder; false where there is none. Throws
   // FileError for one of another run: other data, another model, or options that change the course.
   bool resume();
-  // To the end, or until a stop. Throws ValueError when a loss or gradient is not finite: it names
-  // the example, and the model keeps what the step before gave.
+  // To the end, or until a stop. Throws DivergedError when a loss or gradient is not finite: it
+  // names the example, and the model keeps what the step before gave.
   TrainResult run(const TrainProgress& progress = {});
 
   int64_t step() const;   // done so far
@@ -119,5 +125,8 @@ class Trainer {  // for one thread at a time; another one may request a stop
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// MLX Swift's name, for those who look for it; a Trainer trains whole parameters as well.
+using LoRATrain = Trainer;
 
 }  // namespace tarn::lm

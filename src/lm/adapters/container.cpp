@@ -188,7 +188,8 @@ FittedAdapter fitted_to(const Whole& whole, const Model& model, const Content& c
   std::string found = c.base.empty() || any_base ? c.base : base_of(whole);
   if (found == c.base) return fitted(c, model, "");
   return fitted(c, model,
-                fmt::format("It was made for a model with the fingerprint {}, this one has {}.",
+                fmt::format("It was made for a model with the fingerprint {}, this one has {}. "
+                            "Take that model, or any_base (--any-base) to use it all the same.",
                             printable(c.base), found));
 }
 

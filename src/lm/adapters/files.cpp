@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "base/require.h"
 #include "io/atomic_write.h"
@@ -287,7 +288,7 @@ LoRAContainer LoRAContainer::from(const fs::path& directory) {
 void LoRAContainer::save(const fs::path& directory, AdapterForm form) const {
   bool mlx = form == AdapterForm::mlx;
   Written w = mlx ? as_mlx(*content_) : as_peft(*content_);
-  std::string text = w.configuration.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::string text = json_text(w.configuration, 2) + "\n";
   auto file = directory / configuration_file;
   std::error_code error;
   bool is_there = fs::exists(file, error);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "base/json_text.h"
 #include "base/require.h"
 #include "lm/convert/vocabulary.h"
 #include "tarn/io.h"
@@ -67,7 +68,7 @@ std::optional<nn::Quantization> quantization_of(const ConvertOptions& o, const s
 
 void change(Model& model, const ConvertOptions& o) {
   for (const auto& folder : o.adapters)
-    LoRAContainer::from(folder).fuse(model, {.dequantize = o.dequantise});
+    LoRAContainer::from(folder).fuse(model, {.dequantize = o.dequantise, .any_base = o.any_base});
   int64_t layers = model.shape().layers;
   model.matrices([&](const std::string& path, nn::Matrix& m) {
     if (o.dequantise && m.quantised()) nn::put_dense(m, m.dense(), false);
@@ -106,7 +107,7 @@ void describe(Json& config, Model& model) {
 
 void write_json(const fs::path& file, const Json& json) {
   std::ofstream out(file, std::ios::binary);
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out << json_text(json, 2) << "\n";
   out.close();
   require<FileError>(!out.fail(), "[convert] {} cannot be written.", file.string());
 }

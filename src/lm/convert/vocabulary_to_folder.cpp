@@ -1,6 +1,7 @@
 #include <bit>
 #include <fstream>
 
+#include "base/json_text.h"
 #include "base/require.h"
 #include "lm/convert/vocabulary.h"
 #include "lm/tokenizer/gguf_words.h"
@@ -161,9 +162,7 @@ void write(const fs::path& file, const std::string& text) {
   require<FileError>(!out.fail(), "[convert] {} cannot be written.", file.string());
 }
 
-std::string text_of(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string text_of(const Json& json, int indent = -1) { return json_text(json, indent) + "\n"; }
 
 Json about(const Vocabulary& v, const GgufFile& file) {
   Json config = {

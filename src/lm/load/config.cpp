@@ -3,6 +3,7 @@
 #include <cmath>
 #include <concepts>
 
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "base/require.h"
 
@@ -57,7 +58,7 @@ bool take(const Json& from, std::vector<T>& to) {
 }
 
 std::string shortened(const Json& value) {
-  std::string text = printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  std::string text = printable(json_text(value));
   if (text.size() > 60) text.replace(57, std::string::npos, "...");
   return text;
 }

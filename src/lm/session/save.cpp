@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/session/session.h"
@@ -111,8 +112,7 @@ void ChatSession::save(const std::filesystem::path& file) const {
             {"dropped", impl_->dropped},
             {"tokens", memory.tokens}};
   for (const auto& m : impl_->messages) chat["messages"].push_back(json_of(m));
-  save_cache(file.string(), cache,
-             {{key, chat.dump(-1, ' ', false, Json::error_handler_t::replace)}});
+  save_cache(file.string(), cache, {{key, json_text(chat)}});
 }
 
 void ChatSession::restore(const std::filesystem::path& file) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "tarn/error.h"
 
@@ -116,15 +117,14 @@ ToolCall checked(std::string name, const Json& arguments, const Schemas& schemas
   }
   if (!arguments.is_object())
     reject(Reason::invalid_arguments, name, "The arguments are {}, an object is needed.",
-           printable(arguments.dump(-1, ' ', false, Json::error_handler_t::replace), 40));
+           printable(json_text(arguments), 40));
   if (auto needed = schema->second.find("required");
       needed != schema->second.end() && needed->is_array())
     for (const auto& key : *needed)
       if (key.is_string() && !arguments.contains(key.get<std::string>()))
         reject(Reason::invalid_arguments, name, "`{}` is missing, which {} requires.",
                key.get<std::string>(), name);
-  return {std::move(name), arguments.dump(-1, ' ', false, Json::error_handler_t::replace),
-          std::move(id)};
+  return {std::move(name), json_text(arguments), std::move(id)};
 }
 
 Json typed(std::string_view text, const std::string& tool, const std::string& key,

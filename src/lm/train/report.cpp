@@ -165,7 +165,8 @@ std::string report_of(const std::string& title,
 std::string leaderboard_page(const std::vector<Trial>& trials, const std::string& text) {
   Curve seeds{"each seed", "a", {}, false}, kept{"kept", "b", {}};
   for (size_t i = 0; i < trials.size(); ++i) {
-    for (double loss : trials[i].losses) seeds.points.emplace_back(static_cast<double>(i), loss);
+    for (double loss : trials[i].losses)
+      if (std::isfinite(loss)) seeds.points.emplace_back(static_cast<double>(i), loss);
     if (trials[i].is_kept) kept.points.emplace_back(static_cast<double>(i), trials[i].mean());
   }
   std::string page = head;

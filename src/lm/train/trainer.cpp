@@ -160,11 +160,11 @@ struct Trainer::Impl {
     for (const Rows& some : rows)
       for (size_t r : some)
         if (!std::isfinite(losses(state.parameters, data.train, {r})[0].loss))
-          fail(
+          fail<DivergedError>(
               "[train] step {}: the loss of {} is not a finite number. Look at that example, or "
               "lower the learning rate ({} now).",
               state.step + 1, data.train.place(r), o.learning_rate);
-    fail(
+    fail<DivergedError>(
         "[train] step {}: the loss is {} and the norm of its gradient {}, in a batch from {} on. "
         "Lower the learning rate ({} now).",
         state.step + 1, loss, norm, data.train.place(rows[0][0]), o.learning_rate);
