@@ -174,30 +174,39 @@ __device__ Four<T> read_four(const ChainProgram& p, const ChainInput& in, const 
                              int i) {
   auto data = static_cast<const T*>(in.data);
   Four<T> x{};
-  int64_t first = piece.from + 4 * i;
-  if (in.reach == Reach::one)
-    for (int k = 0; k < 4; ++k) x.of[k] = data[0];
-  else if (in.reach == Reach::contiguous && 4 * i + 4 <= piece.n && in_fours(data + first))
-    x = *reinterpret_cast<const Four<T>*>(data + first);
-  else
-    for (int k = 0; k < 4; ++k)
-      if (4 * i + k < piece.n) x.of[k] = data[element_at(p, in, first + k)];
+  for (int k = 0; k < 4; ++k) {
+    if (4 * i + k >= piece.n) break;
+    x.of[k] = in.reach == Reach::one ? data[0] : data[element_at(p, in, piece.from + 4 * i + k)];
+  }
   return x;
 }
-// The block's elements of an input, into a register. All are asked for before the first has come.
+template <class T, class Held>
+__device__ void hold(void* to, const Piece& piece, int i, const Four<T>& x) {
+  for (int k = 0; k < 4; ++k) four<Held>(to, piece.fours, i).of[k] = converted<T, Held>(x.of[k]);
+}
+template <class T, class Held>
+__device__ __noinline__ void load_any(const ChainProgram& p, const ChainInput& in, void* to,
+                                      const Piece& piece) {
+  each_four(piece.fours,
+            [&, to](int i) { hold<T, Held>(to, piece, i, read_four<T>(p, in, piece, i)); });
+}
+// The block's elements of an input, into a register. Where they lie side by side all are asked for
+// before the first has come.
 template <class T, class Held>
 __device__ void load_as(const ChainProgram& p, const ChainInput& in, void* to, const Piece& piece) {
+  auto from = static_cast<const T*>(in.data) + piece.from;
+  if (in.reach != Reach::contiguous || piece.n < 4 * piece.fours.count || !in_fours(from))
+    return load_any<T, Held>(p, in, to, piece);
   constexpr int most = most_chain_items / 4;
   Four<T> x[most];
 #pragma unroll
   for (int j = 0; j < most; ++j)
     if (int i = threadIdx.x + j * chain_threads; i < piece.fours.count)
-      x[j] = read_four<T>(p, in, piece, i);
+      x[j] = reinterpret_cast<const Four<T>*>(from)[i];
 #pragma unroll
   for (int j = 0; j < most; ++j)
     if (int i = threadIdx.x + j * chain_threads; i < piece.fours.count)
-      for (int k = 0; k < 4; ++k)
-        four<Held>(to, piece.fours, i).of[k] = converted<T, Held>(x[j].of[k]);
+      hold<T, Held>(to, piece, i, x[j]);
 }
 __device__ void load(const ChainProgram& p, const ChainInput& in, void* to, const Piece& piece) {
   if (in.half == 1) return load_as<Half, float>(p, in, to, piece);

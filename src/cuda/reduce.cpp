@@ -34,7 +34,7 @@ FoldCall call_of(const Step& s) {
   }
   c.kept = strided(kept, kept_strides);
   c.folded = strided(folded, folded_strides);
-  c.pieces = fold_pieces(c.outputs, c.each);
+  c.pieces = fold_pieces(c);
   c.from = column(in.dtype), c.to = column(s.out.dtype);
   c.fold = fold;
   c.in = fold_in(in.dtype);

@@ -1,9 +1,9 @@
 // Reductions over any axes of any layout, and the index of an extreme.
 //
 // Floats are folded in double and integers in 64 bits, so one kernel serves all dtypes and a sum
-// is as exact as the CPU's. A block folds an output, or a piece of it where there are few; many
-// short or strided ones take a thread each, so that neighbours read neighbours. Orders are fixed:
-// the same call gives the same bits.
+// is as exact as the CPU's. A block folds an output; short ones and columns take a thread each, so
+// that neighbours read neighbours. Where that is too little work for the card, outputs are cut into
+// pieces. Orders are fixed: the same call gives the same bits.
 #include "cuda/numbers.cuh"
 #include "cuda/reduce.h"
 
@@ -11,10 +11,17 @@ namespace tarn::cuda {
 namespace {
 
 constexpr int threads = 256;
-constexpr int64_t short_fold = 64;       // below, a block would mostly idle
-constexpr int64_t many_outputs = 16384;  // threads enough to fill the card
-constexpr int64_t blocks_wanted = 512;
-constexpr int64_t least_piece = 4096;  // elements
+constexpr int64_t short_fold = 64;  // below, a block would mostly idle
+constexpr int64_t blocks_wanted = 1024;
+constexpr int64_t least_piece = 4096;       // elements, of a block
+constexpr int64_t least_thread_piece = 64;  // of a thread
+
+// Columns, whose neighbours lie side by side, and short folds.
+bool by_thread(const FoldCall& c) {
+  bool runs = c.folded.axes == 0 || c.folded.stride[c.folded.axes - 1] == 1;
+  bool columns = !runs && c.kept.axes > 0 && c.kept.stride[c.kept.axes - 1] == 1;
+  return c.each < short_fold || columns;
+}
 
 template <class Acc, Fold fold>
 struct FoldOf {
@@ -42,34 +49,46 @@ __device__ Acc joined(Acc a, Acc b) {
   return b != b ? b : F::join(a, b);
 }
 
+// The elements of one piece of a fold.
+struct Part {
+  int64_t from, to;
+};
+__device__ Part part_of(const FoldCall& c, int64_t piece) {
+  int64_t size = (c.each + c.pieces - 1) / c.pieces, from = piece * size;
+  return {from, from + size < c.each ? from + size : c.each};
+}
+template <class Acc>
+__device__ void finish(const FoldCall& c, int64_t output, int64_t piece, Acc acc) {
+  if (c.pieces > 1)
+    static_cast<Acc*>(c.partial)[output * c.pieces + piece] = acc;
+  else
+    write_number(c.y, c.to, output, acc);
+}
+
 template <class Acc, Fold fold>
 __global__ void fold_with_block(const __grid_constant__ FoldCall c) {
   using F = FoldOf<Acc, fold>;
   __shared__ Acc shared[32];
   int64_t output = blockIdx.x / c.pieces, piece = blockIdx.x % c.pieces;
-  int64_t size = (c.each + c.pieces - 1) / c.pieces, from = piece * size;
-  int64_t to = from + size < c.each ? from + size : c.each;
+  Part part = part_of(c, piece);
   int64_t base = offset_of(c.kept, output);
   Acc acc = F::start();
-  for (int64_t i = from + threadIdx.x; i < to; i += threads)
+  for (int64_t i = part.from + threadIdx.x; i < part.to; i += threads)
     acc = joined<F>(acc, read_number<Acc>(c.x, c.from, base + offset_of(c.folded, i)));
   acc = of_block(acc, shared, [](Acc a, Acc b) { return joined<F>(a, b); });
-  if (threadIdx.x != 0) return;
-  if (c.pieces > 1)
-    static_cast<Acc*>(c.partial)[blockIdx.x] = acc;
-  else
-    write_number(c.y, c.to, output, acc);
+  if (threadIdx.x == 0) finish(c, output, piece, acc);
 }
 template <class Acc, Fold fold>
 __global__ void fold_with_thread(const __grid_constant__ FoldCall c) {
   using F = FoldOf<Acc, fold>;
   int64_t output = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (output >= c.outputs) return;
+  Part part = part_of(c, blockIdx.y);
   int64_t base = offset_of(c.kept, output);
   Acc acc = F::start();
-  for (int64_t i = 0; i < c.each; ++i)
+  for (int64_t i = part.from; i < part.to; ++i)
     acc = joined<F>(acc, read_number<Acc>(c.x, c.from, base + offset_of(c.folded, i)));
-  write_number(c.y, c.to, output, acc);
+  finish(c, output, blockIdx.y, acc);
 }
 template <class Acc, Fold fold>
 __global__ void join_pieces(const __grid_constant__ FoldCall c) {
@@ -86,12 +105,13 @@ unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) 
 
 template <class Acc, Fold fold>
 void launch_of(const FoldCall& c, cudaStream_t queue) {
-  if (c.each < short_fold || c.outputs >= many_outputs) {
-    fold_with_thread<Acc, fold><<<blocks_for(c.outputs), threads, 0, queue>>>(c);
-    return;
+  if (by_thread(c)) {
+    dim3 grid(blocks_for(c.outputs), static_cast<unsigned>(c.pieces));
+    fold_with_thread<Acc, fold><<<grid, threads, 0, queue>>>(c);
+  } else {
+    auto blocks = static_cast<unsigned>(c.outputs * c.pieces);
+    fold_with_block<Acc, fold><<<blocks, threads, 0, queue>>>(c);
   }
-  auto blocks = static_cast<unsigned>(c.outputs * c.pieces);
-  fold_with_block<Acc, fold><<<blocks, threads, 0, queue>>>(c);
   if (c.pieces > 1) join_pieces<Acc, fold><<<blocks_for(c.outputs), threads, 0, queue>>>(c);
 }
 template <class Acc>
@@ -143,10 +163,11 @@ __global__ void arg_with_block(const __grid_constant__ ArgCall c) {
 
 }  // namespace
 
-int64_t fold_pieces(int64_t outputs, int64_t each) {
-  if (outputs >= blocks_wanted || outputs == 0) return 1;
-  int64_t most = (each + least_piece - 1) / least_piece;
-  int64_t wanted = (blocks_wanted + outputs - 1) / outputs;
+int64_t fold_pieces(const FoldCall& c) {
+  int64_t blocks = by_thread(c) ? blocks_for(c.outputs) : c.outputs;
+  if (blocks >= blocks_wanted || c.outputs == 0) return 1;
+  int64_t least = by_thread(c) ? least_thread_piece : least_piece;
+  int64_t most = (c.each + least - 1) / least, wanted = (blocks_wanted + blocks - 1) / blocks;
   return most < 1 ? 1 : most < wanted ? most : wanted;
 }
 

@@ -21,8 +21,8 @@ struct FoldCall {
   Fold fold = Fold::sum;
   FoldIn in = FoldIn::real;
 };
-// How many blocks fold one output together.
-int64_t fold_pieces(int64_t outputs, int64_t each);
+// How many blocks or threads fold one output together.
+int64_t fold_pieces(const FoldCall& call);
 void launch_fold(const FoldCall& call, cudaStream_t queue);
 
 // The index of the first extreme along an axis; NaN wins. y is uint32.

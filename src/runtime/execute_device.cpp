@@ -36,16 +36,29 @@ class DeviceRun {
 
   void run(const std::stop_token& stop) {
     bool check = false;
-    for (size_t s = 0; s < plan_.steps.size(); ++s) {
-      require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
-      step(s);
-      check |= plan_.steps[s].on_device && plan_.steps[s].kernel.checks;
+    try {
+      for (size_t s = 0; s < plan_.steps.size(); ++s) {
+        require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
+        step(s);
+        check |= plan_.steps[s].on_device && plan_.steps[s].kernel.checks;
+      }
+    } catch (...) {
+      forget_findings();
+      throw;
     }
     if (check) plan_.device->check();
   }
 
  private:
   static constexpr size_t number_bytes = 16;
+
+  // What earlier steps met would be thrown by the next evaluation.
+  void forget_findings() const noexcept {
+    try {
+      plan_.device->check();
+    } catch (...) {  // the error that ended this run is the one to be told
+    }
+  }
 
   Piece piece(size_t m) {
     const PlanMemory& from = plan_.memories[m];
