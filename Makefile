@@ -1,6 +1,6 @@
 # The commands of this tree. Each is a script in tools/; this file only names them.
 .DEFAULT_GOAL := help
-.PHONY: help chat build test test-long compare bench goldens clean
+.PHONY: help chat build test test-long test-gpu compare bench goldens clean
 
 # The prompt's text goes through the environment, unexpanded: quotes, $ and newlines arrive whole.
 # Only `make chat PROMPT=...` counts; a PROMPT that a shell happens to export does not.
@@ -22,6 +22,8 @@ help:
 	  'make build               build/release/tarn, and nothing else' \
 	  'make test-long           the tests again under sanitizers and at each instruction set' \
 	  '                         (at most 55 minutes on two cores)' \
+	  'make test-gpu            build/gpu-tests: tests for a machine with an NVIDIA GPU, which needs' \
+	  '                         no compiler, network or CUDA there (docs/gpu.md)' \
 	  'make bench               the benchmarks in bench/' \
 	  'make compare             speed beside other libraries, on this machine' \
 	  'make goldens             write the golden data of the tests again, from the oracles' \
@@ -39,6 +41,9 @@ test:
 
 test-long:
 	@tools/test_long.sh
+
+test-gpu:
+	@tools/test_gpu.sh
 
 bench:
 	@tools/bench.sh

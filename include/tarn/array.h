@@ -119,8 +119,16 @@ class array {
   }
   template <class T>
   T* data() {
-    return const_cast<T*>(std::as_const(*this).data<T>());
+    return static_cast<T*>(writable_data());
   }
+
+  // On which side copies of the values are; evaluates first. Any operation anywhere may read the
+  // array: what is missing is copied then, once, and both copies hold until one is written to,
+  // which the data() of an array that is not const is taken for.
+  struct Copies {
+    bool host = true, device = false;
+  };
+  Copies residency() const;
 
   // Where the elements lie; all of these evaluate first. Strides count elements, and are those of
   // MLX's views.
@@ -180,6 +188,7 @@ class array {
   void* raw();
   array cast_now(Dtype dtype) const;
   const void* evaluated_data() const;
+  void* writable_data();
   void item_bytes(void* to, Dtype as) const;
 
   Node* node_ = nullptr;

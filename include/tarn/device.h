@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -59,7 +60,8 @@ struct StreamOrDevice {
   constexpr StreamOrDevice(Device::DeviceType t) : StreamOrDevice(Device(t)) {}
 };
 
-// The calling thread's default device; every thread starts with the CPU.
+// The calling thread's default device. Every thread starts with the CPU, or with the GPU where
+// there is one and the environment has TARN_DEVICE=gpu.
 Device default_device();
 void set_default_device(Device d);
 bool is_available(Device d);

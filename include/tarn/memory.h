@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
+
+#include "tarn/device.h"
 
 namespace tarn {
 
@@ -27,6 +30,16 @@ void clear_cache();
 void release_memory();
 // There for MLX programs: nothing is wired here. Returns 0, the limit before.
 size_t set_wired_limit(size_t limit);
+
+// What was copied between the host and devices since the start of the process. With
+// TARN_TRACE_TRANSFERS=1 in the environment each copy is also said on standard error.
+struct TransferInfo {
+  uint64_t bytes_to_device = 0, bytes_to_host = 0, copies = 0;
+};
+TransferInfo get_transfers();
+// Evaluates the arrays and has copies of them where `to` is. Throws ValueError when there is no
+// such device and DeviceError when it has no room.
+void prefetch(const std::vector<array>& arrays, StreamOrDevice to);
 
 // Finds out what a computation takes without doing it: while one lives, whatever this thread
 // evaluates is planned as always, but its memory is counted instead of taken and no number is

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/require.h"
+#include "base/residency.h"
 #include "base/size_class.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -56,8 +57,14 @@ void* from_system(size_t bytes) {
   return p;
 }
 
-// Makes room under the limit by giving cached blocks back.
-void check_limit(size_t bytes) {
+}  // namespace
+
+MemoryCounters& memory_counters() {
+  static auto* const c = new MemoryCounters;
+  return *c;
+}
+
+void check_memory_limit(size_t bytes) {
   auto& c = memory_counters();
   size_t limit = c.memory_limit;
   if (c.active + c.cached + bytes <= limit) return;
@@ -76,13 +83,6 @@ void count_allocation(size_t bytes) {
   }
 }
 
-}  // namespace
-
-MemoryCounters& memory_counters() {
-  static auto* const c = new MemoryCounters;
-  return *c;
-}
-
 Buffer* allocate_buffer(size_t bytes) {
   require<DeviceError>(bytes < (size_t{1} << 46), "[memory] {} bytes asked for at once.", bytes);
   auto [index, rounded] = class_of(bytes);
@@ -99,7 +99,7 @@ Buffer* allocate_buffer(size_t bytes) {
     }
   }
   if (!data) {
-    check_limit(rounded);
+    check_memory_limit(rounded);
     data = from_system(rounded);
   }
   may_use(data, bytes + block_slack, rounded);
@@ -118,7 +118,9 @@ Buffer* adopt_buffer(void* data, size_t bytes, std::function<void(void*)> releas
 }
 
 void destroy_buffer(Buffer* b) noexcept {
-  if (b->release) {
+  bool mirror = b->residency.load(std::memory_order_acquire) && release_residency(*b);
+  if (mirror) {  // its address went with the device's block
+  } else if (b->release) {
     b->release(b->data);
   } else {
     auto [index, rounded] = class_of(b->bytes);

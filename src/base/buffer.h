@@ -9,12 +9,16 @@
 
 namespace tarn {
 
+struct Residency;
+
 struct Buffer {
   std::atomic<uint32_t> refs{1};
   void* data = nullptr;
   size_t bytes = 0;
   // Set for memory that was handed to us: called instead of returning the block to the cache.
   std::function<void(void*)> release{};
+  // Set once a device has or had a copy, see base/residency.h; null: the host's is the only one.
+  std::atomic<Residency*> residency{nullptr};
 };
 
 // An uninitialised block aligned to 64 bytes, readable 64 bytes past its end (kernels load whole
@@ -55,6 +59,10 @@ struct MemoryCounters {
   std::atomic<size_t> cache_limit{size_t{256} << 20}, memory_limit{SIZE_MAX};
 };
 MemoryCounters& memory_counters();
+// Makes room for so many more bytes under the memory limit. Throws DeviceError when there is none.
+void check_memory_limit(size_t bytes);
+// Adds to what is active, and to the peak.
+void count_allocation(size_t bytes);
 void clear_buffer_cache();
 
 }  // namespace tarn

@@ -36,7 +36,6 @@ struct c64 {
   float re = 0, im = 0;
 };
 
-#if !defined(__CUDACC__)
 namespace bits {
 TARN_FN unsigned of(float x) { return __builtin_bit_cast(unsigned, x); }
 TARN_FN float to(unsigned x) { return __builtin_bit_cast(float, x); }
@@ -348,6 +347,5 @@ TARN_FN c64 pow(c64 a, c64 b) {
   if (a.re == 0.f && a.im == 0.f) return b.re == 0.f && b.im == 0.f ? c64{1, 0} : c64{0, 0};
   return exp(b * log(a));
 }
-#endif  // the CUDA side maps the same names to the device library, in its own room
 
 }  // namespace tarn::math

@@ -6,9 +6,7 @@
 #include "cpu/blocks.h"
 
 #include "ops/catalogue.h"
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
+#include "ops/columns.h"
 
 #if defined(__clang__)
 #define TARN_EACH_ELEMENT _Pragma("clang loop vectorize(assume_safety)")
@@ -20,58 +18,6 @@ namespace tarn::cpu {
 namespace {
 
 using namespace ops;
-using u8 = unsigned char;
-using u16 = unsigned short;
-
-struct Half {
-  u16 bits;
-};
-struct Bfloat {
-  u16 bits;
-};
-
-// The type a loop loads and stores for a value type: bool as a byte, or g++ does not vectorise.
-template <class T>
-struct Stored {
-  using type = T;
-};
-template <>
-struct Stored<bool> {
-  using type = u8;
-};
-template <class T>
-using stored = typename Stored<T>::type;
-template <class T>
-TARN_FN T loaded(stored<T> x) {
-  if constexpr (__is_same(T, bool))
-    return x != 0;
-  else
-    return x;
-}
-
-template <class T, Types types>
-constexpr bool in_domain() {
-  constexpr bool complex = __is_same(T, c64);
-  constexpr bool real = __is_same(T, float) || __is_same(T, double);
-  constexpr bool boolean = __is_same(T, bool);
-  switch (types) {
-    case Types::boolean:
-      return boolean;
-    case Types::integral:
-      return !real && !complex;
-    case Types::real:
-      return !complex;
-    case Types::number:
-      return true;
-    case Types::floating:
-      return real;
-    case Types::inexact:
-      return real || complex;
-    case Types::complex:
-      return complex;
-  }
-  return false;
-}
 
 template <class Op, class T>
 void unary(const void* av, const void*, const void*, void* yv, size_t n) {
@@ -110,59 +56,6 @@ constexpr Block block_of() {
     return &ternary<Op, T>;
 }
 
-TARN_FN float widened(Half h) {
-#if defined(__F16C__)
-  return _cvtsh_ss(h.bits);
-#else
-  unsigned sign = (h.bits & 0x8000u) << 16, m = h.bits & 0x7fffu;
-  float scaled = bits::to(m << 13) * 0x1p112f;
-  unsigned finite = bits::of(scaled), infinite = 0x7f800000u | ((m & 0x3ffu) << 13);
-  return bits::to(sign | (m >= 0x7c00u ? infinite : finite));
-#endif
-}
-TARN_FN float widened(Bfloat b) { return bits::to(static_cast<unsigned>(b.bits) << 16); }
-TARN_FN Half narrowed_half(float x) {
-#if defined(__F16C__)
-  // Not _cvtss_sh: clang makes it of a C99 literal, which -Wpedantic refuses.
-  const __m128i rounded = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
-  return {static_cast<u16>(_mm_cvtsi128_si32(rounded))};
-#else
-  unsigned v = bits::of(x), sign = (v >> 16) & 0x8000u;
-  v &= 0x7fffffffu;
-  unsigned small = bits::of(bits::to(v) + 0.5f) - 0x3f000000u;
-  unsigned normal = (v + 0xfffu + ((v >> 13) & 1u) - 0x38000000u) >> 13;
-  unsigned r = v < 0x38800000u ? small : normal;
-  r = v >= 0x477ff000u ? 0x7c00u : r;
-  r = v > 0x7f800000u ? 0x7e00u : r;
-  return {static_cast<u16>(sign | r)};
-#endif
-}
-TARN_FN Bfloat narrowed_bfloat(float x) {
-  unsigned u = bits::of(x), r = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-  return {static_cast<u16>((u & 0x7fffffffu) > 0x7f800000u ? ((u >> 16) | 0x40u) : r)};
-}
-
-template <class From, class To>
-TARN_FN To converted(From x) {
-  if constexpr (__is_same(To, Half))
-    return narrowed_half(x);
-  else if constexpr (__is_same(To, Bfloat))
-    return narrowed_bfloat(x);
-  else if constexpr (__is_same(From, Half) || __is_same(From, Bfloat))
-    return widened(x);
-  else if constexpr (__is_same(From, To))
-    return x;
-  else if constexpr (__is_same(To, bool) && __is_same(From, c64))
-    return x != c64{};
-  else if constexpr (__is_same(From, c64))
-    return static_cast<To>(x.re);
-  else if constexpr (__is_same(To, c64))
-    return c64{static_cast<float>(x), 0.f};
-  else if constexpr (__is_same(To, bool))
-    return x != From(0);
-  else
-    return static_cast<To>(x);
-}
 template <class From, class To>
 void cast(const void* av, const void*, const void*, void* yv, size_t n) {
   auto a = static_cast<const stored<From>*>(av);

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
 #include <vector>
 
 #include "base/buffer.h"
 #include "cpu/isa.h"
 #include "cpu/share.h"
-#include "ops/kinds.h"
+#include "ops/formula_rows.h"
 
 namespace tarn::cpu {
 namespace {
@@ -22,25 +21,6 @@ constexpr int64_t grain = 4096;
 
 int column(Dtype t) { return static_cast<int>(t.val); }
 bool is_half(Dtype t) { return t == float16 || t == bfloat16; }
-
-// Which row of which table an op is.
-struct BlockAt {
-  int arity = 0, row = 0;
-};
-const std::unordered_map<const Op*, BlockAt>& rows() {
-  static const auto* const map = [] {
-    auto* m = new std::unordered_map<const Op*, BlockAt>;
-    int row = 0;
-    auto add = [&]<class T>(ops::type<T>) { m->emplace(&ops::op_of<T>, BlockAt{T::arity, row++}); };
-    ops::UnaryOps::each(add);
-    row = 0;
-    ops::BinaryOps::each(add);
-    row = 0;
-    ops::TernaryOps::each(add);
-    return m;
-  }();
-  return *map;
-}
 
 // Where an instruction's operand is: a register, or input i read where it lies.
 struct Source {
@@ -352,12 +332,12 @@ const Blocks& blocks() {
 Block block_for(const Op* op, Dtype from, Dtype to) {
   if (op == &ops::as_type_op || op == &ops::copy_op)
     return from == to ? nullptr : blocks().cast[column(from)].of[column(to)];
-  auto it = rows().find(op);
-  if (it == rows().end()) return nullptr;
-  const BlockRow* table = it->second.arity == 1   ? blocks().unary
-                          : it->second.arity == 2 ? blocks().binary
-                                                  : blocks().ternary;
-  return table[it->second.row].of[column(from)];
+  ops::FormulaRow at = ops::formula_row(op);
+  if (at.arity == 0) return nullptr;
+  const BlockRow* table = at.arity == 1   ? blocks().unary
+                          : at.arity == 2 ? blocks().binary
+                                          : blocks().ternary;
+  return table[at.row].of[column(from)];
 }
 
 std::shared_ptr<const void> compile_chain(std::span<const FusedOp> chain,

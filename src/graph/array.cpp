@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/require.h"
+#include "base/residency.h"
 #include "graph/node.h"
 
 namespace tarn {
@@ -33,6 +34,12 @@ array inline_number(T value, Dtype dtype) {
     std::memcpy(n->number, &v, sizeof v);
   });
   return owner;
+}
+
+// The first element in the host's memory, copied there when a device alone has it.
+void* on_host(const Node& n) {
+  if (n.buffer && n.buffer->residency.load(std::memory_order_acquire)) host_bytes(*n.buffer.get());
+  return n.data;
 }
 
 template <class From>
@@ -151,14 +158,26 @@ void* array::raw() { return node_->data; }
 array array::cast_now(Dtype to) const {
   array result = uninitialised(shape(), to);
   visit_dtype(dtype(), [&](auto from) {
-    convert(static_cast<const decltype(from)*>(node_->data), result.raw(), size(), to);
+    convert(static_cast<const decltype(from)*>(on_host(*node_)), result.raw(), size(), to);
   });
   return result;
 }
 
 const void* array::evaluated_data() const {
   eval();
-  return node_->data;
+  return on_host(*node_);
+}
+void* array::writable_data() {
+  eval();
+  void* data = on_host(*node_);
+  if (node_->buffer) written_on(*node_->buffer.get(), Side::host);
+  return data;
+}
+
+array::Copies array::residency() const {
+  eval();
+  if (!node_->buffer) return {};
+  return {is_on(*node_->buffer.get(), Side::host), is_on(*node_->buffer.get(), Side::device)};
 }
 
 const Strides& array::strides() const {
@@ -214,7 +233,7 @@ void array::item_bytes(void* to, Dtype as) const {
                       text_of(shape()));
   eval();
   visit_dtype(dtype(), [&](auto from) {
-    convert(static_cast<const decltype(from)*>(node_->data), to, 1, as);
+    convert(static_cast<const decltype(from)*>(on_host(*node_)), to, 1, as);
   });
 }
 

@@ -3,13 +3,17 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "graph/op.h"
 
 namespace tarn {
+
+class DeviceMemory;
 
 // One array as a kernel sees it. While a plan is made `data` is null.
 struct Operand {
@@ -66,6 +70,7 @@ struct Kernel {
   Accepts accepts = Accepts::contiguous;
   size_t (*scratch)(const Step&, int workers) = nullptr;  // bytes
   const Packing* packing = nullptr;
+  bool checks = false;         // a device's: may meet an error in the data, see Backend::check
   bool updates_first = false;  // writes into its first input's memory, which becomes the output
   // For such a kernel: running it twice does the same as once, so that after a failed evaluation
   // an array whose memory was taken over can still be used. Null: never.
@@ -111,9 +116,21 @@ struct Backend {
   // Makes of a chain what `fused` runs.
   std::shared_ptr<const void> (*compile)(std::span<const FusedOp> chain,
                                          std::span<const Operand> in) = nullptr;
+  // A device with memory of its own: kernels are given addresses there, put their work into its
+  // queue and return. `compile` may then give null: the chain runs on the CPU.
+  DeviceMemory* memory = nullptr;
+  // Waits until the queue is empty and throws what its kernels met.
+  void (*check)() = nullptr;
+  std::unordered_map<std::string, std::variant<std::string, size_t>> (*info)() = nullptr;
 };
 
 // Each backend defines one of these; a missing device has none.
 const Backend& cpu_backend();
+const Backend* cuda_backend();
+
+// The device's backend that this library was built with; null when there is no such device here.
+const Backend* gpu_backend();
+// For tests: from now on `b`, which outlives the process's arrays, is the GPU; null ends that.
+void stand_in_for_gpu(const Backend* b);
 
 }  // namespace tarn

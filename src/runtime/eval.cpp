@@ -8,7 +8,7 @@
 
 #include "base/require.h"
 #include "graph/node.h"
-#include "runtime/graph_view.h"
+#include "runtime/bind.h"
 #include "runtime/lower.h"
 #include "runtime/plan.h"
 #include "runtime/plan_cache.h"
@@ -156,7 +156,8 @@ class Walk {
           for (auto s : n.strides) h.add(static_cast<uint64_t>(s));
       } else {
         item.output |= held;
-        h.add(reinterpret_cast<uintptr_t>(n.op) + (item.output ? 1 : 0));
+        h.add(reinterpret_cast<uintptr_t>(n.op) + (item.output ? 1 : 0) +
+              (n.stream.device == Device::gpu ? 2 : 0));
         n.params.hash(h);
         n.params.hash_runtime(view.values_of);
         for (int i : view.in(item)) h.add(static_cast<uint64_t>(i));
@@ -202,25 +203,6 @@ void let_go(GraphView& view, Evaluation& evaluation) {
     unclaim(view);
   }
   evaluation.finish();
-}
-
-// What one run of a plan reads and writes. It stays with the plan, which is in use by one
-// evaluation at a time, for its vectors' room.
-void bind(Plan& plan, const GraphView& view) {
-  plan.memory.clear();
-  plan.bindings.buffers.clear();
-  for (size_t bytes : plan.buffer_bytes) {
-    auto* rehearsal = MemoryRehearsal::Impl::current();
-    BufferRef made = rehearsal ? rehearsal->buffer(bytes) : BufferRef(allocate_buffer(bytes));
-    plan.memory.push_back(std::move(made));
-    plan.bindings.buffers.push_back(plan.memory.back()->data);
-  }
-  plan.bindings.leaves.resize(view.items.size());
-  plan.bindings.params.resize(view.items.size());
-  for (size_t i = 0; i < view.items.size(); ++i) {
-    plan.bindings.leaves[i] = view.items[i].leaf ? view.items[i].node->data : nullptr;
-    plan.bindings.params[i] = &view.items[i].node->params;
-  }
 }
 
 // A number inside a node has no buffer to share: its views get one.
@@ -285,7 +267,7 @@ PlanInUse plan_for(const GraphView& view) {
   Hash full = key_with_values(view);
   if (auto plan = plan_cache().take(view.shape_of)) return {view.shape_of, std::move(plan)};
   if (auto plan = plan_cache().take(full)) return {full, std::move(plan)};
-  auto plan = lower(view, cpu_backend());
+  auto plan = lower(view, cpu_backend(), gpu_backend());
   counters.plans_made.fetch_add(1, std::memory_order_relaxed);
   Hash key = plan->baked ? full : view.shape_of;
   return {key, std::move(plan)};
@@ -296,7 +278,8 @@ void execute_or_rehearse(PlanInUse& use) {
     require<Cancelled>(!current_stop.stop_requested(), "[eval] stopped on request.");
     return rehearsal->run(use.key, *use.plan);
   }
-  execute(*use.plan, use.plan->bindings, current_stop);
+  auto run = use.plan->device ? &execute_on_device : &execute;
+  run(*use.plan, use.plan->bindings, current_stop);
   count_run(*use.plan);
 }
 
@@ -345,7 +328,7 @@ std::unique_ptr<Plan> plan_of(const array& a) {
     claim(view, mine.get());
   }
   try {
-    auto plan = lower(view, cpu_backend());
+    auto plan = lower(view, cpu_backend(), gpu_backend());
     let_go(view, *mine);
     return plan;
   } catch (...) {

@@ -63,24 +63,6 @@ WorkerSteps steps_for_a_worker(const Plan& plan) {
   return w;
 }
 
-void make_ready(Plan& plan, int workers) {
-  if (plan.runs.empty()) {
-    // Whole or not at all: a plan that could not be finished is used again.
-    decltype(plan.runs) runs;
-    decltype(plan.inputs_at) inputs_at;
-    for (const auto& s : plan.steps) {
-      runs.push_back({s.kernel.run, s.who, s.params_of, s.at.back(), s.scratch});
-      inputs_at.insert(inputs_at.end(), s.at.begin(), s.at.end() - 1);
-    }
-    plan.inputs_at = std::move(inputs_at);
-    plan.runs = std::move(runs);
-  }
-  while (plan.of_worker.size() < static_cast<size_t>(workers))
-    plan.of_worker.push_back(steps_for_a_worker(plan));
-  size_t shares = 2 * static_cast<size_t>(workers);
-  if (workers > 1 && plan.shares.size() != shares) plan.shares = std::vector<ShareState>(shares);
-}
-
 class Run {
  public:
   Run(Plan& plan, const PlanBindings& bound, const std::stop_token& stop, std::byte* slab)
@@ -178,6 +160,24 @@ class Run {
 };
 
 }  // namespace
+
+void make_ready(Plan& plan, int workers) {
+  if (plan.runs.empty()) {
+    // Whole or not at all: a plan that could not be finished is used again.
+    decltype(plan.runs) runs;
+    decltype(plan.inputs_at) inputs_at;
+    for (const auto& s : plan.steps) {
+      runs.push_back({s.kernel.run, s.who, s.params_of, s.at.back(), s.scratch});
+      inputs_at.insert(inputs_at.end(), s.at.begin(), s.at.end() - 1);
+    }
+    plan.inputs_at = std::move(inputs_at);
+    plan.runs = std::move(runs);
+  }
+  while (plan.of_worker.size() < static_cast<size_t>(workers))
+    plan.of_worker.push_back(steps_for_a_worker(plan));
+  size_t shares = 2 * static_cast<size_t>(workers);
+  if (workers > 1 && plan.shares.size() != shares) plan.shares = std::vector<ShareState>(shares);
+}
 
 void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop) {
   require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");

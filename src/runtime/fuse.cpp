@@ -39,7 +39,7 @@ std::vector<int> roots_of_readers(const std::vector<Value>& values, Value& v, bo
   if (!fuse) return stored(Stored::alone);
   for (int u : v.users) {
     const Value& user = values[static_cast<size_t>(u)];
-    if (!is_elementwise(user)) return stored(Stored::reader, user.op);
+    if (!is_elementwise(user) || user.backend != v.backend) return stored(Stored::reader, user.op);
     if (user.layout.shape != v.layout.shape) return stored(Stored::repeats, user.op);
     for (int r : user.roots)
       if (std::find(roots.begin(), roots.end(), r) == roots.end()) roots.push_back(r);

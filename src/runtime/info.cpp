@@ -28,9 +28,11 @@ const char* place_name(Place::Kind k) {
   constexpr const char* names[] = {"input", "constant", "slab", "slab", "output"};
   return names[static_cast<int>(k)];
 }
-const char* workers_name(Who who) {
+// By whom; in a plan with a device, on which side.
+const char* where_done(const Plan& plan, const PlanStep& s) {
   constexpr const char* names[] = {"", ", one worker", ", each worker"};
-  return names[static_cast<int>(who)];
+  if (plan.device) return s.on_device ? ", on the device" : ", on the CPU";
+  return names[static_cast<int>(s.who)];
 }
 
 // Why the step does not go on in the step that reads its result.
@@ -77,7 +79,7 @@ std::string explain(const array& a) {
       bool waits = stage > 0 && i == plan->stage_begins[stage];
       text += fmt::format("{:>2} {:<40} {:<18} {} ({}) -> {}{}{}\n", waits ? "|" : "", s.what,
                           s.kernel.name, name_of(s.out().dtype), joined(s.out().shape),
-                          place_name(s.at.back().place.kind), workers_name(s.who), not_fused(s));
+                          place_name(s.at.back().place.kind), where_done(*plan, s), not_fused(s));
     }
   return text;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <unordered_map>
 
 #include "base/require.h"
 #include "base/thread_pool.h"
@@ -45,11 +46,12 @@ Operand repeated(Operand o, const Shape& shape) {
 
 class Planner {
  public:
-  Planner(const GraphView& graph, const Backend& backend)
+  Planner(const GraphView& graph, const Backend& cpu, const Backend* device)
       : graph_(graph),
-        backend_(backend),
+        cpu_(cpu),
+        device_(device),
         plan_(std::make_unique<Plan>()),
-        builder_(graph, backend, *plan_) {}
+        builder_(graph, cpu, device, *plan_) {}
 
   std::unique_ptr<Plan> plan() {
     builder_.build();
@@ -114,18 +116,20 @@ class Planner {
     s.params_of = v.item;
     s.own_params = v.params;
     s.what = std::string(v.op->name);
+    s.on_device = on_device(v.backend);
     if (s.kernel.updates_first) {
       // A copy of the first input, which the update then owns; dropped again where not needed.
-      int copied = private_copy(v.in[0]);
+      int copied = private_copy(v.in[0], v.backend);
       value(id).in[0] = copied;
     }
     push_step(std::move(s), std::vector<int>(value(id).in), id);
   }
 
-  int private_copy(int of) {
+  int private_copy(int of, const Backend* backend) {
     Value c;
     c.kind = Value::Kind::elementwise;
     c.op = &ops::copy_op;
+    c.backend = backend;
     c.in = {of};
     c.dtype = value(of).dtype;
     c.layout = {value(of).layout.shape, row_strides(value(of).layout.shape), 0};
@@ -141,15 +145,24 @@ class Planner {
   void emit_chain(int id) {
     Chain chain = chain_of(values(), id);
     PlanStep s;
-    s.kernel = backend_.fused;
     std::vector<Operand> in;
     for (int x : chain.inputs) in.push_back(repeated(operand_of(value(x)), value(id).layout.shape));
-    s.program = backend_.compile(chain.ops, in);
+    const Backend* backend = value(id).backend;
+    s.program = backend->compile(chain.ops, in);
+    if (!s.program) backend = &cpu_, s.program = cpu_.compile(chain.ops, in);
+    s.kernel = backend->fused;
+    s.on_device = on_device(backend);
     for (const auto& f : chain.ops) s.what += (s.what.empty() ? "" : "+") + std::string(f.op->name);
     double n = static_cast<double>(operand_of(value(id)).size());
     s.stored = value(id).stored, s.reader = value(id).reader;
     chain_cost_ = fused_ns * n * static_cast<double>(chain.ops.size());
     push_step(std::move(s), chain.inputs, id);
+  }
+
+  bool on_device(const Backend* backend) {
+    if (!device_ || backend != device_) return false;
+    plan_->device = device_;
+    return true;
   }
 
   void push_step(PlanStep s, const std::vector<int>& in, int out) {
@@ -230,6 +243,11 @@ class Planner {
       if (skipped_[s]) continue;
       PlanStep& step = plan_->steps[s];
       Storage& made = storage(makes_[s]);
+      if (plan_->device) {
+        // In order, one at a time: memory is in use for the steps themselves, not their stage.
+        step.who = step.on_device || costs_[s] < one_below_ns ? Who::one : Who::all;
+        continue;
+      }
       bool private_result = !made.outlives && made.same_as < 0 && !made.taken_over;
       if (private_result && costs_[s] < lower_options().each_below_ns)
         step.who = Who::each;
@@ -349,7 +367,17 @@ class Planner {
       PlanStep& step = plan_->steps[s];
       for (int x : reads_[s]) step.at.push_back(located(x));
       step.at.push_back(located(makes_[s]));
+      if (!plan_->device) continue;
+      for (int x : reads_[s]) step.memories.push_back(memory_of(resolved(value(x).base)));
+      step.memories.push_back(memory_of(resolved(makes_[s])));
     }
+  }
+  int memory_of(int owner) {
+    auto [it, fresh] = memories_.emplace(owner, static_cast<int>(plan_->memories.size()));
+    if (fresh)
+      plan_->memories.push_back(
+          {places_[static_cast<size_t>(owner)], static_cast<size_t>(storage(owner).bytes)});
+    return it->second;
   }
 
   void collect_outputs() {
@@ -365,7 +393,8 @@ class Planner {
   }
 
   const GraphView& graph_;
-  const Backend& backend_;
+  const Backend& cpu_;
+  const Backend* device_;
   std::unique_ptr<Plan> plan_;
   ValueBuilder builder_;
   std::vector<bool> needed_{};
@@ -374,6 +403,7 @@ class Planner {
   std::vector<std::vector<int>> reads_{};
   std::vector<int> makes_{};
   std::vector<bool> skipped_{};
+  std::unordered_map<int, int> memories_{};  // of the plan, by owner
   std::vector<double> costs_{};
   double chain_cost_ = 0;
   Step probed_{};
@@ -386,8 +416,8 @@ LowerOptions& lower_options() {
   return options;
 }
 
-std::unique_ptr<Plan> lower(const GraphView& graph, const Backend& backend) {
-  return Planner(graph, backend).plan();
+std::unique_ptr<Plan> lower(const GraphView& graph, const Backend& cpu, const Backend* device) {
+  return Planner(graph, cpu, device).plan();
 }
 
 }  // namespace tarn

@@ -19,6 +19,7 @@ struct LowerOptions {
 };
 LowerOptions& lower_options();  // for tests; not while another thread evaluates
 
-std::unique_ptr<Plan> lower(const GraphView& graph, const Backend& backend);
+// What was recorded for a device is planned for `device`, where there is one.
+std::unique_ptr<Plan> lower(const GraphView& graph, const Backend& cpu, const Backend* device);
 
 }  // namespace tarn

@@ -6,6 +6,8 @@
 #include <unordered_map>
 
 #include "base/buffer.h"
+#include "base/residency.h"
+#include "graph/node.h"
 #include "runtime/eval.h"
 #include "tarn/array.h"
 
@@ -17,7 +19,7 @@ size_t get_array_buffer_size(const std::vector<array>& arrays) {
   for (const array& a : arrays) {
     size_t size = a.buffer_size();
     if (size == 0) continue;
-    const auto* first = static_cast<const std::byte*>(a.data<void>());
+    const auto* first = static_cast<const std::byte*>(a.node()->data);
     blocks[first - a.offset() * static_cast<int64_t>(a.itemsize())] = size;
   }
   size_t total = 0;
@@ -37,6 +39,10 @@ void release_memory() {
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif
+}
+TransferInfo get_transfers() {
+  auto& c = transfer_counters();
+  return {c.to_device, c.to_host, c.copies};
 }
 size_t set_wired_limit(size_t) { return 0; }
 

@@ -55,8 +55,16 @@ struct PlanStep {
   std::string what{};  // for errors and explain
   Stored stored = Stored::unread;
   const Op* reader = nullptr;  // for Stored::reader and repeats
+  bool on_device = false;
+  std::vector<int> memories{};  // in a plan with a device: Plan::memories of `at`
 
   const Operand& out() const { return shapes.back(); }
+};
+
+// A piece of memory of a plan with a device: what is copied whole from one side to the other.
+struct PlanMemory {
+  Place place{};
+  size_t bytes = 0;
 };
 
 struct PlanOutput {
@@ -90,6 +98,7 @@ struct alignas(64) ShareState {
 struct PlanBindings {
   std::vector<void*> leaves{}, buffers{};
   std::vector<const Params*> params{};  // by item
+  std::vector<Buffer*> owners{};        // of the leaves, in a plan with a device; null: a number
 };
 
 struct Plan {
@@ -103,6 +112,8 @@ struct Plan {
   bool baked = false;                    // holds run-time parameters: valid only for the same ones
   bool shared = false;                   // several workers run it
   size_t update_copy_bytes = 0;          // by updates that could not write in place
+  const Backend* device = nullptr;       // runs some of the steps; null: the CPU runs all
+  std::vector<PlanMemory> memories{};    // with a device
 
   // For running; made at the first run that needs them.
   std::vector<StepRun> runs{};
@@ -118,5 +129,9 @@ struct Plan {
 
 // Throws the first error a kernel threw, or Cancelled.
 void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop);
+// The same for a plan with a device: one step after the other, each where its kernel is.
+void execute_on_device(Plan& plan, const PlanBindings& bound, const std::stop_token& stop);
+// Fills what running takes, for that many workers, unless it is there.
+void make_ready(Plan& plan, int workers);
 
 }  // namespace tarn

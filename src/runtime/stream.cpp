@@ -1,19 +1,24 @@
 // Devices, streams and asynchronous evaluation.
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 
 #include "base/require.h"
+#include "base/residency.h"
 #include "graph/node.h"
+#include "runtime/backend.h"
 #include "runtime/eval.h"
 #include "tarn/array.h"
 #include "tarn/device.h"
 #include "tarn/info.h"
+#include "tarn/memory.h"
 
 #if defined(__x86_64__)
 #define TARN_ARCHITECTURE "x86_64"
@@ -26,8 +31,18 @@
 namespace tarn {
 namespace {
 
-thread_local Device thread_device{};
-thread_local Stream thread_stream{};
+// The GPU when TARN_DEVICE says so and there is one.
+Device first_device() {
+  static const bool gpu = [] {
+    const char* wanted = std::getenv("TARN_DEVICE");
+    return wanted && std::string_view(wanted) == "gpu" && gpu_backend();
+  }();
+  return gpu ? Device::gpu : Device::cpu;
+}
+
+thread_local Device thread_device = first_device();
+// The default stream of each type of device.
+thread_local Stream thread_streams[] = {{0, Device::cpu}, {0, Device::gpu}};
 
 // The streams that were made. A clearing makes the numbers begin again, and all that threads
 // remember of the time before is stale.
@@ -67,14 +82,15 @@ class Streams {
 thread_local uint64_t thread_clearings = 0;
 thread_local std::unordered_map<int, Stream> streams_by_name;
 
-// The thread's default stream; what it remembers of streams is forgotten after a clearing.
-Stream& current_stream() {
+// The thread's default stream on a device; what it remembers of streams is forgotten after a
+// clearing.
+Stream& current_stream(Device d) {
   if (uint64_t now = Streams::get().clearings(); now != thread_clearings) {
     thread_clearings = now;
-    thread_stream = Stream{0, thread_stream.device};
+    for (Stream& s : thread_streams) s.index = 0;
     streams_by_name.clear();
   }
-  return thread_stream;
+  return thread_streams[static_cast<size_t>(d.type)];
 }
 
 void check_device(const char* who, Device d) {
@@ -145,10 +161,11 @@ void set_default_device(Device d) {
   check_device("set_default_device", d);
   thread_device = d;
 }
-bool is_available(Device d) { return d.type == Device::cpu && d.index == 0; }
-int device_count(Device::DeviceType type) { return type == Device::cpu ? 1 : 0; }
+bool is_available(Device d) { return d.index == 0 && device_count(d.type) == 1; }
+int device_count(Device::DeviceType type) { return type == Device::cpu || gpu_backend() ? 1 : 0; }
 std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(Device d) {
   check_device("device_info", d);
+  if (d == Device::gpu) return gpu_backend()->info();
   MachineInfo m = machine_info();
   return {{"device_name", m.processor},
           {"architecture", std::string(TARN_ARCHITECTURE)},
@@ -159,12 +176,12 @@ std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(D
 
 Stream default_stream(Device d) {
   check_device("default_stream", d);
-  return current_stream();
+  return current_stream(d);
 }
 std::optional<Stream> peek_default_stream(Device d) { return default_stream(d); }
 void set_default_stream(Stream s) {
   check_device("set_default_stream", s.device);
-  current_stream() = s;
+  current_stream(s.device) = s;
 }
 Stream new_stream(Device d) {
   check_device("new_stream", d);
@@ -177,7 +194,7 @@ ThreadLocalStream new_thread_local_stream(Device d) {
 }
 Stream stream_from_thread_local_stream(ThreadLocalStream s) {
   check_device("stream_from_thread_local_stream", s.device);
-  current_stream();
+  current_stream(s.device);
   auto it = streams_by_name.find(s.index);
   if (it == streams_by_name.end())
     it = streams_by_name.emplace(s.index, new_stream(s.device)).first;
@@ -191,7 +208,7 @@ void clear_streams() {
 
 Stream to_stream(StreamOrDevice s) {
   // Asked for at each recorded operation.
-  if (s.what == StreamOrDevice::What::nothing) return current_stream();
+  if (s.what == StreamOrDevice::What::nothing) return current_stream(thread_device);
   return to_stream(s, thread_device);
 }
 Stream to_stream(StreamOrDevice s, Device default_) {
@@ -209,23 +226,37 @@ Stream to_stream(StreamOrDevice s, Device default_) {
   return s.stream;
 }
 
-StreamContext::StreamContext(StreamOrDevice s) : device_(thread_device), stream_(current_stream()) {
+StreamContext::StreamContext(StreamOrDevice s) : device_(thread_device) {
   require<ValueError>(s.what != StreamOrDevice::What::nothing,
                       "[StreamContext] a stream or a device is needed.");
   Stream now = to_stream(s);
+  stream_ = current_stream(now.device);
   set_default_device(now.device);
   set_default_stream(now);
 }
 StreamContext::~StreamContext() {
   thread_device = device_;
-  current_stream() = stream_;
+  current_stream(stream_.device) = stream_;
 }
 
 void async_eval(std::vector<array> outputs) {
   AsyncQueue::get().push({std::move(outputs), keeps_history()});
 }
-void synchronize() { AsyncQueue::get().drain(); }
-void synchronize(Stream) { AsyncQueue::get().drain(); }
-void synchronize(ThreadLocalStream) { AsyncQueue::get().drain(); }
+void synchronize() {
+  AsyncQueue::get().drain();
+  if (const Backend* gpu = gpu_backend()) gpu->check();
+}
+void synchronize(Stream) { synchronize(); }
+void synchronize(ThreadLocalStream) { synchronize(); }
+
+void prefetch(const std::vector<array>& arrays, StreamOrDevice to) {
+  Device d = to_stream(to).device;
+  eval(arrays);
+  for (const array& a : arrays) {
+    Buffer* b = a.node()->buffer.get();
+    if (!b) continue;  // a number goes along with the step that reads it
+    d == Device::gpu ? device_bytes(*b, *gpu_backend()->memory) : host_bytes(*b);
+  }
+}
 
 }  // namespace tarn

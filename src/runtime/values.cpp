@@ -86,8 +86,9 @@ Step ValueBuilder::probe(const Op& op, const Params& params, const std::vector<i
   return s;
 }
 
-int ValueBuilder::kernel_value(const Kernel& k, const Op& op, const Params& params, int item,
-                               std::vector<int> in, const ArraySpec& spec) {
+int ValueBuilder::kernel_value(const Kernel& k, const Backend& of, const Op& op,
+                               const Params& params, int item, std::vector<int> in,
+                               const ArraySpec& spec) {
   for (auto& i : in) {
     const Value& v = values[static_cast<size_t>(i)];
     const auto& [shape, strides, offset] = v.layout;
@@ -96,12 +97,13 @@ int ValueBuilder::kernel_value(const Kernel& k, const Op& op, const Params& para
         k.accepts == Accepts::any || is_contiguous(v) || (k.accepts == Accepts::rows && rows);
     if (!fine) i = contiguous(i);
   }
-  if (k.packing) in.push_back(packed(*k.packing, op, params, in, spec));
-  return add(kernel_of(k, op, params, item, std::move(in), spec));
+  if (k.packing) in.push_back(packed(*k.packing, of, op, params, in, spec));
+  return add(kernel_of(k, of, op, params, item, std::move(in), spec));
 }
 
-Value ValueBuilder::kernel_of(const Kernel& k, const Op& op, const Params& params, int item,
-                              std::vector<int> in, const ArraySpec& spec) {
+Value ValueBuilder::kernel_of(const Kernel& k, const Backend& of, const Op& op,
+                              const Params& params, int item, std::vector<int> in,
+                              const ArraySpec& spec) {
   Value v;
   v.kind = Value::Kind::kernel;
   v.op = &op;
@@ -111,12 +113,13 @@ Value ValueBuilder::kernel_of(const Kernel& k, const Op& op, const Params& param
   v.dtype = spec.dtype;
   v.layout = {spec.shape, row_strides(spec.shape), 0};
   v.kernel = &k;
+  v.backend = &of;
   return v;
 }
 
 // What `packing` makes for a kernel with these inputs, made before if another wants the same.
-int ValueBuilder::packed(const Packing& packing, const Op& op, const Params& params,
-                         const std::vector<int>& in, const ArraySpec& spec) {
+int ValueBuilder::packed(const Packing& packing, const Backend& of, const Op& op,
+                         const Params& params, const std::vector<int>& in, const ArraySpec& spec) {
   Step s = probe(op, params, in, spec);
   Hash h;
   h.add(reinterpret_cast<uintptr_t>(&packing));
@@ -124,7 +127,7 @@ int ValueBuilder::packed(const Packing& packing, const Op& op, const Params& par
   h.add(static_cast<uint64_t>(in[0]));
   if (auto it = same_.find(h); it != same_.end()) return it->second;
   ArraySpec bytes{{static_cast<int64_t>(packing.bytes(s))}, uint8};
-  int result = add(kernel_of(packing.kernel, op, params, -1, in, bytes));
+  int result = add(kernel_of(packing.kernel, of, op, params, -1, in, bytes));
   same_.emplace(h, result);
   return result;
 }
@@ -137,7 +140,7 @@ int ValueBuilder::apply(const Op& op, const Params& params, int item, std::vecto
   if (shared) {
     h.add(reinterpret_cast<uintptr_t>(&op));
     params.hash(h);
-    h.add(static_cast<uint64_t>(spec.dtype.val));
+    h.add(static_cast<uint64_t>(spec.dtype.val) + (current_ == device_ ? 64 : 0));
     for (auto d : spec.shape) h.add(static_cast<uint64_t>(d));
     for (int i : in) h.add(static_cast<uint64_t>(i));
     if (auto it = same_.find(h); it != same_.end()) return it->second;
@@ -166,21 +169,30 @@ int ValueBuilder::apply(const Op& op, const Params& params, int item, std::vecto
     v.in = std::move(in);
     v.dtype = spec.dtype;
     v.layout = {spec.shape, row_strides(spec.shape), 0};
+    v.backend = current_;
     result = add(std::move(v));
   } else {
-    Step s = probe(op, params, in, spec);
-    if (const Kernel* k = backend_.table.find(s)) {
-      result = kernel_value(*k, op, params, item, std::move(in), spec);
-    } else {
-      require<DeviceError>(op.expand != nullptr && depth < deepest_expansion,
-                           "[eval] the device has no kernel for {} of {} and the op no expansion.",
-                           op.name, name_of(spec.dtype));
-      if (params.has_runtime()) plan_.baked = true;
-      result = expanded(op, params, std::move(in), depth + 1);
-    }
+    result = computed(op, params, item, std::move(in), spec, depth);
   }
   if (shared) same_.emplace(h, result);
   return result;
+}
+
+// By the first that there is: a kernel of the item's backend, the op's expansion, the CPU's kernel.
+int ValueBuilder::computed(const Op& op, const Params& params, int item, std::vector<int> in,
+                           const ArraySpec& spec, int depth) {
+  Step s = probe(op, params, in, spec);
+  if (const Kernel* k = current_->table.find(s))
+    return kernel_value(*k, *current_, op, params, item, std::move(in), spec);
+  if (op.expand && depth < deepest_expansion) {
+    if (params.has_runtime()) plan_.baked = true;
+    return expanded(op, params, std::move(in), depth + 1);
+  }
+  const Kernel* k = current_ == &cpu_ ? nullptr : cpu_.table.find(s);
+  require<DeviceError>(k != nullptr,
+                       "[eval] the device has no kernel for {} of {} and the op no expansion.",
+                       op.name, name_of(spec.dtype));
+  return kernel_value(*k, cpu_, op, params, item, std::move(in), spec);
 }
 
 int ValueBuilder::expanded(const Op& op, const Params& params, std::vector<int> in, int depth) {
@@ -223,6 +235,7 @@ void ValueBuilder::build() {
     std::vector<int> in;
     for (int x : graph_.in(item)) in.push_back(value_of_item[static_cast<size_t>(x)]);
     const Node& n = *item.node;
+    current_ = device_ && n.stream.device == Device::gpu ? device_ : &cpu_;
     value_of_item[i] = apply(*n.op, n.params, n.params.has_runtime() ? id : -1, std::move(in),
                              {n.shape, n.dtype}, 0);
   }

@@ -23,7 +23,8 @@ struct Value {
   int index = 0;            // leaf: item; constant: plan constant
   bool donated = false;     // leaf
   const Kernel* kernel = nullptr;
-  bool output = false;  // its memory outlives the evaluation
+  const Backend* backend = nullptr;  // of a kernel or an elementwise op
+  bool output = false;               // its memory outlives the evaluation
   // Fusing: the steps this elementwise value is computed in. Empty until decided.
   std::vector<int> roots{};
   std::vector<int> users{};  // values that read it, directly
@@ -34,8 +35,9 @@ struct Value {
 // Turns items into values, expanding ops without a kernel.
 class ValueBuilder {
  public:
-  ValueBuilder(const GraphView& graph, const Backend& backend, Plan& plan)
-      : graph_(graph), backend_(backend), plan_(plan) {}
+  // `device` may be null: then the CPU computes what is recorded for it, too.
+  ValueBuilder(const GraphView& graph, const Backend& cpu, const Backend* device, Plan& plan)
+      : graph_(graph), cpu_(cpu), device_(device), plan_(plan) {}
   void build();
 
   std::vector<Value> values{};
@@ -46,23 +48,27 @@ class ValueBuilder {
   int constant(const array& a);
   int apply(const Op& op, const Params& params, int item, std::vector<int> in,
             const ArraySpec& spec, int depth);
-  int kernel_value(const Kernel& k, const Op& op, const Params& params, int item,
+  int computed(const Op& op, const Params& params, int item, std::vector<int> in,
+               const ArraySpec& spec, int depth);
+  int kernel_value(const Kernel& k, const Backend& of, const Op& op, const Params& params, int item,
                    std::vector<int> in, const ArraySpec& spec);
   int view_of(int of, Layout layout, Dtype dtype);
   int contiguous(int value);
   int expanded(const Op& op, const Params& params, std::vector<int> in, int depth);
   int lower_array(const array& a, std::unordered_map<Node*, int>& known, int depth);
   int add(Value v);
-  static Value kernel_of(const Kernel& k, const Op& op, const Params& params, int item,
-                         std::vector<int> in, const ArraySpec& spec);
-  int packed(const Packing& packing, const Op& op, const Params& params, const std::vector<int>& in,
-             const ArraySpec& spec);
+  static Value kernel_of(const Kernel& k, const Backend& of, const Op& op, const Params& params,
+                         int item, std::vector<int> in, const ArraySpec& spec);
+  int packed(const Packing& packing, const Backend& of, const Op& op, const Params& params,
+             const std::vector<int>& in, const ArraySpec& spec);
   // The step before it has memory; its inputs last until the next call.
   Step probe(const Op& op, const Params& params, const std::vector<int>& in, const ArraySpec& spec);
   bool is_contiguous(const Value& v) const;
 
   const GraphView& graph_;
-  const Backend& backend_;
+  const Backend& cpu_;
+  const Backend* device_;
+  const Backend* current_ = nullptr;  // of the item whose op is being lowered
   Plan& plan_;
   std::unordered_map<Hash, int, HashOfHash> same_{};
   std::vector<Operand> probed_{};

@@ -1,0 +1,124 @@
+// The GPU through the public API: gpu_bench [part of a title]. Prints a line a shape; see
+// docs/gpu.md.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "tarn/tarn.h"
+
+namespace {
+
+using namespace tarn;
+using Clock = std::chrono::steady_clock;
+
+const char* only = "";
+
+// Seconds of one evaluation: the median of seven, each of several in the queue behind each other.
+double seconds_of(const std::function<array()>& make) {
+  constexpr int rounds = 7, in_queue = 10;
+  std::vector<double> all;
+  for (int r = 0; r <= rounds; ++r) {
+    auto start = Clock::now();
+    for (int i = 0; i < in_queue; ++i) eval(make());
+    synchronize();
+    double s = std::chrono::duration<double>(Clock::now() - start).count() / in_queue;
+    if (r > 0) all.push_back(s);
+  }
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
+}
+
+void bandwidth(const char* title, double bytes, const std::function<array()>& make) {
+  if (std::strstr(title, only) == nullptr) return;
+  double s = seconds_of(make);
+  std::printf("%-52s %9.1f us %8.2f TB/s\n", title, s * 1e6, bytes / s / 1e12);
+}
+void rate(const char* title, double operations, const std::function<array()>& make) {
+  if (std::strstr(title, only) == nullptr) return;
+  double s = seconds_of(make);
+  std::printf("%-52s %9.1f us %8.1f TFLOP/s\n", title, s * 1e6, operations / s / 1e12);
+}
+
+array normal(Shape shape, Dtype dtype = float32) {
+  array a = astype(random::normal(std::move(shape), float32, random::key(1)), dtype);
+  a.eval();
+  return a;
+}
+
+void bench_memory() {
+  int64_t n = int64_t{1} << 27;  // 512 MiB of float32
+  array a = normal({n}), b = normal({n});
+  double gb = 4.0 * double(n);
+  array halves = reshape(a, {2, n / 2});
+  bandwidth("copy of 512 MiB (concatenate)", 2 * 2 * gb, [&] { return concatenate({a, b}, 0); });
+  bandwidth("x + 1", 2 * gb, [&] { return a + array(1.0f); });
+  bandwidth("x + y", 3 * gb, [&] { return a + b; });
+  bandwidth("x * 2 + y, in float16 and back", 3 * gb,
+            [&] { return astype(astype(a * array(2.0f) + b, float16), float32); });
+  bandwidth("sigmoid(x) * y (4 ops)", 3 * gb, [&] { return sigmoid(a) * b; });
+  bandwidth("tanh(exp(-x) * y + x) * y - x (7 ops)", 3 * gb,
+            [&] { return tanh(exp(-a) * b + a) * b - a; });
+  array row = normal({1, n / 2});
+  bandwidth("x + row, repeated along an axis", 3 * gb, [&] { return halves + row; });
+  array square = reshape(a, {1 << 13, 1 << 14});
+  bandwidth("transposed copy", 2 * gb, [&] { return contiguous(transpose(square)); });
+  bandwidth("sum of all", gb, [&] { return sum(a); });
+  bandwidth("sum of rows", gb, [&] { return sum(square, 1); });
+  bandwidth("sum of columns", gb, [&] { return sum(square, 0); });
+  bandwidth("softmax of rows of 16384", 2 * gb, [&] { return softmax(square, -1); });
+  array weight = normal({1 << 14});
+  bandwidth("rms_norm of rows of 16384", 2 * gb,
+            [&] { return fast::rms_norm(square, weight, 1e-5f); });
+}
+
+void bench_products() {
+  auto product = [](const char* title, int64_t n, Dtype t) {
+    array a = normal({n, n}, t), b = normal({n, n}, t);
+    rate(title, 2.0 * double(n) * double(n) * double(n), [&] { return matmul(a, b); });
+  };
+  product("matmul bfloat16 8192^3", 8192, bfloat16);
+  product("matmul float16 4096^3", 4096, float16);
+  product("matmul float32 4096^3", 4096, float32);
+  for (int64_t rows : {1, 8}) {
+    array w = normal({14336, 4096}), x = normal({rows, 4096}, bfloat16);
+    auto q = quantize(w, 64, 4);
+    array scales = astype(q[1], bfloat16), biases = astype(q[2], bfloat16);
+    eval(q[0], scales, biases);
+    double bytes = 14336.0 * 4096 * 4.5 / 8;
+    bandwidth(rows == 1 ? "4-bit 14336x4096, 1 row" : "4-bit 14336x4096, 8 rows", bytes,
+              [&] { return quantized_matmul(x, q[0], scales, biases, true, 64, 4); });
+  }
+}
+
+// A thousand small ops, each of which waits for the one before and cannot be fused with it.
+void bench_launches() {
+  if (std::strstr("1000 dependent ops", only) == nullptr) return;
+  array x = normal({1, 64}), weight = normal({64});
+  double s = seconds_of([&] {
+    array y = x;
+    for (int i = 0; i < 1000; ++i) y = fast::rms_norm(y, weight, 1e-5f);
+    return y;
+  });
+  std::printf("%-52s %9.2f us an op\n", "1000 dependent ops", s * 1e3);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1) only = argv[1];
+  if (!is_available(Device::gpu)) {
+    std::puts("There is no GPU here.");
+    return 0;
+  }
+  set_default_device(Device::gpu);
+  auto info = device_info(Device::gpu);
+  std::printf("%s, %s\n", std::get<std::string>(info["device_name"]).c_str(),
+              std::get<std::string>(info["architecture"]).c_str());
+  bench_memory();
+  bench_products();
+  bench_launches();
+  return 0;
+}

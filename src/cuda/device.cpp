@@ -1,0 +1,77 @@
+#include "cuda/device.h"
+
+#include <atomic>
+#include <vector>
+
+#include "base/require.h"
+
+namespace tarn::cuda {
+namespace {
+
+constexpr int faults = 4096;
+
+const Card* find_card() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) return nullptr;
+  cudaDeviceProp p{};
+  if (cudaGetDeviceProperties(&p, 0) != cudaSuccess || p.major < 8) return nullptr;
+  auto* c = new Card;  // never destroyed: arrays may outlive static objects
+  c->memory = p.totalGlobalMem;
+  c->processors = p.multiProcessorCount;
+  c->major = p.major, c->minor = p.minor;
+  c->name = p.name;
+  if (cudaStreamCreateWithFlags(&c->queue, cudaStreamNonBlocking) != cudaSuccess) {
+    delete c;
+    return nullptr;
+  }
+  return c;
+}
+
+struct Launched {
+  Fault* fault = nullptr;
+  const Op* op = nullptr;
+};
+thread_local std::vector<Launched> launched;
+
+Fault* all_faults() {
+  static Fault* const all = [] {
+    void* p = nullptr;
+    check(cudaHostAlloc(&p, faults * sizeof(Fault), cudaHostAllocMapped), "cudaHostAlloc");
+    return new (p) Fault[faults];
+  }();
+  return all;
+}
+
+}  // namespace
+
+const Card* card() {
+  static const Card* const found = find_card();
+  return found;
+}
+cudaStream_t queue() { return card()->queue; }
+
+void check(cudaError_t result, const char* doing) {
+  require<DeviceError>(result == cudaSuccess, "[cuda] {} failed: {}.", doing,
+                       cudaGetErrorString(result));
+}
+
+Fault* fault_of(const Op& op) {
+  static std::atomic<unsigned> next{0};
+  if (launched.size() >= faults / 4) wait_and_check();  // before others take the same memory
+  Fault* f = all_faults() + next.fetch_add(1) % faults;
+  *f = {};
+  launched.push_back({f, &op});
+  return f;
+}
+
+void wait_and_check() {
+  cudaError_t result = cudaStreamSynchronize(queue());
+  auto mine = std::move(launched);
+  launched.clear();
+  check(result, "the work in the queue");
+  for (const auto& [fault, op] : mine)
+    require<IndexError>(!fault->met, "[{}] index {} is outside axis {}, which has size {}.",
+                        op->name, fault->index, fault->axis, fault->size);
+}
+
+}  // namespace tarn::cuda

@@ -1,0 +1,36 @@
+// The card, its queue, and the errors of both.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "cuda/fault.h"
+#include "graph/op.h"
+
+namespace tarn::cuda {
+
+// One card and one queue: kernels and copies run in the order in which they are given.
+struct Card {
+  cudaStream_t queue = nullptr;
+  size_t memory = 0;  // bytes
+  int processors = 0;
+  int major = 0, minor = 0;  // of the compute capability
+  std::string name{};
+};
+// Null when there is no driver, no card, or none of compute capability 8.0 or later.
+const Card* card();
+cudaStream_t queue();
+
+// Throws DeviceError when a call of the CUDA runtime failed.
+void check(cudaError_t result, const char* doing);
+
+// Memory that kernel and host see, for one launch of an op whose indices are to be checked.
+Fault* fault_of(const Op& op);
+// Waits until the queue is empty. Throws what went wrong in it, and the first fault that a launch
+// of this thread met since it last asked.
+void wait_and_check();
+
+}  // namespace tarn::cuda

@@ -1,0 +1,32 @@
+// Words that launchers share: how arrays lie, for kernels.
+#pragma once
+
+#include "base/require.h"
+#include "cuda/strided.h"
+#include "graph/collapse.h"
+#include "runtime/backend.h"
+
+namespace tarn::cuda {
+
+// A dtype's column in tables and kernels: its place in Dtype::Val.
+inline int column(Dtype t) { return static_cast<int>(t.val); }
+
+// At most eight axes are left when none could be joined: a row's `fits` has to see to that.
+inline Strided strided(const Shape& shape, const Strides& strides) {
+  Collapsed c = collapse(shape, strides);
+  require(c.shape.size() <= most_axes, "[cuda] an array of {} axes in a kernel for {}.",
+          c.shape.size(), most_axes);
+  Strided s;
+  s.axes = static_cast<int>(c.shape.size());
+  for (size_t i = 0; i < c.shape.size(); ++i) s.size[i] = c.shape[i], s.stride[i] = c.strides[i];
+  return s;
+}
+inline int64_t size_at(const Operand& o, int from_end) {
+  return o.shape[o.shape.size() - static_cast<size_t>(from_end)];
+}
+inline int64_t stride_at(const Operand& o, int from_end) {
+  return o.strides[o.strides.size() - static_cast<size_t>(from_end)];
+}
+inline bool is_small_float(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
+
+}  // namespace tarn::cuda

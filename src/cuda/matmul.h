@@ -1,0 +1,35 @@
+// Products of matrices as kernels are told of them.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/strided.h"
+
+namespace tarn::cuda {
+
+// c (batch, m, n) = a (batch, m, k) b (batch, k, n), c row-contiguous. Strides count elements.
+struct MatmulCall {
+  const void *a = nullptr, *b = nullptr;
+  void* c = nullptr;
+  int64_t m = 0, n = 0, k = 0, batch = 1;
+  int64_t a_row = 0, a_col = 0, b_row = 0, b_col = 0;
+  Strided a_batch{}, b_batch{};
+  int type = 0;  // a dtype, as column: a float or complex64
+};
+void launch_matmul(const MatmulCall& call, cudaStream_t queue);
+
+// y (m, n) = x (m, k) w^T with w (n, k) in `bits`-bit codes, a scale and a bias for each group of
+// them along k. Row-contiguous.
+struct QuantizedCall {
+  const void *x = nullptr, *codes = nullptr, *scales = nullptr, *biases = nullptr;
+  void* y = nullptr;
+  int64_t m = 0, n = 0, k = 0;
+  int bits = 4, group = 64;
+  int type = 0, scale_type = 0;  // dtypes, as columns
+};
+inline constexpr int64_t most_quantized_rows = 8;  // of x; with more, dense weights are cheaper
+void launch_quantized(const QuantizedCall& call, cudaStream_t queue);
+// y (n, k): the weights as numbers of `type`.
+void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
+
+}  // namespace tarn::cuda

@@ -1,0 +1,76 @@
+// Gathers and in-place updates: a thread an element. An index that is outside its axis is written
+// down as a fault, which the evaluation throws, and counts as 0 meanwhile.
+#include "cuda/move.h"
+#include "cuda/numbers.cuh"
+
+namespace tarn::cuda {
+namespace {
+
+constexpr int threads = 256;
+
+__device__ int64_t element_index() {
+  return static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
+}
+template <class Call, class Copy>
+__device__ void copy_element(const Call& c, int64_t to, int64_t from, Copy) {
+  static_cast<Copy*>(c.y)[to] = static_cast<const Copy*>(c.x)[from];
+}
+template <class Call>
+__device__ void copy_element(const Call& c, int64_t to, int64_t from) {
+  switch (c.bytes) {
+    case 1:
+      return copy_element(c, to, from, ops::u8());
+    case 2:
+      return copy_element(c, to, from, ops::u16());
+    case 4:
+      return copy_element(c, to, from, unsigned());
+    default:
+      return copy_element(c, to, from, ops::c64());
+  }
+}
+
+__device__ int64_t checked(int64_t i, int64_t size, int64_t taken, int axis, Fault* fault) {
+  int64_t at = i < 0 ? i + size : i;
+  if (at >= 0 && at + taken <= size) return at;
+  if (atomicCAS_system(&fault->met, 0, 1) == 0)
+    fault->index = i, fault->size = size, fault->axis = axis;
+  return 0;
+}
+
+__global__ void gather(const __grid_constant__ GatherCall c) {
+  int64_t i = element_index();
+  if (i >= c.n * c.box_size) return;
+  int64_t which = i / c.box_size, from = offset_of(c.box, i % c.box_size);
+  for (int k = 0; k < c.indexed; ++k) {
+    auto index = read_number<int64_t>(c.index[k], c.index_type[k], which);
+    from += c.stride[k] * checked(index, c.size[k], c.taken[k], c.axis[k], c.fault);
+  }
+  copy_element(c, i, from);
+}
+__global__ void gather_axis(const __grid_constant__ GatherAxisCall c) {
+  int64_t i = element_index();
+  if (i >= c.count) return;
+  auto index = read_number<int64_t>(c.index, c.index_type, offset_of(c.at, i));
+  int64_t at = checked(index, c.size, 1, c.axis, c.fault);
+  copy_element(c, i, offset_of(c.from, i) + at * c.stride);
+}
+__global__ void update(const __grid_constant__ UpdateCall c) {
+  int64_t i = element_index();
+  if (i < c.count) copy_element(c, offset_of(c.to, i), offset_of(c.from, i));
+}
+
+unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) / threads); }
+
+}  // namespace
+
+void launch_gather(const GatherCall& c, cudaStream_t queue) {
+  gather<<<blocks_for(c.n * c.box_size), threads, 0, queue>>>(c);
+}
+void launch_gather_axis(const GatherAxisCall& c, cudaStream_t queue) {
+  gather_axis<<<blocks_for(c.count), threads, 0, queue>>>(c);
+}
+void launch_update(const UpdateCall& c, cudaStream_t queue) {
+  update<<<blocks_for(c.count), threads, 0, queue>>>(c);
+}
+
+}  // namespace tarn::cuda

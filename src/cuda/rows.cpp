@@ -1,0 +1,123 @@
+// Softmax, norms, rope and attention: steps turned into calls of rows.cu and attention.cu.
+#include "cuda/rows.h"
+
+#include "cuda/device.h"
+#include "cuda/layout.h"
+#include "cuda/table.h"
+#include "ops/compound.h"
+
+namespace tarn::cuda {
+namespace {
+
+bool takes_rows(const Step& s) {
+  for (const auto& in : s.in)
+    if (!is_small_float(in.dtype)) return false;
+  return s.in[0].size() > 0;
+}
+RowsCall rows_of(const Step& s) {
+  RowsCall c;
+  c.cols = s.in[0].shape.empty() ? 1 : s.in[0].shape.back();
+  c.rows = s.in[0].size() / c.cols;
+  c.x = s.in[0].data, c.y = s.out.data;
+  c.type = column(s.in[0].dtype);
+  return c;
+}
+template <void (*launch)(const RowsCall&, cudaStream_t)>
+void run_rows(const Step& s, int, int) {
+  launch(rows_of(s), queue());
+  check(cudaGetLastError(), "a launch");
+}
+void run_rms_norm(const Step& s, int, int) {
+  RowsCall c = rows_of(s);
+  c.eps = s.params->as<ops::RmsNorm::P>().eps;
+  if (s.in.size() > 1) c.weight = s.in[1].data, c.weight_type = column(s.in[1].dtype);
+  launch_rms_norm(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
+void run_layer_norm(const Step& s, int, int) {
+  const auto& p = s.params->as<ops::LayerNorm::P>();
+  RowsCall c = rows_of(s);
+  c.eps = p.eps;
+  if (p.has_weight) c.weight = s.in[1].data, c.weight_type = column(s.in[1].dtype);
+  if (p.has_bias) c.bias = s.in.back().data, c.bias_type = column(s.in.back().dtype);
+  launch_layer_norm(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
+
+bool takes_rope(const Step& s) {
+  return is_small_float(s.in[0].dtype) && (s.in.size() < 2 || s.in[1].dtype == float32) &&
+         s.in[0].size() > 0 && s.in[0].shape.size() <= most_axes;
+}
+void run_rope(const Step& s, int, int) {
+  const auto& p = s.params->as<ops::Rope::P>();
+  const Operand& x = s.in[0];
+  size_t lead = x.shape.size() - 2;
+  RopeCall c;
+  c.x = x.data, c.y = s.out.data;
+  c.freqs = s.in.size() > 1 ? s.in[1].as<const float>() : nullptr;
+  c.lead = strided(Shape(x.shape.begin(), x.shape.end() - 2),
+                   Strides(x.strides.begin(), x.strides.end() - 2));
+  for (size_t i = 0; i < lead; ++i) c.outer *= x.shape[i];
+  c.length = size_at(x, 2), c.width = size_at(x, 1), c.row_stride = stride_at(x, 2);
+  c.offset = p.offset;
+  c.dims = p.dims, c.type = column(x.dtype);
+  c.traditional = p.traditional, c.base = p.base, c.scale = p.scale;
+  launch_rope(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
+
+bool takes_attention(const Step& s) {
+  const auto& p = s.params->as<ops::Attention::P>();
+  bool mask = !p.has_mask || s.in[3].dtype == bool_ || is_small_float(s.in[3].dtype);
+  bool sinks = !p.has_sinks || s.in.back().dtype == float32;
+  return is_small_float(s.in[0].dtype) && is_small_float(s.in[1].dtype) &&
+         s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 &&
+         s.in[1].size() > 0 && s.in[1].shape[2] <= most_keys;
+}
+void first_three(const Operand& o, int64_t* at) {
+  for (size_t i = 0; i < 3; ++i) at[i] = o.strides[i];
+}
+void set_mask(AttentionCall& c, const Operand& m) {
+  c.mask = m.data;
+  c.mask_type = column(m.dtype);
+  c.masked = m.dtype == bool_ ? Mask::boolean : Mask::additive;
+  size_t n = m.shape.size();
+  for (size_t i = 0; i < 4; ++i)
+    if (n >= 4 - i && m.shape[n - 4 + i] != 1) c.mask_at[i] = m.strides[n - 4 + i];
+}
+void run_attention(const Step& s, int, int) {
+  const auto& p = s.params->as<ops::Attention::P>();
+  const Operand &q = s.in[0], &k = s.in[1], &v = s.in[2];
+  AttentionCall c;
+  c.q = q.data, c.k = k.data, c.v = v.data, c.out = s.out.data;
+  first_three(q, c.q_at), first_three(k, c.k_at), first_three(v, c.v_at);
+  c.batch = q.shape[0], c.q_heads = q.shape[1], c.kv_heads = k.shape[1], c.queries = q.shape[2];
+  c.key_dim = q.shape[3], c.value_dim = v.shape[3];
+  c.length = p.length > 0 ? p.length : k.shape[2];
+  c.window = p.window, c.scale = p.scale, c.softcap = p.softcap, c.causal = p.causal;
+  c.type = column(q.dtype), c.kv_type = column(k.dtype);
+  if (p.has_mask) set_mask(c, s.in[3]);
+  if (p.has_sinks) c.sinks = s.in.back().data;
+  launch_attention(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
+
+Kernel row_kernel(KernelFn run) { return {.run = run, .fits = takes_rows, .name = "rows"}; }
+
+}  // namespace
+
+void add_rows(KernelTable& t) {
+  using namespace ops;
+  t.add(op_of<Softmax>, row_kernel(run_rows<launch_softmax>));
+  t.add(op_of<LogSumExp>, row_kernel(run_rows<launch_logsumexp>));
+  t.add(op_of<RmsNorm>, row_kernel(run_rms_norm));
+  t.add(op_of<LayerNorm>, row_kernel(run_layer_norm));
+  t.add(op_of<Rope>,
+        {.run = run_rope, .fits = takes_rope, .accepts = Accepts::rows, .name = "positions"});
+  t.add(op_of<ops::Attention>, {.run = run_attention,
+                                .fits = takes_attention,
+                                .accepts = Accepts::rows,
+                                .name = "a block a query"});
+}
+
+}  // namespace tarn::cuda

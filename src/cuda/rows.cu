@@ -1,0 +1,113 @@
+// Softmax, norms and rope: a block a row, float throughout, rounded when stored. A row is read
+// again for each pass; it is in the second cache by then.
+#include "cuda/numbers.cuh"
+#include "cuda/rows.h"
+
+namespace tarn::cuda {
+namespace {
+
+constexpr int threads = 256;
+
+struct Plus {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+struct Larger {
+  __device__ float operator()(float a, float b) const { return b != b ? b : math::max(a, b); }
+};
+
+// f(x) of the block's row joined over its columns.
+template <class Join, class F>
+__device__ float over_row(const RowsCall& c, float start, Join join, F f) {
+  __shared__ float shared[32];
+  int64_t base = static_cast<int64_t>(blockIdx.x) * c.cols;
+  float acc = start;
+  for (int64_t i = threadIdx.x; i < c.cols; i += threads)
+    acc = join(acc, f(read_number<float>(c.x, c.type, base + i)));
+  return of_block(acc, shared, join);
+}
+// y = f(x, column) of the block's row.
+template <class F>
+__device__ void to_row(const RowsCall& c, F f) {
+  int64_t base = static_cast<int64_t>(blockIdx.x) * c.cols;
+  for (int64_t i = threadIdx.x; i < c.cols; i += threads)
+    write_number(c.y, c.type, base + i, f(read_number<float>(c.x, c.type, base + i), i));
+}
+
+__global__ void softmax(const __grid_constant__ RowsCall c) {
+  float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
+  float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
+  to_row(c, [&](float x, int64_t) { return math::exp(x - top) / sum; });
+}
+__global__ void logsumexp(const __grid_constant__ RowsCall c) {
+  float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
+  if (math::isinf(top)) top = 0;
+  float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
+  if (threadIdx.x == 0) write_number(c.y, c.type, blockIdx.x, math::log(sum) + top);
+}
+__global__ void rms_norm(const __grid_constant__ RowsCall c) {
+  float squares = over_row(c, 0.f, Plus(), [](float x) { return x * x; });
+  float factor = 1.f / math::sqrt(squares / static_cast<float>(c.cols) + c.eps);
+  to_row(c, [&](float x, int64_t i) {
+    float y = x * factor;
+    return c.weight ? y * read_number<float>(c.weight, c.weight_type, i) : y;
+  });
+}
+__global__ void layer_norm(const __grid_constant__ RowsCall c) {
+  auto cols = static_cast<float>(c.cols);
+  float mean = over_row(c, 0.f, Plus(), [](float x) { return x; }) / cols;
+  float squares = over_row(c, 0.f, Plus(), [&](float x) { return (x - mean) * (x - mean); });
+  float factor = 1.f / math::sqrt(squares / cols + c.eps);
+  to_row(c, [&](float x, int64_t i) {
+    float y = (x - mean) * factor;
+    if (c.weight) y *= read_number<float>(c.weight, c.weight_type, i);
+    if (c.bias) y += read_number<float>(c.bias, c.bias_type, i);
+    return y;
+  });
+}
+
+// A thread a pair, and one for each column that is not turned.
+__global__ void rope(const __grid_constant__ RopeCall c) {
+  int64_t half = c.dims / 2, each = c.width - half;
+  int64_t at = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
+  if (at >= c.outer * c.length * each) return;
+  int64_t i = at % each, row = at / each, t = row % c.length;
+  int64_t from = offset_of(c.lead, row / c.length) + t * c.row_stride, to = row * c.width;
+  if (i >= half) {
+    int64_t column = i + half;
+    write_number(c.y, c.type, to + column, read_number<float>(c.x, c.type, from + column));
+    return;
+  }
+  double rate = c.freqs ? 1.0 / static_cast<double>(c.freqs[i])
+                        : math::exp(-2.0 * static_cast<double>(i) / c.dims *
+                                    math::log(static_cast<double>(c.base)));
+  double angle = static_cast<double>(c.offset + t) * static_cast<double>(c.scale) * rate;
+  auto cosine = static_cast<float>(math::cos(angle)), sine = static_cast<float>(math::sin(angle));
+  int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + half;
+  auto a = read_number<float>(c.x, c.type, from + first);
+  auto b = read_number<float>(c.x, c.type, from + second);
+  write_number(c.y, c.type, to + first, a * cosine - b * sine);
+  write_number(c.y, c.type, to + second, a * sine + b * cosine);
+}
+
+unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
+
+}  // namespace
+
+void launch_softmax(const RowsCall& c, cudaStream_t queue) {
+  softmax<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+}
+void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
+  logsumexp<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+}
+void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
+  rms_norm<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+}
+void launch_layer_norm(const RowsCall& c, cudaStream_t queue) {
+  layer_norm<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+}
+void launch_rope(const RopeCall& c, cudaStream_t queue) {
+  int64_t n = c.outer * c.length * (c.width - c.dims / 2);
+  rope<<<blocks_of((n + threads - 1) / threads), threads, 0, queue>>>(c);
+}
+
+}  // namespace tarn::cuda

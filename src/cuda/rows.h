@@ -1,0 +1,55 @@
+// Softmax, norms, rope and attention as kernels are told of them.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/strided.h"
+
+namespace tarn::cuda {
+
+// Contiguous rows of float32, float16 or bfloat16, computed in float.
+struct RowsCall {
+  const void *x = nullptr, *weight = nullptr, *bias = nullptr;
+  void* y = nullptr;
+  int64_t rows = 0, cols = 0;
+  float eps = 0;
+  int type = 0, weight_type = 0, bias_type = 0;  // dtypes, as columns
+};
+void launch_softmax(const RowsCall& call, cudaStream_t queue);
+void launch_logsumexp(const RowsCall& call, cudaStream_t queue);  // y: a number a row
+void launch_rms_norm(const RowsCall& call, cudaStream_t queue);
+void launch_layer_norm(const RowsCall& call, cudaStream_t queue);
+
+// x (..., length, width) turned by the angles of positions offset, offset + 1, ...
+struct RopeCall {
+  const void* x = nullptr;
+  void* y = nullptr;
+  const float* freqs = nullptr;  // null: powers of base
+  Strided lead{};                // where the axes before the last two lie
+  int64_t outer = 1, length = 1, width = 1, row_stride = 1;
+  int64_t offset = 0;
+  int dims = 0, type = 0;
+  bool traditional = false;
+  float base = 0, scale = 1;
+};
+void launch_rope(const RopeCall& call, cudaStream_t queue);
+
+enum class Mask : uint8_t { none, boolean, additive };
+// q (batch, q_heads, queries, key_dim), k and v (batch, kv_heads, capacity, ...), of which the
+// first `length` keys count. Strides are those of the first three axes.
+struct AttentionCall {
+  const void *q = nullptr, *k = nullptr, *v = nullptr, *mask = nullptr, *sinks = nullptr;
+  void* out = nullptr;
+  int64_t q_at[3] = {}, k_at[3] = {}, v_at[3] = {}, mask_at[4] = {};
+  int64_t batch = 1, q_heads = 1, kv_heads = 1, queries = 1, key_dim = 1, value_dim = 1;
+  int64_t length = 0, window = 0;
+  float scale = 1, softcap = 0;
+  int type = 0, kv_type = 0, mask_type = 0;
+  Mask masked = Mask::none;
+  bool causal = false;
+};
+void launch_attention(const AttentionCall& call, cudaStream_t queue);
+// The most keys whose scores a block holds.
+inline constexpr int64_t most_keys = 24 << 10;
+
+}  // namespace tarn::cuda

@@ -1,0 +1,14 @@
+// The files that add rows to the card's table.
+#pragma once
+
+#include "runtime/backend.h"
+
+namespace tarn::cuda {
+
+void add_chains(Backend& b);
+void add_reductions(KernelTable& t);
+void add_movements(KernelTable& t);
+void add_products(KernelTable& t);
+void add_rows(KernelTable& t);
+
+}  // namespace tarn::cuda

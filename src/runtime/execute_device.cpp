@@ -1,0 +1,192 @@
+// Runs a plan of which a device computes some steps. Device steps are put into the device's queue;
+// a CPU step waits for what it reads. Before each step, what it reads is brought to its side.
+#include <atomic>
+#include <exception>
+#include <mutex>
+
+#include "base/buffer.h"
+#include "base/require.h"
+#include "base/residency.h"
+#include "base/thread_pool.h"
+#include "graph/node.h"
+#include "runtime/plan.h"
+
+namespace tarn {
+namespace {
+
+// A piece of the plan's memory during one run.
+struct Piece {
+  Buffer* buffer = nullptr;  // keeps track itself; null: a part of the slab, or a number
+  std::byte* host = nullptr;
+  std::byte* device = nullptr;  // null for a buffer that has not been there yet
+  std::ptrdiff_t in_buffer = 0;
+  size_t bytes = 0;
+  bool on_host = false, on_device = false;
+};
+
+class DeviceRun {
+ public:
+  DeviceRun(Plan& plan, const PlanBindings& bound)
+      : plan_(plan), bound_(bound), memory_(*plan.device->memory) {
+    size_t bytes = plan.slab_bytes + number_bytes * plan.memories.size();
+    slab_ = BufferRef(allocate_on(memory_, bytes));
+    slab_device_ = device_bytes_to_write(*slab_.get(), memory_);
+    for (size_t m = 0; m < plan.memories.size(); ++m) pieces_.push_back(piece(m));
+  }
+
+  void run(const std::stop_token& stop) {
+    bool check = false;
+    try {
+      for (size_t s = 0; s < plan_.steps.size(); ++s) {
+        require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
+        step(s);
+        check |= plan_.steps[s].on_device && plan_.steps[s].kernel.checks;
+      }
+    } catch (...) {
+      forget_findings();
+      throw;
+    }
+    if (check) plan_.device->check();
+  }
+
+ private:
+  static constexpr size_t number_bytes = 16;
+
+  // What earlier steps met would be thrown by the next evaluation.
+  void forget_findings() const noexcept {
+    try {
+      plan_.device->check();
+    } catch (...) {  // the error that ended this run is the one to be told
+    }
+  }
+
+  Piece piece(size_t m) {
+    const PlanMemory& from = plan_.memories[m];
+    auto i = static_cast<size_t>(from.place.index);
+    Piece p;
+    p.bytes = from.bytes;
+    switch (from.place.kind) {
+      case Place::Kind::leaf:
+        place_array(p, bound_.owners[i], bound_.leaves[i], m);
+        break;
+      case Place::Kind::constant: {
+        const Node& n = *plan_.constants[i].node();
+        place_array(p, n.buffer.get(), n.data, m);
+        break;
+      }
+      case Place::Kind::buffer:
+        place_array(p, plan_.memory[i].get(), plan_.memory[i]->data, m);
+        break;
+      case Place::Kind::slab:
+      case Place::Kind::own:
+        p.host = static_cast<std::byte*>(slab_->data) + from.place.offset;
+        p.device = slab_device_ + from.place.offset;
+        break;
+    }
+    return p;
+  }
+  void place_array(Piece& p, Buffer* buffer, void* data, size_t m) {
+    p.host = static_cast<std::byte*>(data);
+    p.buffer = buffer;
+    if (buffer) {
+      p.in_buffer = p.host - static_cast<std::byte*>(buffer->data);
+    } else {
+      p.device = slab_device_ + plan_.slab_bytes + number_bytes * m;
+      p.bytes = sizeof(Node::number);
+      p.on_host = true;
+    }
+  }
+
+  // The first byte on that side, with the values.
+  std::byte* values(Piece& p, bool on_device) {
+    if (p.buffer)
+      return (on_device ? device_bytes(*p.buffer, memory_) : host_bytes(*p.buffer)) + p.in_buffer;
+    bool& there = on_device ? p.on_device : p.on_host;
+    if (!there) copy(p, on_device);
+    there = true;
+    return on_device ? p.device : p.host;
+  }
+  void copy(Piece& p, bool to_device) {
+    if (p.bytes == 0) return;
+    if (to_device)
+      memory_.to_device(p.device, p.host, p.bytes);
+    else
+      memory_.to_host(p.host, p.device, p.bytes), touch_mirror();
+    count_transfer(to_device ? Side::device : Side::host, p.bytes);
+  }
+  // The slab's mirror has memory behind it from now on.
+  void touch_mirror() { slab_->residency.load()->touched = true; }
+  std::byte* room(Piece& p, bool on_device) {
+    if (!on_device) touch_mirror();
+    if (p.buffer)
+      return (on_device ? device_bytes_to_write(*p.buffer, memory_)
+                        : static_cast<std::byte*>(p.buffer->data)) +
+             p.in_buffer;
+    return on_device ? p.device : p.host;
+  }
+  void wrote(Piece& p, bool on_device) {
+    if (p.buffer) return written_on(*p.buffer, on_device ? Side::device : Side::host);
+    p.on_device = on_device, p.on_host = !on_device;
+  }
+
+  void step(size_t s) {
+    PlanStep& from = plan_.steps[s];
+    Step& step = plan_.of_worker[0].steps[s];
+    for (size_t i = 0; i < step.in.size(); ++i)
+      step.in[i].data = values(piece_of(from, i), from.on_device) + from.at[i].bytes_in;
+    Piece& out = piece_of(from, step.in.size());
+    step.out.data = room(out, from.on_device) + from.at.back().bytes_in;
+    if (from.scratch)
+      step.scratch = (from.on_device ? slab_device_ : static_cast<std::byte*>(slab_->data)) +
+                     from.scratch->offset;
+    if (from.params_of >= 0) step.params = bound_.params[static_cast<size_t>(from.params_of)];
+    if (from.on_device)
+      from.kernel.run(step, 0, 1);
+    else
+      run_on_cpu(from, step);
+    wrote(out, from.on_device);
+  }
+  Piece& piece_of(const PlanStep& s, size_t operand) {
+    return pieces_[static_cast<size_t>(s.memories[operand])];
+  }
+
+  static void run_on_cpu(const PlanStep& from, const Step& step) {
+    struct Shared {
+      KernelFn run;
+      const Step& step;
+      std::atomic<int> next{0};  // share; a worker that comes late finds none left
+      std::mutex mutex{};
+      std::exception_ptr error{};
+    } shared{from.kernel.run, step};
+    run_region(
+        from.who == Who::all ? thread_count() : 1,
+        [](void* at, int, int workers) {
+          auto& s = *static_cast<Shared*>(at);
+          try {
+            for (int i; (i = s.next.fetch_add(1)) < workers;) s.run(s.step, i, workers);
+          } catch (...) {
+            std::lock_guard lock(s.mutex);
+            if (!s.error) s.error = std::current_exception();
+          }
+        },
+        &shared);
+    if (shared.error) std::rethrow_exception(shared.error);
+  }
+
+  Plan& plan_;
+  const PlanBindings& bound_;
+  DeviceMemory& memory_;
+  BufferRef slab_{};
+  std::byte* slab_device_ = nullptr;
+  std::vector<Piece> pieces_{};
+};
+
+}  // namespace
+
+void execute_on_device(Plan& plan, const PlanBindings& bound, const std::stop_token& stop) {
+  require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
+  make_ready(plan, 1);
+  DeviceRun(plan, bound).run(stop);
+}
+
+}  // namespace tarn

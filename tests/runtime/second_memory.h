@@ -1,0 +1,91 @@
+// A device for tests of what arrays on two sides do: the card where there is one, else a stand-in
+// whose kernels are the CPU's and whose memory is a second piece of the host's. Some ops have no
+// kernel there, so that plans have steps on both sides.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <set>
+#include <string_view>
+
+#include "base/require.h"
+#include "base/residency.h"
+#include "ops/all.h"
+#include "runtime/backend.h"
+#include "runtime/eval.h"
+#include "tarn/device.h"
+
+namespace tarn_test {
+
+class SecondMemory final : public tarn::DeviceMemory {
+ public:
+  static constexpr size_t capacity = size_t{64} << 20;
+
+  // A block is followed by its mirror, so that an address on the wrong side shows other numbers.
+  void* allocate(size_t bytes) override {
+    size_t room = room_for(bytes);
+    tarn::require<tarn::DeviceError>(used_ + room <= capacity, "[memory] no memory on the device.");
+    used_ += room;
+    tarn::count_allocation(room);
+    auto* block = static_cast<std::byte*>(std::aligned_alloc(64, 2 * room + 64));
+    std::memset(block, 0xcd, 2 * room + 64);
+    std::memcpy(block, &room, sizeof room);
+    return block + 64;
+  }
+  void release(void* block, size_t bytes) noexcept override {
+    used_ -= room_for(bytes);
+    tarn::memory_counters().active -= room_for(bytes);
+    std::free(static_cast<std::byte*>(block) - 64);
+  }
+  void* mirror(void* block) const noexcept override {
+    size_t room = 0;
+    std::memcpy(&room, static_cast<std::byte*>(block) - 64, sizeof room);
+    return static_cast<std::byte*>(block) + room;
+  }
+  void forget_mirror(void*, size_t) noexcept override {}
+  void to_device(void* to, const void* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void to_host(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+
+ private:
+  static size_t room_for(size_t bytes) { return (bytes + 2 * 64) / 64 * 64; }
+  std::atomic<size_t> used_{0};
+};
+
+inline const tarn::Backend& stand_in() {
+  static const auto* const one = [] {
+    const std::set<std::string_view> missing{"sort", "cumsum", "gather", "solve", "random_bits"};
+    auto* b = new tarn::Backend(tarn::cpu_backend());
+    b->table = {};
+    for (const tarn::Op* op : tarn::ops::all())
+      for (const auto& row : tarn::cpu_backend().table.rows(*op))
+        if (!missing.contains(op->name)) b->table.add(*op, row);
+    b->memory = new SecondMemory;
+    b->check = [] {};
+    b->info = [] {
+      return std::unordered_map<std::string, std::variant<std::string, size_t>>{
+          {"device_name", std::string("a stand-in")}, {"memory_size", SecondMemory::capacity}};
+    };
+    return b;
+  }();
+  return *one;
+}
+
+class OnDevice : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (tarn::is_available(tarn::Device::gpu)) return;
+    if (std::getenv("TARN_NEEDS_CARD")) FAIL() << "there is no card here";
+    tarn::stand_in_for_gpu(&stand_in());
+  }
+  void TearDown() override {
+    tarn::stand_in_for_gpu(nullptr);
+    tarn::clear_plan_cache();
+  }
+  static bool is_card() { return tarn::gpu_backend() != &stand_in(); }
+};
+
+}  // namespace tarn_test

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Makes build/gpu-tests: programs for a machine with an NVIDIA GPU, with the libraries they need, and
+# run.sh, which runs them there. Needs nvcc here, and no GPU.
+source "$(dirname "$0")/shell.sh"
+
+tools/setup.sh build test
+tools/build.sh cuda -DTARN_BUILD_TESTS=ON -DTARN_BUILD_BENCH=ON laws_test runtime_test gpu_bench tarn_cli
+folder=build/gpu-tests
+rm -rf "$folder"
+mkdir -p "$folder/lib"
+for program in tests/laws_test tests/runtime_test bench/gpu_bench tarn; do
+  strip -o "$folder/$(basename "$program")" "build/cuda/$program"
+  # Everything but the system's own C library, whose version must be that of the machine.
+  ldd "build/cuda/$program" | awk '$3 ~ /^\// { print $3 }' |
+    grep -vE '/(libc|libm|libdl|libpthread|librt)\.so' | xargs -r cp -Lu -t "$folder/lib"
+done
+cat >"$folder/run.sh" <<'END'
+#!/bin/sh
+# run.sh: the tests. run.sh bench: the benchmark. run.sh memcheck (or another tool of
+# compute-sanitizer): a small part of the tests under it.
+cd "$(dirname "$0")" || exit
+export TARN_NEEDS_CARD=1
+export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+case "$1" in
+  memcheck | racecheck | initcheck | synccheck)
+    exec compute-sanitizer --tool "$1" --error-exitcode 9 ./laws_test --gtest_filter='Devices.ComputeWhat*' ;;
+  bench)
+    shift
+    exec ./gpu_bench "$@" ;;
+esac
+./runtime_test --gtest_filter='OneMemory.*' && ./laws_test --gtest_filter='Devices.*'
+END
+chmod +x "$folder/run.sh"
+say "$folder is complete: copy it to the machine with the GPU and run run.sh there."
