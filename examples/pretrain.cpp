@@ -315,6 +315,14 @@ Options read_options(int argc, char** argv) {
   return o;
 }
 
+// null for a run that diverged: JSON has no infinity.
+std::string json_number(double value) {
+  std::ostringstream text;
+  text.precision(9);
+  text << value;
+  return std::isfinite(value) ? text.str() : "null";
+}
+
 int run(Options o) {
   bool is_real = !o.folder.empty();
   std::string text = is_real ? texts_of(o.folder) : made_up(1, 7000);
@@ -343,7 +351,7 @@ int run(Options o) {
   std::cerr << "judged by " << held_out.size() << " bytes after " << o.steps << " steps: " << bits
             << " bits a byte\n";
   std::cout.precision(9);
-  std::cout << "{\"loss\": " << loss << ", \"bits_per_byte\": " << bits
+  std::cout << "{\"loss\": " << json_number(loss) << ", \"bits_per_byte\": " << json_number(bits)
             << ", \"tokens\": " << o.tokens() << ", \"steps\": " << o.steps
             << ", \"seconds\": " << wall << ", \"cpu_seconds\": " << cpu
             << ", \"parameters\": " << nn::parameter_count(model) << ", \"weights\": \""

@@ -124,16 +124,16 @@ std::string row(const std::string& name, const Measure& m, const Estimate& e, bo
     return is_difference ? fmt::format("{:+.{}f}", v, m.digits)
                          : fmt::format("{:.{}f}", v, m.digits);
   };
-  return fmt::format("{:<28} {:<10} {:>10}  {:>10} to {}\n", name, m.title, number(e.value),
+  return fmt::format("{:<32} {:<10} {:>10}  {:>10} to {}\n", name, m.title, number(e.value),
                      number(e.interval.low), number(e.interval.high));
 }
 
 // Each measure of each model, and how far it is from the first one's.
 std::string as_text(const std::vector<Judged>& all) {
-  std::string text = fmt::format("{:<28} {:<10} {:>10}  95 of 100 draws of {} examples\n", "", "",
+  std::string text = fmt::format("{:<32} {:<10} {:>10}  95 of 100 draws of {} examples\n", "", "",
                                  "", all[0].losses.size());
   for (const Judged& j : all) {
-    std::string name = safe_text(j.name);
+    std::string name = cut_to_width(safe_text(j.name), 32);
     for (const Measure& m : measures_of(j)) {
       text += row(std::exchange(name, ""), m, estimate_of(m, j), false);
       if (&j != &all[0]) text += row("  against the first", m, difference(m, all[0], j), true);

@@ -93,7 +93,7 @@ class TrainRuns : public Runs {
     try {
       lm::TrainResult result = trainer.run();
       if (result.end == lm::TrainResult::End::stopped) return std::nullopt;
-      return lm::RunResult{result.best_valid_loss};
+      return lm::RunResult{result.best_valid_loss};  // check() sees to the tokens
     } catch (const lm::DivergedError& error) {
       say_line(error.what());
       return lm::RunResult{std::numeric_limits<double>::infinity()};

@@ -80,6 +80,9 @@ class Pretrain(Case):
         sizes = [e["data_offsets"][1] - e["data_offsets"][0] for e in header.values()]
         self.assertEqual(sum(sizes), 4 * result["parameters"])
 
+    def test_a_run_that_diverges_says_so(self):
+        self.assertIsNone(self.run_it("--steps", "25", "--rate", "1e30")["loss"])
+
     def test_mistakes(self):
         for words, message in (
             (["--steps", "x"], '--steps is "x"; a whole number from 0 on is needed.'),
