@@ -28,6 +28,23 @@ void release_memory();
 // There for MLX programs: nothing is wired here. Returns 0, the limit before.
 size_t set_wired_limit(size_t limit);
 
+// While it lives, the memory that this thread's evaluations work in stays from one to the next, the
+// most that one of them took. Without it large blocks go back to the system, which clears them anew
+// each time. An inner scope works in the outer one's memory. Ends on the thread that it began on,
+// the inner one first.
+class WorkspaceScope {
+ public:
+  WorkspaceScope();
+  ~WorkspaceScope();
+  WorkspaceScope(const WorkspaceScope&) = delete;
+  WorkspaceScope& operator=(const WorkspaceScope&) = delete;
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
 // Finds out what a computation takes without doing it: while one lives, whatever this thread
 // evaluates is planned as always, but its memory is counted instead of taken and no number is
 // computed. Results read as zeros and stay so; nothing that is used elsewhere and not yet evaluated
