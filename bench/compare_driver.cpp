@@ -10,6 +10,7 @@
 #include "tarn/info.h"
 #include "tarn/lm.h"
 #include "tarn/ops.h"
+#include "train_work.h"
 
 namespace {
 
@@ -86,7 +87,8 @@ Json machine() {
           {"read_bandwidth_all", m.read_bandwidth_all}};
 }
 
-Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& work) {
+Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& work,
+             bench::TrainWork& training) {
   auto what = command["do"].get<std::string>();
   if (what == "machine") return machine();
   if (what == "load") {
@@ -109,6 +111,11 @@ Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& wor
     work.prepare(command);
     return Json::object();
   }
+  if (what == "prepare_training") {
+    training.prepare(model, command);
+    return Json::object();
+  }
+  if (what == "train") return training.rate(command);
   throw ValueError("[compare_driver] unknown command " + what + ".");
 }
 
@@ -117,10 +124,11 @@ Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& wor
 int main() {
   lm::LanguageModel model;
   bench::Workload work;
+  bench::TrainWork training;
   for (std::string line; std::getline(std::cin, line);) {
     Json result;
     try {
-      result = perform(parse_json(line, "the command"), model, work);
+      result = perform(parse_json(line, "the command"), model, work, training);
     } catch (const std::exception& e) {
       result = {{"error", e.what()}};
     }

@@ -115,9 +115,12 @@ SKIPPED = {"build", ".git", "__pycache__", "golden"}
 REACHED_BY = {
     "alias": "stop_gradient",
     "attention": "scaled_dot_product_attention",
+    "attention_back": "scaled_dot_product_attention",
+    "cross_entropy_back": "cross_entropy",
     "element_count": "number_of_elements",
     "gated_delta": "gated_delta_update",
     "random_bits": "bits",
+    "rms_norm_back": "rms_norm",
     "sparse_matmul": "matmul",
     "segmented_rows": "segmented_mm",
 }

@@ -41,6 +41,23 @@ TransferInfo get_transfers();
 // such device and DeviceError when it has no room.
 void prefetch(const std::vector<array>& arrays, StreamOrDevice to);
 
+// While it lives, the memory that this thread's evaluations work in stays from one to the next, the
+// most that one of them took. Without it large blocks go back to the system, which clears them anew
+// each time. An inner scope works in the outer one's memory. Ends on the thread that it began on,
+// the inner one first.
+class WorkspaceScope {
+ public:
+  WorkspaceScope();
+  ~WorkspaceScope();
+  WorkspaceScope(const WorkspaceScope&) = delete;
+  WorkspaceScope& operator=(const WorkspaceScope&) = delete;
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
 // Finds out what a computation takes without doing it: while one lives, whatever this thread
 // evaluates is planned as always, but its memory is counted instead of taken and no number is
 // computed. Results read as zeros and stay so; nothing that is used elsewhere and not yet evaluated

@@ -1,23 +1,28 @@
 #include "cpu/heavy.h"
 
+#include "cpu/heavy_back.h"
 #include "cpu/isa.h"
 
 namespace tarn::cpu {
 
-// Defined by heavy_table.cpp, compiled once for each level.
+// Defined by heavy_table.cpp and heavy_back_rows.cpp, compiled once for each level.
 namespace baseline {
 extern const Heavy kernels;
-}
+extern const HeavyBack back_kernels;
+}  // namespace baseline
 #if defined(__x86_64__)
 namespace avx2 {
 extern const Heavy kernels;
-}
+extern const HeavyBack back_kernels;
+}  // namespace avx2
 namespace avx512 {
 extern const Heavy kernels;
-}
+extern const HeavyBack back_kernels;
+}  // namespace avx512
 namespace vnni {
 extern const Heavy kernels;
-}
+extern const HeavyBack back_kernels;
+}  // namespace vnni
 
 // heavy_amx*.cpp: what the level adds to the one below it.
 namespace amx {
@@ -29,6 +34,10 @@ void qmm_balanced(const Qmm& q, int worker, int workers);
 size_t qmm_balanced_scratch(const Qmm& q, int workers);
 void pack_activations(const PackActivations& p, int worker, int workers);
 size_t packed_bytes(int64_t m, int64_t cols, int group);
+void qmm_back(const Qmm& q, int worker, int workers);
+size_t qmm_back_scratch(const Qmm& q, int workers);
+void pack_back(const PackActivations& p, int worker, int workers);
+size_t back_packed_bytes(int64_t m, int64_t cols);
 
 const Heavy& kernels() {
   static const Heavy table = [] {
@@ -41,6 +50,18 @@ const Heavy& kernels() {
     h.qmm_balanced_scratch = qmm_balanced_scratch;
     h.pack_activations = pack_activations;
     h.packed_bytes = packed_bytes;
+    return h;
+  }();
+  return table;
+}
+
+const HeavyBack& back_kernels() {
+  static const HeavyBack table = [] {
+    HeavyBack h = vnni::back_kernels;
+    h.qmm = qmm_back;
+    h.qmm_scratch = qmm_back_scratch;
+    h.pack = pack_back;
+    h.packed_bytes = back_packed_bytes;
     return h;
   }();
   return table;
@@ -66,5 +87,24 @@ const Heavy& heavy(Isa isa) {
 }
 
 const Heavy& heavy() { return heavy(best_isa()); }
+
+const HeavyBack& heavy_back(Isa isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::avx2:
+      return avx2::back_kernels;
+    case Isa::avx512:
+      return avx512::back_kernels;
+    case Isa::vnni:
+      return vnni::back_kernels;
+    case Isa::amx:
+      return amx::back_kernels();
+#endif
+    default:
+      return baseline::back_kernels;
+  }
+}
+
+const HeavyBack& heavy_back() { return heavy_back(best_isa()); }
 
 }  // namespace tarn::cpu

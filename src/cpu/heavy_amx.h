@@ -14,6 +14,7 @@ constexpr int64_t kTileRows = 16;
 constexpr int64_t kTileRowBytes = 64;
 constexpr int64_t kTileBytes = kTileRows * kTileRowBytes;
 constexpr int64_t kTileCols = kTileRowBytes / 2;  // bfloat16 numbers
+constexpr int64_t kStepBytes = 2 * kTileBytes;    // 32 of a depth in a panel or a pair of strips
 
 struct alignas(64) TileShapes {
   uint8_t palette = 1;
@@ -48,8 +49,8 @@ TARN_INLINE void stream_tile(const void* p, int64_t stride = kTileRowBytes) {
   asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" : : "r"(p), "r"(stride), "i"(T) : "memory");
 }
 template <int T>
-TARN_INLINE void store_tile(void* p) {
-  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(p), "r"(kTileRowBytes), "i"(T) : "memory");
+TARN_INLINE void store_tile(void* p, int64_t stride = kTileRowBytes) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(p), "r"(stride), "i"(T) : "memory");
 }
 template <int T>
 TARN_INLINE void clear_tile() {

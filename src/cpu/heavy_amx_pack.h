@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kPanel = 2 * kTileRows;  // columns of B, rows of A
 constexpr int64_t kStep = kTileCols;       // of k
-constexpr int64_t kStepBytes = 2 * kTileBytes;
 
 // A matrix as it lies: number (i, k) is at i * side + k * step. For B the sides are its columns.
 struct Matrix {
@@ -84,16 +83,19 @@ TARN_INLINE Pairing pairing_of(const Matrix& b, int64_t i, Range k, char* to) {
   return {b.at(i, k.begin), b.step, to, 0, (k.end - k.begin) / 2};
 }
 
-TARN_INLINE void write_pair(Pairing& p) {
+// Two rows of 32 numbers to pairs: of the first 16 columns at `to`, of the others a tile further.
+TARN_INLINE void put_pairs(__m512i even, __m512i odd, char* to) {
   alignas(64) static constexpr uint16_t kLow[kPanel] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
                                                         37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
                                                         11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
   const __m512i low = _mm512_load_si512(kLow);
   const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(kTileRows));
-  const __m512i even = _mm512_loadu_si512(p.from), odd = _mm512_loadu_si512(p.from + p.step);
-  char* to = p.to + p.pair / kTileRows * kStepBytes + p.pair % kTileRows * kTileRowBytes;
   _mm512_store_si512(to, _mm512_permutex2var_epi16(even, low, odd));
   _mm512_store_si512(to + kTileBytes, _mm512_permutex2var_epi16(even, high, odd));
+}
+TARN_INLINE void write_pair(Pairing& p) {
+  put_pairs(_mm512_loadu_si512(p.from), _mm512_loadu_si512(p.from + p.step),
+            p.to + p.pair / kTileRows * kStepBytes + p.pair % kTileRows * kTileRowBytes);
   p.from += 2 * p.step;
   ++p.pair;
 }

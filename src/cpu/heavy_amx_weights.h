@@ -10,8 +10,7 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-constexpr int64_t kPairRows = 2 * kTileRows;    // of W in a panel, of tokens in a pair of strips
-constexpr int64_t kStepBytes = 2 * kTileBytes;  // 32 columns of a panel or of a pair of strips
+constexpr int64_t kPairRows = 2 * kTileRows;  // of W in a panel, of tokens in a pair of strips
 
 // Where column `col` of a block lies in a row of its tiles.
 TARN_INLINE int64_t tile_offset(int64_t col) {
@@ -32,8 +31,23 @@ void decode_any(const QuantMatrix& w, int64_t row, Range cols, char* to) {
     });
 }
 
-// The same for 4 bits. 16 bytes hold 32 codes: each byte becomes a pair of words, whose low four
-// bits are what the permute looks at.
+// The numbers that a group of 4 bits can hold.
+TARN_INLINE __m512i nibble_values(float scale, float bias) {
+  const Vf code = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return _mm512_castsi256_si512(to_bfloat(code * scale + bias));
+}
+// 32 of them. 16 bytes hold their codes: each byte becomes a pair of words, whose low four bits are
+// what the permute looks at.
+TARN_INLINE __m512i nibble_weights(const uint8_t* from, __m512i values) {
+  __m128i bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  const __m512i low = _mm512_cvtepu8_epi32(bytes);
+  const __m512i index = _mm512_and_si512(_mm512_or_si512(low, _mm512_slli_epi32(low, 12)),
+                                         _mm512_set1_epi32(0x000f000f));
+  return _mm512_permutexvar_epi16(index, values);
+}
+
+// The same for 4 bits.
 template <Store S>
 void decode_nibbles(const QuantMatrix& w, int64_t row, Range cols, char* to) {
   const int shift = __builtin_ctz(static_cast<unsigned>(w.group));
@@ -42,21 +56,14 @@ void decode_nibbles(const QuantMatrix& w, int64_t row, Range cols, char* to) {
   alignas(64) float scales[kLanes], biases[kLanes];
   store(scales, load_groups<S>(w.scales, row * per_row + first, groups, total));
   store(biases, load_groups<S>(w.biases, row * per_row + first, groups, total));
-  const Vf code = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const __m512i nibbles = _mm512_set1_epi32(0x000f000f);
   const uint8_t* from = code_row(w, row) + cols.begin / 2;
   int64_t c = cols.begin;
   for (int64_t g = 0; g < groups; ++g) {
     __builtin_prefetch(from + kCodesAhead);
-    const __m512i values = _mm512_castsi256_si512(to_bfloat(code * scales[g] + biases[g]));
+    const __m512i values = nibble_values(scales[g], biases[g]);
     const int64_t end = smaller(cols.end, (first + g + 1) << shift);
     for (; c < end; c += kTileCols, from += kTileCols / 2, to += kStepBytes) {
-      __m128i bytes;
-      std::memcpy(&bytes, from, sizeof bytes);
-      const __m512i low = _mm512_cvtepu8_epi32(bytes);
-      const __m512i index =
-          _mm512_and_si512(_mm512_or_si512(low, _mm512_slli_epi32(low, 12)), nibbles);
-      const __m512i weights = _mm512_permutexvar_epi16(index, values);
+      const __m512i weights = nibble_weights(from, values);
       std::memcpy(to, &weights, sizeof weights);
     }
   }

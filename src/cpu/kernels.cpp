@@ -18,6 +18,7 @@ const Backend& cpu_backend() {
     cpu::add_sources(b.table);
     cpu::add_contractions(b.table);
     cpu::add_products(b.table);
+    cpu::add_derivatives(b.table);  // before the exact products
     cpu::add_quantized(b.table);
     cpu::add_convolutions(b.table);
     cpu::add_transforms(b.table);

@@ -1,4 +1,4 @@
-// Kernels that fold axes.
+// Kernels that fold axes, and those of derivatives.
 #pragma once
 
 #include "cpu/heavy.h"
@@ -7,6 +7,7 @@
 namespace tarn::cpu {
 
 void add_reductions(KernelTable& t);
+void add_derivatives(KernelTable& t);
 Store store_of(Dtype t);  // float32, float16 or bfloat16
 
 }  // namespace tarn::cpu

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "ops/back.h"
 #include "ops/compound.h"
 #include "ops/conv.h"
 #include "ops/fft.h"
@@ -39,6 +40,7 @@ const std::vector<Entry>& entries() {
     TransformOps::each(add);
     DecompositionOps::each(add);
     FusedOps::each(add);
+    BackOps::each(add);
     SourceOps::each(add);
     return out;
   }();

@@ -11,6 +11,7 @@ namespace tarn::ops {
 #define TARN_VMAP \
   static Arrays vmap(const Params& params, std::span<const array> in, const Batch& batch);
 #define TARN_TRANSPOSE static std::vector<Maybe> transpose(const Call& call, const array& g);
+#define TARN_VJP static std::vector<Maybe> vjp(const Call& call, std::span<const Maybe> cotangents);
 #define TARN_EXPANSION static Arrays expand(const Params& params, std::span<const array> in);
 
 // in: a (..., M, K), b (..., K, N), both at least 2-d and of one float dtype; batches broadcast.
@@ -56,8 +57,7 @@ struct Softmax {
   struct P {
     TARN_FIELDS()
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP static std::vector<Maybe> vjp(
-      const Call& call, std::span<const Maybe> cotangents);
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
 struct LogSumExp {
   using Kind = Fused;
@@ -65,7 +65,17 @@ struct LogSumExp {
   struct P {
     TARN_FIELDS()
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
+};
+// in: logits (..., V), targets (...), integers. out (...): logsumexp(logits) - logits[target].
+struct CrossEntropy {
+  using Kind = Fused;
+  static constexpr Spec spec{"cross_entropy", Types::floating,
+                             "How badly logits foretell classes, last axis."};
+  struct P {
+    TARN_FIELDS()
+  };
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
 struct Sort {
   using Kind = Fused;
@@ -84,7 +94,7 @@ struct RmsNorm {
     float eps = 0;
     TARN_FIELDS(eps)
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
 // in: x, then weight and bias as far as present.
 struct LayerNorm {
@@ -110,7 +120,7 @@ struct Rope {
     TARN_FIELDS(dims, traditional, base, scale)
     TARN_RUNTIME_FIELDS(offset)
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
 // in: q, k, v, then mask and sinks as far as present.
 struct Attention {
@@ -125,7 +135,7 @@ struct Attention {
     TARN_FIELDS(scale, causal, has_mask, has_sinks, softcap, window)
     TARN_RUNTIME_FIELDS(length)
   };
-  TARN_INFER TARN_EXPANSION TARN_VMAP
+  TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
 
 // in: q, k (B, T, Hk, Dk), v (B, T, Hv, Dv), gates (B, T, Hv) or (B, T, Hv, Dk), beta (B, T, Hv)
@@ -184,10 +194,11 @@ struct RandomBits {
 #undef TARN_VMAP
 #undef TARN_TRANSPOSE
 #undef TARN_EXPANSION
+#undef TARN_VJP
 
 using ContractionOps = List<Matmul, QuantizedMatmul>;
-using FusedOps =
-    List<Dequantize, Softmax, LogSumExp, Sort, RmsNorm, LayerNorm, Rope, Attention, GatedDelta>;
+using FusedOps = List<Dequantize, Softmax, LogSumExp, CrossEntropy, Sort, RmsNorm, LayerNorm, Rope,
+                      Attention, GatedDelta>;
 using SourceOps = List<Arange, ElementCount, RandomBits>;
 
 // Of a's sizes on `axes`; `op` stands in errors, p.sizes is filled in.

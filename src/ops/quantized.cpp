@@ -72,13 +72,13 @@ Arrays QuantizedMatmul::expand(const Params& params, std::span<const array> in) 
   return {matmul(in[0], p.transpose ? swapaxes(w, -1, -2) : w)};
 }
 // Through x by the product with the untransposed weights; through scales and biases by the
-// derivative of the dense weights, folded over each group. Activations are not rounded here.
+// derivative of the dense weights, folded over each group. The product back has the precision of
+// the one there.
 std::vector<Maybe> QuantizedMatmul::transpose(const Call& call, const array& g) {
   auto p = call.params.as<P>();
   const array& x = call.in[0];
   P back = p;
   back.transpose = !p.transpose;
-  back.precision = Precision::exact;
   Arrays in(call.in.begin(), call.in.end());
   in[0] = g;
   std::vector<Maybe> result(in.size());

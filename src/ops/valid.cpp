@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "ops/back.h"
 #include "ops/compound.h"
 #include "ops/movement.h"
 #include "ops/reductions.h"
@@ -153,12 +154,28 @@ bool valid(type<Softmax>, const Params&, In in) {
 bool valid(type<LogSumExp>, const Params&, In in) {
   return in.size() == 1 && has_last_axis(in[0]) && in[0].shape(-1) > 0;
 }
+bool are_logits(const array& x, const array& targets) {
+  return has_last_axis(x) && x.shape(-1) > 0 && issubdtype(targets.dtype(), integer) &&
+         targets.shape() == Shape(x.shape().begin(), x.shape().end() - 1);
+}
+bool valid(type<CrossEntropy>, const Params&, In in) {
+  return in.size() == 2 && are_logits(in[0], in[1]);
+}
+bool valid(type<CrossEntropyBack>, const Params&, In in) {
+  return in.size() == 3 && are_logits(in[0], in[1]) && in[2].shape() == in[1].shape() &&
+         issubdtype(in[2].dtype(), floating);
+}
 bool valid(type<Sort>, const Params& p, In in) {
   return in.size() == 1 && is_axis(p.as<Sort::P>().axis, in[0]);
 }
 bool valid(type<RmsNorm>, const Params&, In in) {
   if (in.empty() || in.size() > 2 || !has_last_axis(in[0])) return false;
   return in.size() == 1 || is_row_of(in[1], in[0]);
+}
+bool valid(type<RmsNormBack>, const Params&, In in) {
+  if (in.size() < 2 || in.size() > 3 || !has_last_axis(in[0])) return false;
+  return in[1].shape() == in[0].shape() && issubdtype(in[1].dtype(), floating) &&
+         (in.size() == 2 || is_row_of(in[2], in[0]));
 }
 bool valid(type<LayerNorm>, const Params& params, In in) {
   const auto& p = params.as<LayerNorm::P>();
@@ -191,6 +208,18 @@ bool valid(type<Attention>, const Params& params, In in) {
   const array& sinks = in.back();
   return !p.has_sinks ||
          (sinks.ndim() == 1 && sinks.shape(0) == q.shape(1) && issubdtype(sinks.dtype(), floating));
+}
+bool valid(type<AttentionBack>, const Params&, In in) {
+  if (in.size() != 5 || !same_dtypes(in)) return false;
+  for (const array& x : in)
+    if (x.ndim() != 4 || !issubdtype(x.dtype(), floating)) return false;
+  const array &q = in[0], &k = in[1], &v = in[2];
+  Shape out = q.shape();
+  out[3] = v.shape(3);
+  return k.shape(0) == q.shape(0) && v.shape(0) == q.shape(0) && k.shape(3) == q.shape(3) &&
+         v.shape(1) == k.shape(1) && v.shape(2) == k.shape(2) && k.shape(1) > 0 &&
+         q.shape(1) % k.shape(1) == 0 && q.shape(2) <= k.shape(2) && in[3].shape() == out &&
+         in[4].shape() == out;
 }
 bool valid(type<GatedDelta>, const Params&, In in) {
   if (in.size() != 6 || !same_dtypes(in) || !issubdtype(in[0].dtype(), floating)) return false;
@@ -252,6 +281,7 @@ const std::unordered_map<const Op*, Check>& checks() {
     add_product_checks(t);
     add_decomposition_checks(t);
     FusedOps::each(add);
+    BackOps::each(add);
     SourceOps::each(add);
     t[&as_type_op] = t[&copy_op] = [](const Params&, In in) { return in.size() == 1; };
     return t;

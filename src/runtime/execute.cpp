@@ -7,11 +7,13 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <utility>
 
 #include "base/buffer.h"
 #include "base/require.h"
 #include "base/thread_pool.h"
 #include "runtime/plan.h"
+#include "tarn/memory.h"
 
 namespace tarn {
 namespace {
@@ -179,13 +181,54 @@ void make_ready(Plan& plan, int workers) {
   if (workers > 1 && plan.shares.size() != shares) plan.shares = std::vector<ShareState>(shares);
 }
 
+// The scope that the thread is in, and the block that it keeps; null while that is in use.
+struct WorkspaceScope::Impl {
+  Impl* outer = nullptr;
+  BufferRef block{};
+};
+
+namespace {
+
+thread_local WorkspaceScope::Impl* workspace = nullptr;
+
+// A plan's memory: the kept block where it is large enough. A block that was in use is kept again,
+// unless an evaluation inside of this one has left one meanwhile.
+class Workspace {
+ public:
+  explicit Workspace(size_t bytes) {
+    if (bytes == 0) return;
+    if (workspace && workspace->block) block_ = std::exchange(workspace->block, {});
+    if (block_ && block_->bytes < bytes) block_ = {};
+    if (!block_) block_ = BufferRef(allocate_buffer(bytes));
+  }
+  ~Workspace() {
+    if (workspace && !workspace->block) workspace->block = std::move(block_);
+  }
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  std::byte* data() const { return block_ ? static_cast<std::byte*>(block_->data) : nullptr; }
+
+ private:
+  BufferRef block_{};
+};
+
+}  // namespace
+
+WorkspaceScope::WorkspaceScope() : impl_(std::make_unique<Impl>()) {
+  impl_->outer = std::exchange(workspace, impl_.get());
+  if (impl_->outer) impl_->block = std::exchange(impl_->outer->block, {});
+}
+WorkspaceScope::~WorkspaceScope() {
+  workspace = impl_->outer;
+  if (workspace) workspace->block = std::move(impl_->block);
+}
+
 void execute(Plan& plan, const PlanBindings& bound, const std::stop_token& stop) {
   require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
   int workers = plan.shared ? thread_count() : 1;
   size_t bytes = plan.slab_bytes + plan.own_bytes * static_cast<size_t>(workers);
-  BufferRef slab;
-  if (bytes > 0) slab = BufferRef(allocate_buffer(bytes));
-  Run run(plan, bound, stop, slab ? static_cast<std::byte*>(slab->data) : nullptr);
+  Workspace memory(bytes);
+  Run run(plan, bound, stop, memory.data());
   make_ready(plan, workers);
   run_region(
       workers,

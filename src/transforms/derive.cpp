@@ -26,10 +26,13 @@ Arrays outputs_of(const std::vector<TraceEntry>& entries, const std::vector<size
   return out;
 }
 
-// The cotangents of one call: by its rule, or through its expansion.
+// The cotangents of one call: by its rule, or through its expansion where the rule says nothing.
 std::vector<Maybe> vjp_of(const TraceEntry& e, const Arrays& out,
                           const std::vector<Maybe>& cotangents) {
-  if (e.op->vjp) return e.op->vjp({e.params, e.in, out}, cotangents);
+  if (e.op->vjp) {
+    auto terms = e.op->vjp({e.params, e.in, out}, cotangents);
+    if (!terms.empty() || !e.op->expand) return terms;
+  }
   if (!e.op->expand) return std::vector<Maybe>(e.in.size());
   Arrays in = fresh_arguments(e.in);
   return pull_back(e.op->expand(e.params, in), in, cotangents);

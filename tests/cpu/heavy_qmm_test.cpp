@@ -1,3 +1,4 @@
+#include "cpu/heavy_back.h"
 #include "heavy_cases.h"
 
 namespace tarn::cpu {
@@ -324,6 +325,42 @@ TEST_F(AmxQmmTest, TilesDoNotDependOnWorkersOrNeighbours) {
     const std::vector<float> rows(y.begin(), y.begin() + kManyTokens * s.n);
     EXPECT_EQ(rows, balanced(heavy(Isa::amx), first, w, kManyTokens, 1));
   });
+}
+
+// The way back: x (M, N) by W (N, K).
+std::vector<float> back(const std::vector<float>& x, const QuantMatrix& w, int64_t m, int workers) {
+  const HeavyBack& h = heavy_back(Isa::amx);
+  std::vector<float> y(static_cast<size_t>(m * w.cols), NAN);
+  Scratch64 packed(h.packed_bytes(m, w.rows));
+  run_workers(h.pack, PackActivations{x.data(), w.rows, m, w.rows, w.bits, w.group, packed.data()},
+              workers);
+  Qmm q{.packed = packed.data(), .y = y.data(), .y_stride = w.cols, .m = m, .w = w};
+  q.transpose = false;
+  run_workers(h.qmm, h.qmm_scratch, q, workers);
+  return y;
+}
+
+// Rows of W in blocks of 640, with and without whole steps of 32.
+TEST_F(AmxQmmTest, TheWayBackIsTheProductOfRoundedNumbers) {
+  const TileShape shapes[] = {{16, 1, 128},   {31, 33, 384},   {32, 64, 128}, {33, 1300, 128},
+                              {47, 130, 256}, {200, 641, 384}, {521, 40, 768}};
+  for (const TileShape& s : shapes)
+    for (int bits : {2, 3, 4, 5, 6, 8})
+      for (int group : {32, 64, 128}) {
+        if (s.m * s.n > 20000 && bits % 4 != 0) continue;
+        SCOPED_TRACE(::testing::Message() << "M " << s.m << ", N " << s.n << ", K " << s.k << ", "
+                                          << bits << " bits, group " << group);
+        const Store type = bits % 2 == 0 ? Store::f16 : Store::bf16;
+        Quantised q = quantised(s.n, s.k, bits, group, type, 25);
+        const QuantMatrix w = matrix_of(q, s.n, s.k, bits, group);
+        const auto x = normal(static_cast<size_t>(s.m * s.n), 26);
+        const auto y = back(x, w, s.m, 1);
+        Quantised b;
+        b.values = in_bfloat(q.values);
+        EXPECT_LT(relative_error(y, product(in_bfloat(x), b, s.m, s.k, s.n, false)), 2e-6);
+        EXPECT_LT(relative_error(y, product({x.begin(), x.end()}, q, s.m, s.k, s.n, false)), 0.005);
+        for (int workers : {2, 3, 16}) EXPECT_EQ(y, back(x, w, s.m, workers));
+      }
 }
 
 // Sets of 8 tokens, blocks of 16 rows and quarters of units with and without tails.

@@ -10,6 +10,7 @@
 
 #include "graph/node.h"
 #include "ops/all.h"
+#include "ops/back.h"
 #include "ops/compound.h"
 #include "ops/linalg.h"
 #include "ops/movement.h"

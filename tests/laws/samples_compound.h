@@ -124,6 +124,36 @@ inline std::vector<Sample> attentions(Dtype t) {
           {"sinks", P{0.35f, false, false, true, 6}, {q, k, v, sinks}, {0, 1, 2, 3}, {3}}};
 }
 
+inline std::vector<Sample> attentions_back(Dtype t) {
+  std::vector<Sample> out;
+  auto add = [&](const char* label, bool causal, int64_t shared, int64_t rows, int64_t keys) {
+    array q = numbers({2, 4, rows, 6}, t, -1, 1), k = numbers({2, shared, keys, 6}, t, -1, 1, 1);
+    array v = numbers({2, shared, keys, 5}, t, -1, 1, 2), g = numbers({2, 4, rows, 5}, t, -1, 1, 3);
+    ops::Attention::P p{0.4f, causal, false, false, keys};
+    array made = record(ops::op_of<ops::Attention>, p, {q, k, v}, {});
+    out.push_back(
+        {label, ops::AttentionBack::P{0.4f, causal}, {q, k, v, made, g}, {0, 1, 2, 3, 4}});
+  };
+  add("all keys", false, 4, 3, 5);
+  add("causal", true, 2, 4, 4);
+  add("causal, keys before", true, 1, 2, 5);
+  return out;
+}
+inline std::vector<Sample> rms_norms_back(Dtype t) {
+  array x = numbers({3, 40}, t), g = numbers({3, 40}, t, -1, 1, 1), w = numbers({40}, t, 0.5, 2, 2);
+  return {{"plain", ops::RmsNormBack::P{1e-5f}, {x, g}, {0, 1}},
+          {"weight", ops::RmsNormBack::P{1e-5f}, {x, g, w}, {0, 1, 2}}};
+}
+inline std::vector<Sample> cross_entropies(Dtype t) {
+  array classes = array({3, 0, 6}, int32);
+  return {{"rows", {}, {numbers({3, 7}, t), classes}, {0}},
+          {"a row", {}, {numbers({7}, t), array(5, int32)}, {0}}};
+}
+inline std::vector<Sample> cross_entropies_back(Dtype t) {
+  array classes = array({3, 0, 6}, int32), g = numbers({3}, t, -1, 1, 1);
+  return {{"rows", {}, {numbers({3, 7}, t), classes, g}, {0, 2}}};
+}
+
 inline std::vector<Sample> delta_rules(Dtype t) {
   std::vector<Sample> out;
   auto add = [&](const char* label, int64_t steps, int64_t shared, Shape gates, int64_t rows,
@@ -152,6 +182,10 @@ inline void add_compounds(Table& t) {
   t["dequantize"] = {floats, [](Dtype d) { return quantized(d, false); }};
   t["softmax"] = {floats, [](Dtype d) { return rows_of(d, ops::Softmax::P{}); }, 4e-6};
   t["logsumexp"] = {floats, [](Dtype d) { return rows_of(d, ops::LogSumExp::P{}); }, 4e-6};
+  t["cross_entropy"] = {floats, cross_entropies, 4e-6};
+  t["cross_entropy_back"] = {floats, cross_entropies_back, 4e-6};
+  t["rms_norm_back"] = {floats, rms_norms_back, 4e-6};
+  t["attention_back"] = {floats, attentions_back, 1e-5};
   t["sort"] = {numbers_, [](Dtype d) {
                  return std::vector<Sample>{{"last", ops::Sort::P{1}, {numbers({3, 40}, d)}, {0}},
                                             {"first", ops::Sort::P{0}, {numbers({7, 3}, d)}, {0}},

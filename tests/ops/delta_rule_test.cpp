@@ -97,7 +97,7 @@ TEST(CrossEntropy, SaysWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] {
               fast::cross_entropy(x, array({0, 4, 1})).eval();
             }),
-            "[take_along_axis] index 4 is outside axis 1, which has size 4.");
+            "[cross_entropy] index 4 is outside axis 1, which has size 4.");
 }
 
 }  // namespace

@@ -24,14 +24,7 @@ array part(const array& x, size_t axis, int64_t from, int64_t n) {
   return slice(x, start, stop);
 }
 
-thread_local Training thread_training;
-
 }  // namespace
-
-TrainingScope::TrainingScope(Training training)
-    : before_(std::exchange(thread_training, std::move(training))) {}
-TrainingScope::~TrainingScope() { thread_training = std::move(before_); }
-const Training& TrainingScope::current() { return thread_training; }
 
 bool Pass::can_truncate(int64_t length) const {
   return std::all_of(rows.begin(), rows.end(),

@@ -6,17 +6,24 @@
 #include <utility>
 
 #include "tarn/lm/model.h"
-#include "tarn/nn/low_rank.h"
+#include "tarn/nn/layers.h"
 #include "tarn/ops/indexing.h"
 #include "tarn/random.h"
 #include "tarn/tree_transforms.h"
 
 namespace tarn::lm {
 
+// What the logits of a step are for: the sum of weights (k,) times the cross entropies of targets
+// (k,) int32.
+struct HeadLoss {
+  array targets{}, weights{};
+};
+
 struct Training {
   // Places in ids, flattened, whose logits are wanted: (k,) int32, for logits (1, k, vocabulary).
   std::optional<array> places{};
   bool recompute = false;  // derivatives compute a layer's values again instead of keeping them
+  std::optional<HeadLoss> loss{};  // a model that calls run_head gives this instead of its logits
 };
 
 // The calling thread's passes are of a training step while it lives.
@@ -49,5 +56,13 @@ array run_layer(const Block& block, const array& x, Pass& pass, size_t layer) {
   };
   return checkpoint(run)(block, x);
 }
+
+// The logits of x (1, k, width) by the head, or by the table that shares its weights where there is
+// none; softcap * tanh(logit / softcap) where that is not 0. Where the step asks for it, their loss
+// instead, 0-d. Then there are never the logits of more than head_rows places: they become their
+// loss and its derivative at once, a piece of x after the other.
+constexpr int64_t head_rows = 256;
+array run_head(const std::optional<nn::Linear>& head, const nn::Embedding& table, const array& x,
+               float softcap);
 
 }  // namespace tarn::lm

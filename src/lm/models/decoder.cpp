@@ -17,9 +17,6 @@ array normed(const Shared& d, const nn::RMSNorm& norm, const array& x) {
   if (!d->family.norm_offset) return norm(x);
   return fast::rms_norm(x, astype(norm.weight, float32) + array(1.0f), norm.eps);
 }
-array capped(const array& x, float cap) {
-  return cap > 0 ? array(cap) * tanh(x * array(1 / cap)) : x;
-}
 array activated(Activation how, const array& x) {
   if (how == Activation::silu) return nn::silu(x);
   return how == Activation::gelu ? nn::gelu(x) : nn::gelu_approx(x);
@@ -130,7 +127,7 @@ struct LanguageDecoder {
     array h = model.embedded(ids);
     for (size_t i = 0; i < model.layers.size(); ++i) h = run_layer(model.layers[i], h, pass, i);
     h = normed(d, model.norm, pass.wanted(h));
-    return capped(lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h), d->logit_softcap);
+    return run_head(lm_head, model.embed_tokens, h, d->logit_softcap);
   }
   ModelShape shape() const {
     const DenseArgs& a = d->args;

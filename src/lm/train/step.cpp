@@ -23,18 +23,27 @@ Model with_parameters(const Model& model, const NamedParameters& parameters) {
 
 namespace {
 
-array logits_of(const Model& model, const Batch& batch, const std::optional<array>& key,
-                bool recompute) {
+array logits_of(const Model& model, const Batch& batch) {
   Pass pass;
-  TrainingScope scope({batch.places, recompute});
-  pass.dropout_key = key;
+  TrainingScope scope({.places = batch.places});
   return reshape(model(batch.ids, pass), {batch.places.shape(0), -1});
+}
+
+// The sum over the places, whether the model has made it or logits.
+array loss_of(const Model& model, const Batch& batch, const array& key, bool recompute) {
+  Pass pass;
+  TrainingScope scope({batch.places, recompute, HeadLoss{batch.targets, batch.weights}});
+  pass.dropout_key = key;
+  array y = model(batch.ids, pass);
+  if (y.ndim() == 0) return y;
+  array logits = reshape(y, {batch.places.shape(0), -1});
+  return sum(fast::cross_entropy(logits, batch.targets) * batch.weights);
 }
 
 }  // namespace
 
 std::pair<array, array> place_losses(const Model& model, const Batch& batch) {
-  array logits = logits_of(model, batch, std::nullopt, false);
+  array logits = logits_of(model, batch);
   array losses = fast::cross_entropy(logits, batch.targets) * batch.weights;
   array right = astype(astype(argmax(logits, -1), int32) == batch.targets, float32);
   return {losses, right * batch.weights};
@@ -72,8 +81,7 @@ TrainStep::TrainStep(const Model& model, const TrainOptions& options, int64_t st
   gradients = compile(
       [model, recompute](const NamedParameters& parameters, const Batch& batch, const array& key) {
         return value_and_grad([&](const NamedParameters& p) {
-          array logits = logits_of(with_parameters(model, p), batch, key, recompute);
-          return sum(fast::cross_entropy(logits, batch.targets) * batch.weights);
+          return loss_of(with_parameters(model, p), batch, key, recompute);
         })(parameters);
       });
   add = compile([](const NamedParameters& a, const NamedParameters& b) {

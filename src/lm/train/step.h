@@ -30,7 +30,7 @@ class BatchLosses {
                                      const Rows& rows) const;
 
  private:
-  static constexpr int64_t tokens_at_once = 2048;  // their logits are the most memory it takes
+  static constexpr int64_t tokens_at_once = 512;  // their logits are the most memory it takes
   std::function<std::pair<array, array>(const NamedParameters&, const Batch&)> losses_{};
   ComputeIn compute_;
 };

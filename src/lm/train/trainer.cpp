@@ -8,6 +8,7 @@
 #include "base/require.h"
 #include "lm/train/checkpoint.h"
 #include "lm/train/step.h"
+#include "tarn/memory.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
 
@@ -288,6 +289,7 @@ bool Trainer::resume() {
 
 TrainResult Trainer::run(const TrainProgress& progress) {
   impl_->progress = progress;
+  WorkspaceScope workspace;
   if (!impl_->o.folder.empty()) std::filesystem::create_directories(impl_->o.folder);
   TrainResult result{.end = impl_->go()};
   const TrainState& s = impl_->state;
