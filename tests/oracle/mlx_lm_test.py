@@ -6,8 +6,8 @@
 The GGUF file becomes a folder as it is, one in float32 shards, and one quantised by groups of 64.
 mlx-lm loads each: its tokenizer must give the same ids, its logits the same log-probabilities of
 what Tarn answers, and its own greedy answer must be the same as far as no two tokens are as likely.
-A conversation that `tarn chat` saved must be a prompt cache to mlx-lm, with the keys and values that
-it computes of the same tokens.
+A conversation that `tarn chat` saved must be a prompt cache to mlx-lm, with the keys and values
+that it computes of the same tokens.
 """
 
 import argparse
