@@ -66,7 +66,8 @@ Device default_device();
 void set_default_device(Device d);
 bool is_available(Device d);
 int device_count(Device::DeviceType type);
-// device_name, architecture, isa, memory_size (bytes) and threads.
+// device_name, architecture, memory_size (bytes); of the CPU also isa and threads, of a GPU
+// multiprocessors.
 // Throws ValueError when there is no such device.
 std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(
     Device d = default_device());

@@ -26,16 +26,10 @@ struct Batches {
   bool even = true;
   int64_t a = 0, b = 0;
 };
-Strides batch_strides(const Operand& o, size_t rank) {
-  Strides out(rank, 0);
-  size_t n = o.shape.size() - 2;
-  for (size_t i = 0; i < n; ++i)
-    if (o.shape[i] != 1) out[rank - n + i] = o.strides[i];
-  return out;
-}
 Batches batches_of(const Step& s) {
   Shape shape = batch_shape(s.out);
-  Strides a = batch_strides(s.in[0], shape.size()), b = batch_strides(s.in[1], shape.size());
+  Strides a = batch_strides(s.in[0].shape, s.in[0].strides, shape.size()),
+          b = batch_strides(s.in[1].shape, s.in[1].strides, shape.size());
   Batches r;
   for (auto d : shape) r.count *= d;
   auto even = [&](const Strides& strides, int64_t& step) {
@@ -71,7 +65,8 @@ void each_batch(const Step& s, Run run) {
     return;
   }
   Shape shape = batch_shape(s.out);
-  Strides sa = batch_strides(s.in[0], shape.size()), sb = batch_strides(s.in[1], shape.size());
+  Strides sa = batch_strides(s.in[0].shape, s.in[0].strides, shape.size()),
+          sb = batch_strides(s.in[1].shape, s.in[1].strides, shape.size());
   Odometer a(shape, sa), o(shape, sb);
   a.seek(0), o.seek(0);
   size_t size = s.in[0].dtype.size;
@@ -117,7 +112,8 @@ bool takes_double(const Step& s) { return s.out.dtype == float64; }
 void run_complex(const Step& s, int worker, int workers) {
   int64_t m = size_at(s.out, 2), n = size_at(s.out, 1), k = size_at(s.in[0], 1);
   Shape shape = batch_shape(s.out);
-  Strides sa = batch_strides(s.in[0], shape.size()), sb = batch_strides(s.in[1], shape.size());
+  Strides sa = batch_strides(s.in[0].shape, s.in[0].strides, shape.size()),
+          sb = batch_strides(s.in[1].shape, s.in[1].strides, shape.size());
   Odometer a(shape, sa), b(shape, sb);
   int64_t rows = s.out.size() / std::max<int64_t>(n, 1);
   Share part = share(rows, worker, workers);

@@ -50,12 +50,6 @@ struct Program {
   int64_t out_size = 4;
 };
 
-bool is_constant(const Operand& o) {
-  for (size_t i = 0; i < o.shape.size(); ++i)
-    if (o.shape[i] != 1 && o.strides[i] != 0) return false;
-  return true;
-}
-
 class Compiler {
  public:
   Compiler(std::span<const FusedOp> chain, std::span<const Operand> in) : chain_(chain), in_(in) {}
@@ -92,7 +86,7 @@ class Compiler {
   }
   void plan_input(int i) {
     const Operand& o = in_[static_cast<size_t>(i)];
-    bool constant = is_constant(o);
+    bool constant = o.one_number();
     if (o.contiguous && !constant && !is_half(o.dtype)) {
       input_at_.push_back({true, i});
       return;

@@ -19,12 +19,6 @@ uint8_t half_of(Dtype t) { return t == float16 ? 1 : t == bfloat16 ? 2 : 0; }
 // What a value of the dtype is in a register.
 Dtype held(Dtype t) { return half_of(t) ? float32 : t; }
 
-bool is_one_number(const Operand& o) {
-  for (size_t i = 0; i < o.shape.size(); ++i)
-    if (o.shape[i] != 1 && o.strides[i] != 0) return false;
-  return true;
-}
-
 class Compiler {
  public:
   Compiler(std::span<const FusedOp> chain, std::span<const Operand> in) : chain_(chain), in_(in) {}
@@ -97,7 +91,7 @@ class Compiler {
     input.reg = static_cast<uint8_t>(take(held(o.dtype)));
     input.size = o.dtype.size;
     input.half = half_of(o.dtype);
-    input.reach = is_one_number(o) ? Reach::one : o.contiguous ? Reach::contiguous : Reach::strided;
+    input.reach = o.one_number() ? Reach::one : o.contiguous ? Reach::contiguous : Reach::strided;
     p_.input_count = static_cast<int16_t>(i + 1);
   }
   bool push(int row, Dtype from, const int* in, int arity, int out) {

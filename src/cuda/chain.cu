@@ -169,34 +169,37 @@ struct Piece {
   Fours fours;
 };
 
-template <class T>
-__device__ Four<T> read_four(const ChainProgram& p, const ChainInput& in, const Piece& piece,
-                             int i) {
-  auto data = static_cast<const T*>(in.data);
-  Four<T> x{};
-  for (int k = 0; k < 4; ++k) {
-    if (4 * i + k >= piece.n) break;
-    x.of[k] = in.reach == Reach::one ? data[0] : data[element_at(p, in, piece.from + 4 * i + k)];
-  }
-  return x;
-}
 template <class T, class Held>
 __device__ void hold(void* to, const Piece& piece, int i, const Four<T>& x) {
-  for (int k = 0; k < 4; ++k) four<Held>(to, piece.fours, i).of[k] = converted<T, Held>(x.of[k]);
+  Four<Held> held;
+  for (int k = 0; k < 4; ++k) held.of[k] = converted<T, Held>(x.of[k]);
+  four<Held>(to, piece.fours, i) = held;
 }
+// Elements wherever they are.
 template <class T, class Held>
-__device__ __noinline__ void load_any(const ChainProgram& p, const ChainInput& in, void* to,
-                                      const Piece& piece) {
-  each_four(piece.fours,
-            [&, to](int i) { hold<T, Held>(to, piece, i, read_four<T>(p, in, piece, i)); });
+__device__ __noinline__ void load_strided(const ChainProgram& p, const ChainInput& in, void* to,
+                                          const Piece& piece) {
+  auto data = static_cast<const T*>(in.data);
+  each_four(piece.fours, [&, to](int i) {
+    Four<T> x{};
+    for (int k = 0; k < 4; ++k)
+      if (4 * i + k < piece.n) x.of[k] = data[element_at(p, in, piece.from + 4 * i + k)];
+    hold<T, Held>(to, piece, i, x);
+  });
 }
 // The block's elements of an input, into a register. Where they lie side by side all are asked for
 // before the first has come.
 template <class T, class Held>
 __device__ void load_as(const ChainProgram& p, const ChainInput& in, void* to, const Piece& piece) {
   auto from = static_cast<const T*>(in.data) + piece.from;
-  if (in.reach != Reach::contiguous || piece.n < 4 * piece.fours.count || !in_fours(from))
-    return load_any<T, Held>(p, in, to, piece);
+  if (in.reach == Reach::one) {
+    T x = *static_cast<const T*>(in.data);
+    return each_four(piece.fours, [&, to](int i) {
+      hold<T, Held>(to, piece, i, Four<T>{{x, x, x, x}});
+    });
+  }
+  if (in.reach == Reach::strided || piece.n < 4 * piece.fours.count || !in_fours(from))
+    return load_strided<T, Held>(p, in, to, piece);
   constexpr int most = most_chain_items / 4;
   Four<T> x[most];
 #pragma unroll

@@ -12,13 +12,6 @@ namespace {
 
 // --- dense
 
-Strides batch_strides(const Operand& o, size_t rank) {
-  Strides out(rank, 0);
-  size_t n = o.shape.size() - 2;
-  for (size_t i = 0; i < n; ++i)
-    if (o.shape[i] != 1) out[rank - n + i] = o.strides[i];
-  return out;
-}
 MatmulCall call_of(const Step& s) {
   const Operand &a = s.in[0], &b = s.in[1];
   Shape batch(s.out.shape.begin(), s.out.shape.end() - 2);
@@ -28,8 +21,8 @@ MatmulCall call_of(const Step& s) {
   for (auto d : batch) c.batch *= d;
   c.a_row = stride_at(a, 2), c.a_col = stride_at(a, 1);
   c.b_row = stride_at(b, 2), c.b_col = stride_at(b, 1);
-  c.a_batch = strided(batch, batch_strides(a, batch.size()));
-  c.b_batch = strided(batch, batch_strides(b, batch.size()));
+  c.a_batch = strided(batch, batch_strides(a.shape, a.strides, batch.size()));
+  c.b_batch = strided(batch, batch_strides(b.shape, b.strides, batch.size()));
   c.type = column(s.out.dtype);
   return c;
 }

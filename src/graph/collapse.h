@@ -1,4 +1,4 @@
-// Fewer axes for the same elements.
+// Axes of the same elements, counted otherwise.
 #pragma once
 
 #include "tarn/shape.h"
@@ -23,6 +23,16 @@ inline Collapsed collapse(const Shape& shape, const Strides& strides) {
     }
   }
   return c;
+}
+
+// The strides of the axes before a matrix's two, as those of `rank` axes along which it is repeated
+// where it has none or one of size 1.
+inline Strides batch_strides(const Shape& shape, const Strides& strides, size_t rank) {
+  Strides out(rank, 0);
+  size_t n = shape.size() - 2;
+  for (size_t i = 0; i < n; ++i)
+    if (shape[i] != 1) out[rank - n + i] = strides[i];
+  return out;
 }
 
 }  // namespace tarn

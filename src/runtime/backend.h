@@ -28,6 +28,12 @@ struct Operand {
     for (auto d : shape) n *= d;
     return n;
   }
+  // Whether all elements are one number in memory.
+  bool one_number() const {
+    for (size_t i = 0; i < shape.size(); ++i)
+      if (shape[i] != 1 && strides[i] != 0) return false;
+    return true;
+  }
   template <class T>
   T* as() const {
     return static_cast<T*>(data);

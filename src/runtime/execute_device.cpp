@@ -18,7 +18,7 @@ namespace {
 struct Piece {
   Buffer* buffer = nullptr;  // keeps track itself; null: a part of the slab, or a number
   std::byte* host = nullptr;
-  std::byte* device = nullptr;  // null for a buffer that has not been there yet
+  std::byte* device = nullptr;  // null: the buffer knows
   std::ptrdiff_t in_buffer = 0;
   size_t bytes = 0;
   bool on_host = false, on_device = false;
