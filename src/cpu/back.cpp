@@ -102,10 +102,9 @@ AttentionBack attention_back_of(const Step& s) {
   a.q = q.data, a.q_at = strides_of(q);
   a.k = k.data, a.k_at = strides_of(k);
   a.v = v.data, a.v_at = strides_of(v);
-  a.out = s.in[3].data, a.out_at = strides_of(s.in[3]);
   a.scale = p.scale, a.causal = p.causal;
   a.scratch = s.scratch;
-  b.g = s.in[4].as<const float>(), b.g_at = strides_of(s.in[4]);
+  b.g = s.in[3].as<const float>(), b.g_at = strides_of(s.in[3]);
   b.dq = s.out.as<float>();
   b.dk = b.dq + a.q_heads * a.queries * a.key_dim;
   b.dv = b.dk + a.kv_heads * a.length * a.key_dim;

@@ -19,7 +19,7 @@ struct RowsBack {
 // Of attention with neither mask nor sinks, queries at most as many as keys: the cotangents of q, k
 // and v, contiguous in each batch item and `batch_step` apart, from that of the output.
 struct AttentionBack {
-  Attention a{};  // of float32; out as it was computed
+  Attention a{};  // of float32, without its output
   const float* g = nullptr;
   HeadStrides g_at{};
   float* dq = nullptr;  // (q_heads, queries, key_dim)

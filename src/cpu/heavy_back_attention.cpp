@@ -1,9 +1,11 @@
 // The derivative of attention without the matrix of scores: a block of queries meets all keys that
 // it sees, their weights are computed again, and five products of the block make its parts.
 //
-// With P the weights, D = rowsum(g out) and dS = P (g vᵀ - D) scale: dq = dS k, dkᵀ = qᵀ dS and
-// dvᵀ = gᵀ P. A block's scores are kRows by the keys, so scratch grows with the length, not with
-// its square. Work is shared by key heads, whose queries add to dk and dv in one order.
+// With P the weights, dP = g vᵀ and dS = P (dP - rowsum(P dP)) scale: dq = dS k, dkᵀ = qᵀ dS and
+// dvᵀ = gᵀ P. rowsum(g out) is the same number rounded otherwise: where one key has nearly all of a
+// row's weight, little but that difference would be left of dS. A block's scores are kRows by the
+// keys, so scratch grows with the length, not with its square. Work is shared by key heads, whose
+// queries add to dk and dv in one order.
 
 #include "cpu/heavy_back.h"
 #include "cpu/heavy_row_loops.h"
@@ -78,13 +80,11 @@ void weigh(const Block& b) {
            {0, b.seen}, a.key_dim, r.weights, r.row, false, r.gemm);
   multiply(Numbers{b.g(), b.b->g_at.row, 1, 1}, {0, b.rows}, Numbers{b.v(), a.v_at.row, 1, 1},
            {0, b.seen}, a.value_dim, r.slopes, r.row, false, r.gemm);
-  const float* out = head_at(a.out, a.out_at, b.batch, b.head, b.first);
   for (int64_t i = 0; i < b.rows; ++i) {
     float *p = r.weights + i * r.row, *s = r.slopes + i * r.row;
     weigh_row(p, b.visible(i), b.seen);
-    const float *g = b.g() + i * b.b->g_at.row, *o = out + i * a.out_at.row;
-    const auto mean = static_cast<float>(sum_over(a.value_dim, [&](int64_t d, int64_t n) {
-      return lanes_at<Store::f32>(g, d, n, 0.f) * lanes_at<Store::f32>(o, d, n, 0.f);
+    const auto mean = static_cast<float>(sum_over(b.visible(i), [&](int64_t j, int64_t n) {
+      return lanes_at<Store::f32>(p, j, n, 0.f) * lanes_at<Store::f32>(s, j, n, 0.f);
     }));
     map_row<Store::f32>(s, s, b.seen, [&](Vf v, int64_t j, int64_t n) {
       return (v - mean) * lanes_at<Store::f32>(p, j, n, 0.f) * a.scale;

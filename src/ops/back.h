@@ -31,8 +31,8 @@ struct CrossEntropyBack {
   };
   TARN_BACK_RULES
 };
-// in: q (B, Hq, L, D), k (B, Hk, S, D), v (B, Hk, S, Dv), what attention without mask and sinks
-// made of them, and its cotangent; L is at most S. out (B, Hq L D + Hk S D + Hk S Dv): the
+// in: q (B, Hq, L, D), k (B, Hk, S, D), v (B, Hk, S, Dv), and the cotangent of what attention
+// without mask and sinks makes of them; L is at most S. out (B, Hq L D + Hk S D + Hk S Dv): the
 // cotangents of q, k and v, one behind the other.
 struct AttentionBack {
   using Kind = Fused;

@@ -87,14 +87,14 @@ ArraySpec AttentionBack::infer(const Params&, std::span<const array> in) {
   for (size_t i = 0; i < 3; ++i) parts += in[i].shape(1) * in[i].shape(2) * in[i].shape(3);
   return {{in[0].shape(0), parts}, in[0].dtype()};
 }
-// With P the weights and dS = P (g vᵀ - rowsum(g out)) scale: dS k, dSᵀ q and Pᵀ g.
+// With P the weights and dP = g vᵀ, dS = P (dP - rowsum(P dP)) scale: dS k, dSᵀ q and Pᵀ g.
 Arrays AttentionBack::expand(const Params& params, std::span<const array> in) {
   const auto& p = params.as<P>();
   int64_t shared = in[1].shape(1), rows = in[0].shape(2), keys = in[1].shape(2);
   auto split = [&](const array& x) {
     return unflatten(wide(x), 1, {shared, in[0].shape(1) / shared});
   };
-  array q = split(in[0]), out = split(in[3]), g = split(in[4]);
+  array q = split(in[0]), g = split(in[3]);
   array k = for_queries(in[1]), v = for_queries(in[2]);
   array scale = constant(q, double{p.scale});
   array scores = matmul(q * scale, swapaxes(k, -1, -2));
@@ -104,8 +104,8 @@ Arrays AttentionBack::expand(const Params& params, std::span<const array> in) {
     scores = where(column <= row, scores, constant(scores, -3.4028234663852886e38));
   }
   array weights = softmax(scores, -1);
-  array slope = matmul(g, swapaxes(v, -1, -2)) - sum(g * out, -1, true);
-  slope = weights * slope * scale;
+  array slope = matmul(g, swapaxes(v, -1, -2));
+  slope = weights * (slope - sum(weights * slope, -1, true)) * scale;
   array dq = matmul(slope, k);
   array dk = sum(matmul(swapaxes(slope, -1, -2), q), 2);
   array dv = sum(matmul(swapaxes(weights, -1, -2), g), 2);
@@ -129,7 +129,7 @@ std::vector<Maybe> Attention::vjp(const Call& call, std::span<const Maybe> g) {
                q[2] <= k[2] && call.in[1].dtype() == call.in[0].dtype() &&
                call.in[2].dtype() == call.in[0].dtype();
   if (!plain || !g[0]) return {};
-  Arrays in{call.in[0], call.in[1], call.in[2], call.out[0], *g[0]};
+  Arrays in{call.in[0], call.in[1], call.in[2], *g[0]};
   array all = record(op_of<AttentionBack>, AttentionBack::P{p.scale, p.causal}, std::move(in), {});
   std::vector<Maybe> result;
   int64_t from = 0;

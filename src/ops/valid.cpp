@@ -210,7 +210,7 @@ bool valid(type<Attention>, const Params& params, In in) {
          (sinks.ndim() == 1 && sinks.shape(0) == q.shape(1) && issubdtype(sinks.dtype(), floating));
 }
 bool valid(type<AttentionBack>, const Params&, In in) {
-  if (in.size() != 5 || !same_dtypes(in)) return false;
+  if (in.size() != 4 || !same_dtypes(in)) return false;
   for (const array& x : in)
     if (x.ndim() != 4 || !issubdtype(x.dtype(), floating)) return false;
   const array &q = in[0], &k = in[1], &v = in[2];
@@ -218,8 +218,7 @@ bool valid(type<AttentionBack>, const Params&, In in) {
   out[3] = v.shape(3);
   return k.shape(0) == q.shape(0) && v.shape(0) == q.shape(0) && k.shape(3) == q.shape(3) &&
          v.shape(1) == k.shape(1) && v.shape(2) == k.shape(2) && k.shape(1) > 0 &&
-         q.shape(1) % k.shape(1) == 0 && q.shape(2) <= k.shape(2) && in[3].shape() == out &&
-         in[4].shape() == out;
+         q.shape(1) % k.shape(1) == 0 && q.shape(2) <= k.shape(2) && in[3].shape() == out;
 }
 bool valid(type<GatedDelta>, const Params&, In in) {
   if (in.size() != 6 || !same_dtypes(in) || !issubdtype(in[0].dtype(), floating)) return false;

@@ -67,11 +67,10 @@ struct Case {
   int64_t size(int64_t heads, int64_t rows, int64_t d) const { return batch * heads * rows * d; }
 };
 
-// dq, dk and dv of each batch one behind the other, in float64, and the output.
+// dq, dk and dv of each batch one behind the other, in float64.
 struct Reference {
   Case c{};
   const std::vector<float>&q, &k, &v, &g;
-  Doubles out = Doubles(static_cast<size_t>(c.size(c.q_heads, c.queries, c.value_dim)));
   Doubles dq = Doubles(q.size()), dk = Doubles(k.size()), dv = Doubles(v.size());
 
   int64_t at_q(int64_t b, int64_t h, int64_t i) const {
@@ -112,7 +111,6 @@ struct Reference {
     for (int64_t d = 0; d < c.value_dim; ++d) {
       const auto x = static_cast<size_t>(at * c.value_dim + d);
       const auto y = static_cast<size_t>(key * c.value_dim + d);
-      out[x] += weight * double{v[y]};
       dv[y] += weight * double{g[x]};
     }
   }
@@ -138,7 +136,6 @@ HeadStrides strides(int64_t heads, int64_t rows, int64_t dim) {
 
 std::vector<float> attention_back(const HeavyBack& table, const Reference& r, int workers) {
   const Case& c = r.c;
-  const std::vector<float> out(r.out.begin(), r.out.end());
   std::vector<float> made(r.q.size() + r.k.size() + r.v.size(), NAN);
   AttentionBack b;
   Attention& a = b.a;
@@ -147,9 +144,8 @@ std::vector<float> attention_back(const HeavyBack& table, const Reference& r, in
   a.q = r.q.data(), a.q_at = strides(c.q_heads, c.queries, c.dim);
   a.k = r.k.data(), a.k_at = strides(c.kv_heads, c.length, c.dim);
   a.v = r.v.data(), a.v_at = strides(c.kv_heads, c.length, c.value_dim);
-  a.out = const_cast<float*>(out.data()), a.out_at = strides(c.q_heads, c.queries, c.value_dim);
   a.scale = c.scale, a.causal = c.causal;
-  b.g = r.g.data(), b.g_at = a.out_at;
+  b.g = r.g.data(), b.g_at = strides(c.q_heads, c.queries, c.value_dim);
   b.dq = made.data(), b.dk = b.dq + a.q_at.batch, b.dv = b.dk + a.k_at.batch;
   b.batch_step = static_cast<int64_t>(made.size()) / Case::batch;
   Scratch64 scratch(table.attention_scratch(b, workers));

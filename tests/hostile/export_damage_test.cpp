@@ -133,7 +133,7 @@ TEST(FunctionFile, ALieIsNamedWithItsPlace) {
               auto f = tarn::import_function(folder.write("f", file(recording(good, result))));
               touch(f({array({1.0f, 2.0f})})[0]);
             }),
-            "");
+            "no error");
   EXPECT_EQ(says("no function"),
             "[import_function] F: byte 0: this is no function that Tarn exported.");
   std::string newer = file(recording(good, result));
