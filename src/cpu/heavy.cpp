@@ -69,42 +69,35 @@ const HeavyBack& back_kernels() {
 }  // namespace amx
 #endif
 
-const Heavy& heavy(Isa isa) {
+namespace {
+
+struct Tables {
+  const Heavy& kernels;
+  const HeavyBack& back;
+};
+
+Tables tables_of(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
-      return avx2::kernels;
+      return {avx2::kernels, avx2::back_kernels};
     case Isa::avx512:
-      return avx512::kernels;
+      return {avx512::kernels, avx512::back_kernels};
     case Isa::vnni:
-      return vnni::kernels;
+      return {vnni::kernels, vnni::back_kernels};
     case Isa::amx:
-      return amx::kernels();
+      return {amx::kernels(), amx::back_kernels()};
 #endif
     default:
-      return baseline::kernels;
+      return {baseline::kernels, baseline::back_kernels};
   }
 }
 
+}  // namespace
+
+const Heavy& heavy(Isa isa) { return tables_of(isa).kernels; }
 const Heavy& heavy() { return heavy(best_isa()); }
-
-const HeavyBack& heavy_back(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::avx2:
-      return avx2::back_kernels;
-    case Isa::avx512:
-      return avx512::back_kernels;
-    case Isa::vnni:
-      return vnni::back_kernels;
-    case Isa::amx:
-      return amx::back_kernels();
-#endif
-    default:
-      return baseline::back_kernels;
-  }
-}
-
+const HeavyBack& heavy_back(Isa isa) { return tables_of(isa).back; }
 const HeavyBack& heavy_back() { return heavy_back(best_isa()); }
 
 }  // namespace tarn::cpu
