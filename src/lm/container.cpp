@@ -73,7 +73,6 @@ struct ModelContainer::Impl {
     std::vector<Watcher> all;
     {
       std::lock_guard lock(mutex);
-      std::erase_if(watchers, [](const Watcher& w) { return w.owner.expired(); });
       all = watchers;
     }
     for (const Watcher& watcher : all)
@@ -145,6 +144,7 @@ bool ModelContainer::is_loaded() const { return impl_->current() != nullptr; }
 
 void ModelContainer::when_published(std::weak_ptr<void> owner, std::function<void()> f) const {
   std::lock_guard lock(impl_->mutex);
+  std::erase_if(impl_->watchers, [](const auto& w) { return w.owner.expired(); });
   impl_->watchers.push_back({std::move(owner), std::move(f)});
 }
 
