@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "base/buffer.h"
+#include "base/size_class.h"
 #include "cpu/isa.h"
 #include "cpu/share.h"
 #include "ops/formula_rows.h"
@@ -180,19 +180,23 @@ class Compiler {
   int highest_ = 0;
 };
 
-// Registers of one worker: they grow to what the longest chain so far needed.
+// Registers of one worker: they grow to what the longest chain so far needed. They are the
+// thread's and no array's, so they do not count as active memory: which workers have met a chain
+// depends on the moment.
 class Registers {
  public:
   void reserve(int count) {
-    auto bytes = static_cast<size_t>(count) * block_bytes;
-    if (bytes > size_) memory_ = BufferRef(allocate_buffer(bytes));
-    size_ = std::max(size_, bytes);
+    size_t bytes = static_cast<size_t>(count) * block_bytes + block_slack;
+    if (bytes > lines_.size() * sizeof(Line))
+      lines_ = std::vector<Line>((bytes + sizeof(Line) - 1) / sizeof(Line));
   }
-  std::byte* at(int r) const { return static_cast<std::byte*>(memory_->data) + r * block_bytes; }
+  std::byte* at(int r) { return lines_[0].bytes + r * block_bytes; }
 
  private:
-  BufferRef memory_{};
-  size_t size_ = 0;
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  std::vector<Line> lines_{};
 };
 
 template <class T>

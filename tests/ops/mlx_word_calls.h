@@ -140,6 +140,7 @@ inline void add_runtime_words(Calls& calls) {
     return Arrays{numbers_of(out)};
   };
   calls["memory"] = [](const Case& c) {
+    synchronize();  // what async_eval was given is let go of
     clear_cache();
     size_t before = get_active_memory(), empty = get_cache_memory();
     array made = c[0] + c[0];

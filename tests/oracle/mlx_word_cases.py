@@ -240,6 +240,7 @@ def runtime():
         return mx.array(np.array(out, np.int64))
 
     def memory():
+        mx.synchronize()  # what async_eval was given is let go of
         mx.clear_cache()
         before, empty = mx.get_active_memory(), mx.get_cache_memory()
         made = x + x
