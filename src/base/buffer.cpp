@@ -32,14 +32,29 @@ void may_use([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes,
 #endif
 }
 
+// Blocks that nobody uses, with the Buffers that they were used through.
 struct Cache {
   std::mutex mutex;
-  std::array<std::vector<void*>, size_classes> free;
+  std::array<std::vector<Buffer*>, size_classes> free;
 };
+
+// Under the cache's mutex; others only read the number.
+void set_cached(size_t bytes) { memory_counters().cached.store(bytes, std::memory_order_relaxed); }
 
 Cache& cache() {
   static auto* const c = new Cache;  // never destroyed: arrays may outlive static objects
   return *c;
+}
+
+Buffer* from_cache(size_t index, size_t bytes) {
+  auto& c = cache();
+  std::lock_guard lock(c.mutex);
+  auto& list = c.free[index];
+  if (list.empty()) return nullptr;
+  Buffer* b = list.back();
+  list.pop_back();
+  set_cached(memory_counters().cached - bytes);
+  return b;
 }
 
 void* from_system(size_t bytes) {
@@ -86,27 +101,18 @@ void count_allocation(size_t bytes) {
 Buffer* allocate_buffer(size_t bytes) {
   require<DeviceError>(bytes < (size_t{1} << 46), "[memory] {} bytes asked for at once.", bytes);
   auto [index, rounded] = class_of(bytes);
-  auto b = std::make_unique<Buffer>();  // first: after the block is ours nothing may fail
-  void* data = nullptr;
-  {
-    auto& c = cache();
-    std::lock_guard lock(c.mutex);
-    auto& list = c.free[static_cast<size_t>(index)];
-    if (!list.empty()) {
-      data = list.back();
-      list.pop_back();
-      memory_counters().cached -= rounded;
-    }
-  }
-  if (!data) {
+  Buffer* b = from_cache(static_cast<size_t>(index), rounded);
+  if (!b) {
     check_memory_limit(rounded);
-    data = from_system(rounded);
+    auto made = std::make_unique<Buffer>();  // first: after the block is ours nothing may fail
+    made->data = from_system(rounded);
+    b = made.release();
   }
-  may_use(data, bytes + block_slack, rounded);
+  may_use(b->data, bytes + block_slack, rounded);
   count_allocation(rounded);
-  b->data = data;
+  b->refs.store(1, std::memory_order_relaxed);
   b->bytes = bytes;
-  return b.release();
+  return b;
 }
 
 Buffer* adopt_buffer(void* data, size_t bytes, std::function<void(void*)> release) {
@@ -130,17 +136,17 @@ void destroy_buffer(Buffer* b) noexcept {
     std::unique_lock lock(c.mutex);
     bool kept = counters.cached + rounded <= counters.cache_limit;
     try {
-      if (kept) c.free[static_cast<size_t>(index)].push_back(b->data);
+      if (kept) c.free[static_cast<size_t>(index)].push_back(b);
     } catch (const std::bad_alloc&) {
       kept = false;  // no memory to remember it by
     }
     if (kept) {
       may_use(b->data, 0, rounded);
-      counters.cached += rounded;
-    } else {
-      lock.unlock();
-      std::free(b->data);
+      set_cached(counters.cached + rounded);
+      return;
     }
+    lock.unlock();
+    std::free(b->data);
   }
   delete b;
 }
@@ -149,10 +155,13 @@ void clear_buffer_cache() {
   auto& c = cache();
   std::lock_guard lock(c.mutex);
   for (auto& list : c.free) {
-    for (void* p : list) std::free(p);
+    for (Buffer* b : list) {
+      std::free(b->data);
+      delete b;
+    }
     list.clear();
   }
-  memory_counters().cached = 0;
+  set_cached(0);
 }
 
 }  // namespace tarn

@@ -4,7 +4,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/require.h"
 #include "graph/node.h"
@@ -20,11 +24,11 @@ namespace tarn {
 struct Evaluation : std::enable_shared_from_this<Evaluation> {
   std::mutex mutex{};
   std::condition_variable changed{};
-  bool done = false;
+  std::atomic<bool> done{false};
 
   void wait() {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return done; });
+    changed.wait(lock, [&] { return done.load(); });
   }
   void finish() {
     {
@@ -45,28 +49,86 @@ struct {
 } counters;
 void count_run(const Plan& plan) {
   counters.plans_run.fetch_add(1, std::memory_order_relaxed);
-  counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
+  if (plan.update_copy_bytes > 0)
+    counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
 }
+
+// A node that a walk is at, and the input that it visits next.
+struct Frame {
+  Node* node;
+  size_t next;
+};
+
+// What an evaluation works with. Each thread keeps that of its last one, so that a loop over small
+// graphs asks for no memory here; one that has seen a large graph is given back.
+struct EvalRoom {
+  GraphView view{};
+  std::vector<Frame> stack{};
+  std::vector<std::vector<array>> detached{};  // what the outputs held on to
+  std::shared_ptr<Evaluation> evaluation = std::make_shared<Evaluation>();
+
+  void clear() {
+    detached.clear();
+    view.items.clear();
+    view.inputs.clear();
+    view.shape_of = view.values_of = {};
+    stack.clear();
+  }
+};
+constexpr size_t kept_items = 1 << 14;
+
+// Static objects may evaluate after their thread's room is gone.
+thread_local bool room_is_gone = false;
+struct KeptRoom {
+  std::unique_ptr<EvalRoom> room{};
+  ~KeptRoom() { room_is_gone = true; }
+};
+thread_local KeptRoom kept;
+
+// The thread's room, or a new one inside of another evaluation.
+class RoomInUse {
+ public:
+  RoomInUse() {
+    if (!room_is_gone) room_ = std::move(kept.room);
+    if (!room_) room_ = std::make_unique<EvalRoom>();
+  }
+  ~RoomInUse() {
+    room_->clear();
+    if (!room_is_gone && room_->view.items.capacity() <= kept_items) kept.room = std::move(room_);
+  }
+  RoomInUse(const RoomInUse&) = delete;
+  RoomInUse& operator=(const RoomInUse&) = delete;
+  EvalRoom& operator*() const { return *room_; }
+  EvalRoom* operator->() const { return room_.get(); }
+  // An evaluation that nobody waits for any more.
+  Evaluation& fresh_evaluation() {
+    auto& mine = room_->evaluation;
+    if (mine.use_count() > 1) mine = std::make_shared<Evaluation>();
+    mine->done.store(false, std::memory_order_relaxed);
+    return *mine;
+  }
+  // Its nodes are unclaimed by now: whoever waits for it holds a reference.
+  void finish_evaluation() {
+    if (room_->evaluation.use_count() > 1) room_->evaluation->finish();
+  }
+
+ private:
+  std::unique_ptr<EvalRoom> room_;
+};
 
 // Collects, under graph_mutex(), what has to be computed for `roots`.
 class Walk {
  public:
-  explicit Walk(const std::vector<array>& roots) : roots_(roots) {}
+  Walk(std::span<const array> roots, EvalRoom& room)
+      : roots_(roots), view_(room.view), items_(room.view.items), stack_(room.stack) {}
 
   // Null when the graph could be claimed; otherwise the evaluation to wait for.
-  std::shared_ptr<Evaluation> collect(GraphView& view) {
-    view_ = &view;
-    items_ = &view.items;
-    // A loop evaluates graphs of one size.
-    thread_local size_t last_items = 0, last_inputs = 0;
-    view.items.reserve(last_items);
-    view.inputs.reserve(last_inputs);
+  std::shared_ptr<Evaluation> collect() {
     {
-      Unmark unmark{view};
+      Unmark unmark{view_};
       for (const auto& root : roots_) visit(root.node());
-      if (!blocked_ && !placeholder_) describe(view);
+      if (!blocked_ && !placeholder_) describe();
     }
-    last_items = view.items.size(), last_inputs = view.inputs.size();
     require<ValueError>(!placeholder_,
                         "[eval] an array stands for an argument of a function that is being "
                         "transformed, so it has no value yet. Compute with it instead of looking "
@@ -75,10 +137,6 @@ class Walk {
   }
 
  private:
-  struct Frame {
-    Node* node;
-    size_t next;
-  };
   // Also when there is no memory for the walk: the next one must not take its marks for its own.
   struct Unmark {
     GraphView& view;
@@ -108,8 +166,8 @@ class Walk {
     GraphItem item;
     item.node = n;
     item.leaf = leaf;
-    items_->push_back(std::move(item));
-    n->mark = static_cast<int32_t>(items_->size()) - 1;
+    items_.push_back(item);
+    n->mark = static_cast<int32_t>(items_.size()) - 1;
     return n->mark;
   }
   void visit(Node* root) {
@@ -128,21 +186,21 @@ class Walk {
       stack_.pop_back();
       if (n->mark >= 0) continue;
       int id = add(n, false);
-      GraphItem& item = (*items_)[static_cast<size_t>(id)];
-      item.first_in = static_cast<int>(view_->inputs.size());
+      GraphItem& item = items_[static_cast<size_t>(id)];
+      item.first_in = static_cast<int>(view_.inputs.size());
       item.ins = static_cast<int>(n->inputs.size());
       for (const auto& x : n->inputs) {
-        view_->inputs.push_back(x.node()->mark);
-        ++(*items_)[static_cast<size_t>(x.node()->mark)].uses;
+        view_.inputs.push_back(x.node()->mark);
+        ++items_[static_cast<size_t>(x.node()->mark)].uses;
       }
     }
   }
 
-  void describe(GraphView& view) {
+  void describe() {
     for (const auto& r : roots_)
-      if (r.node()->mark >= 0) view.items[static_cast<size_t>(r.node()->mark)].output = true;
-    Hash& h = view.shape_of;
-    for (auto& item : view.items) {
+      if (r.node()->mark >= 0) items_[static_cast<size_t>(r.node()->mark)].output = true;
+    Hash& h = view_.shape_of;
+    for (auto& item : items_) {
       const Node& n = *item.node;
       auto refs = n.refs.load(std::memory_order_acquire);
       bool held = refs > static_cast<uint32_t>(item.uses);
@@ -159,8 +217,8 @@ class Walk {
         h.add(reinterpret_cast<uintptr_t>(n.op) + (item.output ? 1 : 0) +
               (n.stream.device == Device::gpu ? 2 : 0));
         n.params.hash(h);
-        n.params.hash_runtime(view.values_of);
-        for (int i : view.in(item)) h.add(static_cast<uint64_t>(i));
+        n.params.hash_runtime(view_.values_of);
+        for (int i : view_.in(item)) h.add(static_cast<uint64_t>(i));
       }
       h.add(static_cast<uint64_t>(n.dtype.val) * 64 + n.shape.size());
       for (auto d : n.shape) h.add(static_cast<uint64_t>(d));
@@ -172,11 +230,11 @@ class Walk {
     return !b.release || (rehearsal_ && MemoryRehearsal::Impl::owns(b));
   }
 
-  const std::vector<array>& roots_;
+  std::span<const array> roots_;
   const MemoryRehearsal::Impl* rehearsal_ = MemoryRehearsal::Impl::current();
-  GraphView* view_ = nullptr;
-  std::vector<GraphItem>* items_ = nullptr;
-  std::vector<Frame> stack_{};
+  GraphView& view_;
+  std::vector<GraphItem>& items_;
+  std::vector<Frame>& stack_;
   std::shared_ptr<Evaluation> blocked_{};
   bool placeholder_ = false;
 };
@@ -212,10 +270,9 @@ BufferRef buffer_of_number(const Node& n) {
   return copy;
 }
 
-// Makes the outputs ready and returns what they held on to, to be freed outside the lock.
-std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view) {
-  std::vector<std::vector<array>> trash;
-  trash.reserve(plan.outputs.size());
+// Makes the outputs ready. What they held on to is detached, to be freed outside the lock.
+void publish(const Plan& plan, GraphView& view, std::vector<std::vector<array>>& detached) {
+  detached.reserve(plan.outputs.size());
   for (const auto& out : plan.outputs) {
     Node& n = *view.items[static_cast<size_t>(out.item)].node;
     auto i = static_cast<size_t>(out.place.index);
@@ -242,11 +299,10 @@ std::vector<std::vector<array>> publish(const Plan& plan, GraphView& view) {
     n.state.store(State::ready, std::memory_order_release);
     n.evaluation = nullptr;
     if (!keeps_history()) {
-      trash.push_back(std::move(n.inputs));
+      detached.push_back(std::move(n.inputs));
       n.inputs.clear();
     }
   }
-  return trash;
 }
 
 Hash key_with_values(const GraphView& view) {
@@ -283,7 +339,8 @@ void execute_or_rehearse(PlanInUse& use) {
   count_run(*use.plan);
 }
 
-void run_claimed(GraphView& view) {
+void run_claimed(EvalRoom& room) {
+  GraphView& view = room.view;
   PlanInUse use = plan_for(view);
   bind(*use.plan, view);
   try {
@@ -293,12 +350,12 @@ void run_claimed(GraphView& view) {
     plan_cache().give_back(use.key, std::move(use.plan));
     throw;
   }
-  std::vector<std::vector<array>> trash;
   {
     std::lock_guard lock(graph_mutex());
-    trash = publish(*use.plan, view);
+    publish(*use.plan, view, room.detached);
     unclaim(view);
   }
+  room.detached.clear();
   use.plan->memory.clear();
   plan_cache().give_back(use.key, std::move(use.plan));
 }
@@ -319,55 +376,64 @@ bool keeps_history() { return tracing_depth > 0; }
 void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
-  GraphView view;
-  auto mine = std::make_shared<Evaluation>();
+  RoomInUse room;
+  Evaluation& mine = room.fresh_evaluation();
   {
     std::lock_guard lock(graph_mutex());
-    if (Walk({a}).collect(view)) return nullptr;
+    if (Walk({&a, 1}, *room).collect()) return nullptr;
     // Another thread's evaluation would detach the nodes while they are looked at.
-    claim(view, mine.get());
+    claim(room->view, &mine);
   }
   try {
-    auto plan = lower(view, cpu_backend(), gpu_backend());
-    let_go(view, *mine);
+    auto plan = lower(room->view, cpu_backend(), gpu_backend());
+    let_go(room->view, mine);
     return plan;
   } catch (...) {
-    let_go(view, *mine);
+    let_go(room->view, mine);
     throw;
   }
 }
 
-void eval(std::vector<array> outputs) {
-  for (;;) {
-    GraphView view;
-    std::shared_ptr<Evaluation> mine, other;
-    {
-      std::lock_guard lock(graph_mutex());
-      other = Walk(outputs).collect(view);
-      if (!other) {
-        if (std::ranges::all_of(view.items, &GraphItem::leaf)) return;
-        mine = std::make_shared<Evaluation>();
-        claim(view, mine.get());
-      }
+namespace {
+
+// True when all was computed; false when another evaluation had to be waited for.
+bool try_to_evaluate(std::span<const array> outputs) {
+  RoomInUse room;
+  Evaluation& mine = room.fresh_evaluation();
+  std::shared_ptr<Evaluation> other;
+  {
+    std::lock_guard lock(graph_mutex());
+    other = Walk(outputs, *room).collect();
+    if (!other) {
+      if (std::ranges::all_of(room->view.items, &GraphItem::leaf)) return true;
+      claim(room->view, &mine);
     }
-    if (other) {
-      other->wait();
-      continue;
-    }
-    try {
-      run_claimed(view);
-    } catch (...) {
-      let_go(view, *mine);
-      throw;
-    }
-    mine->finish();
-    return;
+  }
+  if (other) {
+    other->wait();
+    return false;
+  }
+  try {
+    run_claimed(*room);
+  } catch (...) {
+    let_go(room->view, mine);
+    throw;
+  }
+  room.finish_evaluation();
+  return true;
+}
+
+void evaluate(std::span<const array> outputs) {
+  while (!try_to_evaluate(outputs)) {
   }
 }
 
+}  // namespace
+
+void eval(std::vector<array> outputs) { evaluate(outputs); }
+
 void array::eval() const {
-  if (node_->state.load(std::memory_order_acquire) != State::ready)
-    tarn::eval(std::vector<array>{*this});
+  if (node_->state.load(std::memory_order_acquire) != State::ready) evaluate({this, 1});
 }
 
 }  // namespace tarn
