@@ -7,6 +7,7 @@ import pathlib
 import random
 import subprocess
 import tempfile
+import unicodedata
 
 from tokenizers import (
     AddedToken,
@@ -288,6 +289,37 @@ def added_tokens(lines, rng):
         yield f"added tokens {number}", made
 
 
+def every_class():
+    """Lines with each mark, punctuation, control and format character, and each that has a
+    decomposition: what becomes of them goes by the tables of several versions of Unicode."""
+
+    def is_wanted(character):
+        kind = unicodedata.category(character)
+        return (
+            kind in ("Mn", "Mc", "Me", "Cc", "Cf")
+            or kind[0] == "P"
+            or (unicodedata.decomposition(character) and kind != "Lo")
+        )
+
+    wanted = [c for c in map(chr, range(0x80, 0x20000)) if is_wanted(c)]
+    wanted += "\u166d\u1734\u1cf2\u1cf3\u32ff"
+    return ["a" + "a".join(wanted[i : i + 20]) for i in range(0, len(wanted), 20)]
+
+
+def classes_of_characters(lines):
+    byte_level = P.ByteLevel(add_prefix_space=False)
+    by_name = {
+        "BERT": N.BertNormalizer(strip_accents=True),
+        "accents": N.Sequence([N.NFD(), N.StripAccents()]),
+        "NFC": N.NFC(),
+        "NFKD": N.NFKD(),
+    }
+    for name, normalizer in by_name.items():
+        yield f"classes, {name}", bpe(lines, normalizer=normalizer, splitter=byte_level)
+    for name, splitter in {"words": P.BertPreTokenizer(), "marks": P.Punctuation()}.items():
+        yield f"classes, {name}", bpe(lines, splitter=P.Sequence([splitter, byte_level]))
+
+
 def compare(program, texts, count=400):
     rng = random.Random(7)
     lines = texts[: max(count, 600)]
@@ -298,12 +330,14 @@ def compare(program, texts, count=400):
             splitters_and_normalizers(lines),
             decoders_and_processors(lines),
             added_tokens(lines, rng),
+            classes_of_characters(lines),
         ):
             for name, tokenizer in make:
                 path = pathlib.Path(folder) / "tokenizer.json"
                 tokenizer.save(str(path))
                 driver = Driver(program, path)
                 sample = rng.sample(texts, min(count, len(texts)))
+                sample = every_class() if name.startswith("classes") else sample
                 special = name.startswith("processor")
                 wrong += differences(name, driver, tokenizer, sample, special) > 0
                 driver.close()

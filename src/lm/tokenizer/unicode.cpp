@@ -79,6 +79,29 @@ constexpr CodeRange kAfterBert[] = {
 };
 // clang-format on
 
+// Nonspacing marks of Unicode 9 and two that became so later: taking accents away goes by tables of
+// Unicode 8, where marks in general go by those of Unicode 9.
+// clang-format off
+constexpr CodeRange kSinceUnicode9[] = {
+    {0x8D4, 0x8E1}, {0x1885, 0x1886}, {0x1DFB, 0x1DFB}, {0xA8C5, 0xA8C5}, {0xA9BD, 0xA9BD},
+    {0x1123E, 0x1123E}, {0x11438, 0x1143F}, {0x11442, 0x11444}, {0x11446, 0x11446},
+    {0x11C30, 0x11C36}, {0x11C38, 0x11C3D}, {0x11C3F, 0x11C3F}, {0x11C92, 0x11CA7},
+    {0x11CAA, 0x11CB0}, {0x11CB2, 0x11CB3}, {0x11CB5, 0x11CB6}, {0x1E000, 0x1E006},
+    {0x1E008, 0x1E018}, {0x1E01B, 0x1E021}, {0x1E023, 0x1E024}, {0x1E026, 0x1E02A},
+    {0x1E944, 0x1E94A},
+};
+// clang-format on
+
+// What came after Unicode 9 and has a decomposition, which normal forms leave as it is: the
+// tokenizers that models were trained with go by older tables.
+// clang-format off
+constexpr CodeRange kDecomposedLater[] = {
+    {0x32FF, 0x32FF}, {0xA7F2, 0xA7F4}, {0xAB69, 0xAB69}, {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1E030, 0x1E06D},
+    {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9},
+};
+// clang-format on
+
 // What Unicode 15.0 added: PCRE2 10.42 ends with 14.0.
 // clang-format off
 constexpr CodeRange kUnicode15[] = {
@@ -277,17 +300,21 @@ bool is_word(uint32_t code) {
 
 bool is_punctuation(uint32_t code) {
   if (code < 128) return code > 32 && code < 127 && kAsciiClass[code] == Class::other;
+  if (code == 0x166D || code == 0x111C9) return true;  // a symbol and a mark by now
   int category = category_of(code);
   return between(category, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO) && !is_after_bert(code);
 }
 
 bool is_mark(uint32_t code) {
+  if (code == 0x1CF2 || code == 0x1CF3) return true;  // letters by now
   int category = category_of(code);
   return between(category, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME) && !is_after_bert(code);
 }
 
 bool is_nonspacing_mark(uint32_t code) {
-  return category_of(code) == UTF8PROC_CATEGORY_MN && !is_after_bert(code);
+  if (code == 0x1734) return true;  // a spacing one by now
+  return category_of(code) == UTF8PROC_CATEGORY_MN && !is_after_bert(code) &&
+         !holds(kSinceUnicode9, code);
 }
 
 bool is_other(uint32_t code) {
@@ -317,8 +344,9 @@ size_t grapheme_end(std::string_view text, size_t at) {
   return at;
 }
 
-std::string normalized(std::string_view text, Form form) {
-  if (is_ascii(text)) return std::string(text);
+namespace {
+
+std::string normalized_part(std::string_view text, Form form) {
   std::string sorted = with_sorted_marks(text);
   int options = UTF8PROC_STABLE;
   options |= form == Form::nfc || form == Form::nfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
@@ -331,6 +359,24 @@ std::string normalized(std::string_view text, Form form) {
   require<ValueError>(length >= 0, "[encode] a text of {} bytes does not normalise: {}.",
                       text.size(), utf8proc_errmsg(length));
   return {reinterpret_cast<const char*>(raw), static_cast<size_t>(length)};
+}
+
+}  // namespace
+
+std::string normalized(std::string_view text, Form form) {
+  if (is_ascii(text)) return std::string(text);
+  std::string out;
+  size_t from = 0;
+  for (size_t at = 0; at < text.size();) {
+    Character c = character_at(text, at);
+    if (c.code >= 0x3000 && holds(kDecomposedLater, c.code)) {
+      out += normalized_part(text.substr(from, at - from), form);
+      out += text.substr(at, c.length);
+      from = at + c.length;
+    }
+    at += c.length;
+  }
+  return from == 0 ? normalized_part(text, form) : out + normalized_part(text.substr(from), form);
 }
 
 std::string lowercased(std::string_view text) {
