@@ -206,16 +206,28 @@ struct Elementwise {
   }
 };
 
+// Handles that are moved into a list: each copy of one counts, across processors.
+template <class... A>
+std::vector<array> list_of(A... arrays) {
+  std::vector<array> list;
+  list.reserve(sizeof...(A));
+  (list.push_back(std::move(arrays)), ...);
+  return list;
+}
+
 // Records T on operands that are already in its domain and of one dtype.
 template <class T>
-array apply(StreamOrDevice s, const array& a) {
-  return record(op_of<T>, {}, {a}, a.shape(), Elementwise::result<T>(a.dtype()), s);
+array apply(StreamOrDevice s, array a) {
+  Shape shape = a.shape();
+  Dtype t = Elementwise::result<T>(a.dtype());
+  return record(op_of<T>, {}, list_of(std::move(a)), std::move(shape), t, s);
 }
 template <class T>
-array apply(StreamOrDevice s, const array& a, const array& b) {
+array apply(StreamOrDevice s, array a, array b) {
   Shape shape =
       a.shape() == b.shape() ? a.shape() : broadcast_for(T::spec.name, a.shape(), b.shape());
-  return record(op_of<T>, {}, {a, b}, std::move(shape), Elementwise::result<T>(a.dtype()), s);
+  Dtype t = Elementwise::result<T>(a.dtype());
+  return record(op_of<T>, {}, list_of(std::move(a), std::move(b)), std::move(shape), t, s);
 }
 // The same after promotion.
 template <class T>
