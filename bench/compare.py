@@ -2,13 +2,15 @@
 """Speed beside llama.cpp and torch, side by side in one run on this machine: `make compare`.
 
     compare.py [--quick] [--check] [--alone] [--peers llama,torch] [--rows NAMES] [--driver PROGRAM]
+               [--report FILE]
 
 The peers are installed into .venv-compare the first time: llama-cpp-python is compiled for the
 instruction set that Tarn uses, torch is several GB (PIP_EXTRA_INDEX_URL may name an index with
 smaller builds). Sides take turns in processes that stay warm, with the same number of threads. The
 table goes to standard output, everything measured to build/compare.json. With --check the exit
 status is 1 when a target of bench/targets.json is missed. With --alone each side has one thread and
-is timed by the processor's time that it used: what to do where others use the machine.
+is timed by the processor's time that it used: what to do where others use the machine. --report
+puts the table into FILE, between the marks that docs/performance.md has.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import sys
 import tempfile
 import venv
 
+from compare_report import described, put_into, table
 from compare_rows import ROWS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -52,7 +55,8 @@ TORCH_LIMITS = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     },
 }
-PROMPT, NEW, PREFILL = 128, 128, 512
+PROMPT, NEW, PREFILL, LOADED = 128, 128, 512, 16
+BESIDE_LLAMA = ("decode", "prefill", "load")
 LEAST_AGREEMENT = 0.9
 PREFILL_ROW = "prefill beside bf16"
 QUESTIONS = [
@@ -160,7 +164,11 @@ def agreement(tarn, peer):
             f"{peer.name} and tarn agree on {forced:.1%} of the next tokens: they do not "
             "compute the same, so their speeds are not compared."
         )
-    return {"same_next_token": forced, "greedy_tokens_before_a_difference_of_48": alone}
+    return {
+        "places": len(ids),
+        "same_next_token": forced,
+        "greedy_tokens_before_a_difference_of_48": alone,
+    }
 
 
 def measure(name, sides, rounds, do, **arguments):
@@ -216,6 +224,16 @@ def compare_models(tarn, llamas, model, threads, options, report):
         ids=ids[:PREFILL],
         seconds=options.seconds,
     )
+    results["load"] = measure(
+        "load",
+        [tarn, *llamas],
+        options.rounds,
+        "first_token",
+        model=model,
+        ids=ids[:LOADED],
+        new=1,
+        seconds=options.seconds,
+    ) | {"unit": "1/s"}
     share = results["decode"]["tarn"]["median"] * weights / report["machine"]["read_bandwidth_all"]
     results["decode"]["share_of_read_bandwidth"] = share
 
@@ -265,7 +283,7 @@ def judge(report):
     targets = json.loads((ROOT / "bench/targets.json").read_text())
     isa = report["machine"]["isa"]
     for name, result in report["results"].items():
-        peer = result["llama.cpp" if name in ("decode", "prefill") else "torch"]
+        peer = result["llama.cpp" if name in BESIDE_LLAMA else "torch"]
         tarn = result["tarn"]
         ratio = tarn["median"] / peer["median"]
         target = targets[name].get(isa, targets[name].get("default", 1.0))
@@ -279,45 +297,6 @@ def judge(report):
         }
 
 
-def table(report):
-    machine = report["machine"]
-    rows = [
-        f"{machine['processor']}, {machine['threads']} threads, {machine['isa']}, load average "
-        f"{report['load_average'][0]:.2f} to {report['load_average_after'][0]:.2f}",
-        f"read bandwidth {machine['read_bandwidth_1'] / 1e9:.1f} GB/s by one thread, "
-        f"{machine['read_bandwidth_all'] / 1e9:.1f} by all",
-        "",
-        f"{'':19}  {'':14}  {'median':>9}  {'best':>9}  {'spread':>6}",
-    ]
-    for name, result in report["results"].items():
-        unit = result.get("unit", "tok/s")
-        scale = 1 if unit == "tok/s" else 1e9
-        for who, r in result.items():
-            if isinstance(r, dict) and "median" in r:
-                error = f"  error {result['errors'][who]:.1e}" if "errors" in result else ""
-                rows.append(
-                    f"{name:19}  {who:14}  {r['median'] / scale:9.1f}  "
-                    f"{r['best'] / scale:9.1f}  {r['spread']:6.0%}  {unit}{error}"
-                )
-        verdict = "met" if result["met"] else "missed"
-        doubt = "" if result["beyond_noise"] else "; within twice the spread of equal"
-        rows.append(
-            f"{'':19}  ratio {result['ratio']:.2f} (of the best {result['ratio_of_best']:.2f}), "
-            f"target {result['target']:.2f}: {verdict}{doubt}"
-        )
-        if "share_of_read_bandwidth" in result:
-            rows.append(f"{'':19}  {result['share_of_read_bandwidth']:.0%} of the read bandwidth")
-    for who, size in report.get("weight_bytes", {}).items():
-        rows.append(f"weights of {who}: {size / 1e6:.1f} MB")
-    for who, found in report.get("agreement", {}).items():
-        rows.append(
-            f"tarn and {who} choose the same next token in "
-            f"{found['same_next_token']:.1%} of {PREFILL} places"
-        )
-    rows += [f"{who}: absent" for who in report["absent"]]
-    return "\n".join(rows)
-
-
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.7 s: for a first look")
@@ -326,6 +305,7 @@ def arguments():
     parser.add_argument("--peers", default="llama,torch")
     parser.add_argument("--rows", help="only these, by commas: " + ", ".join([*ROWS, PREFILL_ROW]))
     parser.add_argument("--driver", help="a compare_driver that is built already")
+    parser.add_argument("--report", help="a document that takes the table, as docs/performance.md")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 0.7) if options.quick else (5, 3.0)
     options.rows = options.rows.split(",") if options.rows else []
@@ -386,6 +366,9 @@ def main():
     judge(report)
     (ROOT / "build/compare.json").write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
+    if options.report:
+        command = "make compare" if not options.quick else "bench/compare.py --quick"
+        put_into(options.report, "compare", described(report, command))
     if options.check and (
         report["absent"] or not all(r["met"] for r in report["results"].values())
     ):

@@ -7,8 +7,10 @@
 
 #include "base/json.h"
 #include "compare_work.h"
+#include "runtime/eval.h"
 #include "tarn/info.h"
 #include "tarn/lm.h"
+#include "tarn/memory.h"
 #include "tarn/ops.h"
 #include "train_work.h"
 
@@ -55,6 +57,21 @@ Json prefill(const lm::LanguageModel& model, Json command) {
     tokens += info.prompt_tokens;
   }
   return {{"rate", tokens / spent}};
+}
+
+// From a file that is in the system's cache to the first token, with nothing kept from before: how
+// often a second.
+Json first_token(const Json& command) {
+  double spent = 0, times = 0;
+  for (; spent < command["seconds"].get<double>(); ++times) {
+    clear_plan_cache();
+    clear_cache();
+    bench::Watch watch(command.value("processor_time", false));
+    lm::LanguageModel model = lm::load(command["model"].get<std::string>());
+    answer(model, command);
+    spent += watch.seconds();
+  }
+  return {{"rate", times / spent}};
 }
 
 // The likeliest next token after each of the given ones.
@@ -106,6 +123,7 @@ Json perform(const Json& command, lm::LanguageModel& model, bench::Workload& wor
   if (what == "likeliest") return likeliest(model, command);
   if (what == "decode") return decode(model, command);
   if (what == "prefill") return prefill(model, command);
+  if (what == "first_token") return first_token(command);
   if (what == "rate") return {{"rate", work.rate(command)}};
   if (what == "prepare") {
     work.prepare(command);

@@ -43,6 +43,11 @@ class Llama:
         return {"error": f"llama_model_quantize: {failed}"} if failed else {}
 
     def load(self, command):
+        self.open(command)
+        return {"weight_bytes": self.api.llama_model_size(self.model)}
+
+    def open(self, command):
+        self.opened = command
         options = self.api.llama_model_default_params()
         options.n_gpu_layers = 0
         self.model = self.api.llama_model_load_from_file(command["model"].encode(), options)
@@ -54,7 +59,11 @@ class Llama:
         self.memory = self.api.llama_get_memory(self.context)
         self.vocabulary = self.api.llama_vocab_n_tokens(self.api.llama_model_get_vocab(self.model))
         self.batch = self.api.llama_batch_init(self.CONTEXT, 0, 1)
-        return {"weight_bytes": self.api.llama_model_size(self.model)}
+
+    def close(self):
+        self.api.llama_batch_free(self.batch)
+        self.api.llama_free(self.context)
+        self.api.llama_model_free(self.model)
 
     def forward(self, ids, position, every=False):
         batch = self.batch
@@ -98,6 +107,17 @@ class Llama:
             made, _, seconds = self.answer(command)
             spent, tokens = spent + seconds, tokens + len(made) - 1
         return {"rate": tokens / spent}
+
+    def first_token(self, command):
+        """From a file that is in the system's cache: how often a second."""
+        spent = times = 0
+        while spent < command["seconds"]:
+            self.close()
+            start = time.perf_counter()
+            self.open(self.opened)
+            self.answer(command)
+            spent, times = spent + time.perf_counter() - start, times + 1
+        return {"rate": times / spent}
 
     def prefill(self, command):
         spent = tokens = 0

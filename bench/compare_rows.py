@@ -39,6 +39,17 @@ def convolution(images=8, size=56, channels=64, kernel=3):
     }
 
 
+def small(op, inputs, count):
+    """Operations on 64 floats: what recording and starting one costs."""
+    return {
+        "op": op,
+        "dtype": "float32",
+        "shapes": [[64]] * inputs,
+        "work": float(count),
+        "unit": "Mop/s",
+    }
+
+
 def cross_entropy(tokens=512, width=576, vocabulary=49152):
     return {
         "op": "cross_entropy",
@@ -61,4 +72,6 @@ ROWS = {
     "layer_norm": rows("layer_norm", [4096, 4096]),
     "conv2d": convolution(),
     "cross entropy": cross_entropy(),
+    "op on 64 floats": small("add", 2, 1),
+    "1000 ops in a row": small("softmax_1000", 1, 1000),
 }

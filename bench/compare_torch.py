@@ -84,11 +84,19 @@ def chain(a):
     return torch.sigmoid(a) * a + torch.exp(-a * a)
 
 
+def softmax_1000(a):
+    for _ in range(1000):
+        a = torch.softmax(a, -1)
+    return a
+
+
 # Each workload in all the ways that torch has for it; the first is also run in float64.
 WAYS = {
     "matmul": [torch.mm],
     "attention": [lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)],
     "chain": [chain, torch.compile(chain)],
+    "add": [torch.add],
+    "softmax_1000": [softmax_1000],
     "softmax": [lambda a: torch.softmax(a, -1)],
     "layer_norm": [lambda a: F.layer_norm(a, a.shape[-1:])],
     "conv2d": [convolved, Planes()],

@@ -30,6 +30,12 @@ class Watch {
   double start_ = 0;
 };
 
+// Each waits for the one before, and none is fused with it.
+inline array softmax_1000(array x) {
+  for (int i = 0; i < 1000; ++i) x = softmax(x, -1);
+  return x;
+}
+
 inline array result_of(const std::string& op, const std::vector<array>& in) {
   const array& x = in.at(0);
   if (op == "matmul") return matmul(x, in.at(1));
@@ -37,6 +43,8 @@ inline array result_of(const std::string& op, const std::vector<array>& in) {
     return fast::scaled_dot_product_attention(x, in.at(1), in.at(2), 0.125f, "causal");
   }
   if (op == "chain") return sigmoid(x) * x + exp(-x * x);
+  if (op == "add") return x + in.at(1);
+  if (op == "softmax_1000") return softmax_1000(x);
   if (op == "softmax") return softmax(x, -1);
   if (op == "layer_norm") return fast::layer_norm(x, std::nullopt, std::nullopt, 1e-5f);
   if (op == "conv2d") return conv2d(x, in.at(1), {1, 1}, {1, 1});

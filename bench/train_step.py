@@ -3,6 +3,7 @@
 most memory that each process held.
 
     train_step.py [--quick] [--alone] [--check] [--shapes 4x256x256,16x64x20] [--driver PROGRAM]
+                  [--report FILE]
 
 The model is the default one, adapters of rank 8 are on all matrices of its layers, the optimizer
 is AdamW. A shape is rows x tokens x how many of a row's tokens count. torch computes in bfloat16
@@ -23,6 +24,7 @@ import subprocess
 import sys
 
 from compare import PACKAGES, ROOT, VENV, Side, child_environment, install, measure
+from compare_report import put_into
 
 # gguf and accelerate are what transformers and peft need to read the model's file.
 PACKAGES["peft"] = [
@@ -135,6 +137,7 @@ def arguments():
     parser.add_argument("--alone", action="store_true", help="one thread, by processor time")
     parser.add_argument("--shapes", default="4x256x256,16x64x20")
     parser.add_argument("--driver", help="a compare_driver that is built already")
+    parser.add_argument("--report", help="a document that takes the table, as docs/performance.md")
     parser.add_argument("--python", help="a Python that has the peers already")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 2.0) if options.quick else (5, 6.0)
@@ -166,6 +169,9 @@ def main():
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build/train-step.json").write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
+    if options.report:
+        text = f"`bench/train_step.py`, {report['when'][:10]}.\n\n```text\n{table(report)}\n```"
+        put_into(options.report, "train_step", text)
     if options.check and not all(r["verdict"]["met"] for r in report["results"].values()):
         sys.exit(1)
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The tests again, under address and undefined-behaviour sanitizers, under the thread sanitizer, and
-# with the kernels held to each lower instruction set that this processor has. The tests labelled
-# long (the whole model against its goldens, the consumers, the hostile templates) are left to
+# The tests again, under address and undefined-behaviour sanitizers, under the thread sanitizer,
+# with the kernels held to each lower instruction set that this processor has, and some for longer:
+# a training run killed at 100 points, threads that answer, swap and unload for a minute, in both
+# builds. The tests labelled long (the whole model against its goldens, the consumers, the hostile templates) are left to
 # `make test`.
 source "$(dirname "$0")/shell.sh"
 
-# What to run: any of isa, asan, tsan, vocabularies; all four without arguments. The last compares
+# What to run: any of isa, asan, tsan, stress, vocabularies; all without arguments. The last compares
 # tokenizers and chat templates with their references on the vocabularies of real models, and the
 # answers of the one whose weights come with it.
-stages=" ${*:-isa asan tsan vocabularies} "
+stages=" ${*:-isa asan tsan stress vocabularies} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
 tools/setup.sh build model test oracles
@@ -62,12 +63,28 @@ one_thread+='bindings\.(digits|transformer))'
 
 # The thread sanitizer of g++ 12 cannot place its shadow under the address randomisation of newer
 # kernels; without randomisation it can.
+fixed=()
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
+
 threads() {
   tools/build.sh tsan "${with_tests[@]}"
-  local fixed=()
-  if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
   "${fixed[@]}" tools/ctest.sh tsan tsan --label-exclude long --exclude-regex "$one_thread" ||
     failed+=(tsan)
+}
+
+# Where a minute or a hundred times shows more than a moment does.
+stress() {
+  tools/build.sh release "${with_tests[@]}" lm_test train_driver
+  tools/build.sh tsan "${with_tests[@]}" lm_test
+  mkdir -p build/ctest
+  local filter=ContainerThreads.GenerateSwapAndUnloadAtOnce:AdapterAnswers.SwapsDisturbNoAnswer
+  local log=build/ctest/stress.log
+  {
+    TARN_TEST_KILLS=100 build/release/tests/lm_test \
+      --gtest_filter=TrainTest.ARunThatIsKilledAnywhereEndsWithTheSameWeights &&
+      TARN_TEST_SECONDS=60 build/release/tests/lm_test --gtest_filter="$filter" &&
+      TARN_TEST_SECONDS=60 "${fixed[@]}" build/tsan/tests/lm_test --gtest_filter="$filter"
+  } >"$log" 2>&1 || failed+=(stress)
 }
 
 if wants isa; then levels; fi
@@ -76,6 +93,7 @@ if wants asan; then
   run asan asan --label-exclude long
 fi
 if wants tsan; then threads; fi
+if wants stress; then stress; fi
 
 say "Not run again here: the tests labelled long; make test runs them."
 if [ ${#absent[@]} -gt 0 ]; then
