@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Speed beside llama.cpp and torch, side by side in one run on this machine: `make compare`.
+"""Speed beside llama.cpp, OpenVINO, torch and MLX, side by side in one run on this machine:
+`make compare`.
 
-    compare.py [--quick] [--check] [--alone] [--peers llama,torch] [--rows NAMES] [--driver PROGRAM]
-               [--report FILE]
+    compare.py [--quick] [--check] [--alone] [--peers llama,openvino,torch,mlx] [--rows NAMES]
+               [--driver PROGRAM] [--report FILE]
 
 The peers are installed into .venv-compare the first time: llama-cpp-python is compiled for the
 instruction set that Tarn uses, torch is several GB (PIP_EXTRA_INDEX_URL may name an index with
@@ -19,44 +20,25 @@ import json
 import os
 import pathlib
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import venv
 
 from compare_report import described, put_into, table
 from compare_rows import ROWS
+from compare_sides import (
+    PACKAGES,
+    ROOT,
+    TORCH_LIMITS,
+    VENV,
+    Side,
+    child_environment,
+    install,
+    measure,
+)
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv-compare"
-PACKAGES = {
-    "llama": ["llama-cpp-python==0.3.36", "numpy==2.4.6"],
-    "torch": ["torch==2.15.0", "numpy==2.4.6"],
-}
-AVX2 = ["SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2"]
-LLAMA_FEATURES = {
-    "baseline": [],
-    "avx2": AVX2,
-    "avx512": [*AVX2, "AVX512"],
-    "vnni": [*AVX2, "AVX512", "AVX512_VBMI", "AVX512_VNNI"],
-    "amx": [*AVX2, "AVX512", "AVX512_VBMI", "AVX512_VNNI", "AVX512_BF16"],
-}
-# What keeps torch at the level, for levels below what the machine has.
-TORCH_LIMITS = {
-    "baseline": {
-        "ATEN_CPU_CAPABILITY": "default",
-        "DNNL_MAX_CPU_ISA": "SSE41",
-        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
-    },
-    "avx2": {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "DNNL_MAX_CPU_ISA": "AVX2",
-        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    },
-}
 PROMPT, NEW, PREFILL, LOADED = 128, 128, 512, 16
-BESIDE_LLAMA = ("decode", "prefill", "load")
+OTHER_WEIGHTS = "llama.cpp Q4_0"  # its own 4-bit format: shown, but not what targets are beside
 LEAST_AGREEMENT = 0.9
 PREFILL_ROW = "prefill beside bf16"
 QUESTIONS = [
@@ -67,149 +49,54 @@ QUESTIONS = [
 ]
 
 
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-class Side:
-    """A child process that answers one JSON object a line."""
-
-    def __init__(self, name, command, environment):
-        self.name = name
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-
-    def ask(self, do, **arguments):
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name} ended during `{do}`.")
-        answer = json.loads(line)
-        if "error" in answer:
-            sys.exit(f"{self.name}, {do}: {answer['error']}")
-        return answer
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-
-def cmake_arguments(isa):
-    wanted = LLAMA_FEATURES.get(isa)
-    if wanted is None:  # not x86: what the compiler finds
-        return "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF"
-    every = dict.fromkeys(LLAMA_FEATURES["amx"])
-    flags = [f"-DGGML_{name}={'ON' if name in wanted else 'OFF'}" for name in every]
-    return " ".join(["-DGGML_NATIVE=OFF", *flags, "-DLLAVA_BUILD=OFF", "-DLLAMA_CURL=OFF"])
-
-
-def stamp_of(peer, isa):
-    flags = cmake_arguments(isa) if peer == "llama" else ""
-    return f"{PACKAGES[peer]} {flags} {platform.python_version()}\n"
-
-
-def install(peer, isa):
-    """Whether the peer is there, after trying to bring it."""
-    stamp = VENV / f"{peer}.installed"
-    if stamp.exists() and stamp.read_text() == stamp_of(peer, isa):
-        return True
-    if not (VENV / "bin/pip").exists():
-        venv.create(VENV, with_pip=True)
-    say(f"Installing {PACKAGES[peer][0]} into {VENV.name} (some minutes)")
-    command = [VENV / "bin/pip", "install", *PACKAGES[peer]]
-    environment = dict(os.environ)
-    if peer == "llama":
-        command += ["--no-binary", "llama-cpp-python", "--force-reinstall", "--no-cache-dir"]
-        environment["CMAKE_ARGS"] = cmake_arguments(isa)
-    log = ROOT / f"build/compare-{peer}.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("w") as out:
-        done = subprocess.run(command, stdout=out, stderr=out, env=environment, check=False)
-    if done.returncode != 0:
-        say(f"{peer} could not be installed and is left out; the reasons are in {log}.")
-        return False
-    stamp.write_text(stamp_of(peer, isa))
-    return True
-
-
-def child_environment(isa, threads):
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    }
-    environment |= {"OMP_NUM_THREADS": str(threads)}
-    return environment, environment | TORCH_LIMITS.get(isa, {})
-
-
 def agreement(tarn, peer):
-    """How often both choose the same next token: with the same text before it, and on their own."""
+    """How often both choose the same next token: on their own, and with the same text before it
+    where the peer shows what it would choose."""
     text = (ROOT / "tests/golden/lm/text.txt").read_text()
+    found = {"greedy_tokens_before_a_difference_of_48": greedy_agreement(tarn, peer)}
+    if peer.name == "openvino":  # it makes texts only
+        return found
     ids = tarn.ask("encode", text=text)["ids"][:PREFILL]
     one, other = (side.ask("likeliest", ids=ids)["ids"] for side in (tarn, peer))
     forced = sum(a == b for a, b in zip(one, other)) / len(ids)
+    if forced < LEAST_AGREEMENT:
+        sys.exit(
+            f"{peer.name} and tarn agree on {forced:.1%} of the next tokens: they do not "
+            "compute the same, so their speeds are not compared."
+        )
+    return {"places": len(ids), "same_next_token": forced} | found
+
+
+def greedy_agreement(tarn, peer):
     alone = []
     for question in QUESTIONS:
         prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
         ids = tarn.ask("encode", text=prompt)["ids"]
         one, other = (side.ask("greedy", ids=ids, new=48)["ids"] for side in (tarn, peer))
         alone.append(next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), 48))
-    if forced < LEAST_AGREEMENT:
-        sys.exit(
-            f"{peer.name} and tarn agree on {forced:.1%} of the next tokens: they do not "
-            "compute the same, so their speeds are not compared."
-        )
-    return {
-        "places": len(ids),
-        "same_next_token": forced,
-        "greedy_tokens_before_a_difference_of_48": alone,
-    }
+    return alone
 
 
-def measure(name, sides, rounds, do, **arguments):
-    """Rates of each side, A B A B …, after one round that does not count."""
-    samples = {side.name: [] for side in sides}
-    for number in range(rounds + 1):
-        for side in sides:
-            rate = side.ask(do, **arguments)["rate"]
-            if number:
-                samples[side.name].append(rate)
-        say(f"  {name}: round {number} of {rounds}")
-    return {
-        who: {
-            "median": statistics.median(all_),
-            "best": max(all_),
-            "spread": (max(all_) - min(all_)) / statistics.median(all_),
-            "all": all_,
-        }
-        for who, all_ in samples.items()
-    }
-
-
-def compare_models(tarn, llamas, model, threads, options, report):
+def compare_models(tarn, peers, model, threads, options, report):
     weights = tarn.ask("load", model=model)["weight_bytes"]
     report["weight_bytes"] = {"tarn": weights}
     own = ROOT / "build/compare-q4_0.gguf"
-    for llama in llamas:
-        if llama.name != "llama.cpp" and not own.exists():
+    for peer in peers:
+        if peer.name == OTHER_WEIGHTS and not own.exists():
             unfinished = own.with_suffix(".part")
-            llama.ask("quantise", model=model, out=str(unfinished))
+            peer.ask("quantise", model=model, out=str(unfinished))
             unfinished.rename(own)
-        path = model if llama.name == "llama.cpp" else str(own)
-        loaded = llama.ask("load", model=path, threads=threads)
-        report["weight_bytes"][llama.name] = loaded["weight_bytes"]
-    report["agreement"] = {"llama.cpp": agreement(tarn, llamas[0])}
+        path = str(own) if peer.name == OTHER_WEIGHTS else model
+        loaded = peer.ask("load", model=path, threads=threads)
+        report["weight_bytes"][peer.name] = loaded["weight_bytes"]
+    same = [peer for peer in peers if peer.name != OTHER_WEIGHTS]
+    report["agreement"] = {peer.name: agreement(tarn, peer) for peer in same}
     text = (ROOT / "tests/golden/lm/text.txt").read_text()
     ids = tarn.ask("encode", text=text)["ids"]
     results = report["results"]
     results["decode"] = measure(
         "decode",
-        [tarn, *llamas],
+        [tarn, *peers],
         options.rounds,
         "decode",
         ids=ids[:PROMPT],
@@ -218,7 +105,7 @@ def compare_models(tarn, llamas, model, threads, options, report):
     )
     results["prefill"] = measure(
         "prefill",
-        [tarn, *llamas],
+        [tarn, *peers],
         options.rounds,
         "prefill",
         ids=ids[:PREFILL],
@@ -226,7 +113,7 @@ def compare_models(tarn, llamas, model, threads, options, report):
     )
     results["load"] = measure(
         "load",
-        [tarn, *llamas],
+        [tarn, *peers],
         options.rounds,
         "first_token",
         model=model,
@@ -238,26 +125,28 @@ def compare_models(tarn, llamas, model, threads, options, report):
     results["decode"]["share_of_read_bandwidth"] = share
 
 
-def prepare_row(tarn, torch, row, folder):
-    """Gives both sides the same numbers, and compares what they make of them with float64."""
+def prepare_row(sides, row, folder):
+    """Gives all sides the same numbers, and compares what they make of them with float64."""
     count = len(row["shapes"]) + ("classes" in row)
     inputs = [f"{folder}/{i}.npy" for i in range(count)]
-    outs = {side.name: f"{folder}/{side.name}.npy" for side in (tarn, torch)}
+    outs = {side.name: f"{folder}/{side.name}.npy" for side in sides}
+    torch = next(side for side in sides if side.name == "torch")
     torch.ask("make_inputs", inputs=inputs, **row)
-    for side in (tarn, torch):
+    for side in sides:
         side.ask("prepare", inputs=inputs, out=outs[side.name], **row)
     return torch.ask("errors", op=row["op"], outs=outs)
 
 
-def compare_rows(tarn, torch, threads, options, report):
-    torch.ask("load", threads=threads)
+def compare_rows(tarn, peers, threads, options, report):
+    for peer in peers:
+        peer.ask("load", threads=threads)
     timed = {"seconds": options.seconds, "processor_time": options.alone}
     for name, row in ROWS.items():
         if options.rows and name not in options.rows:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            errors = prepare_row(tarn, torch, row, folder)
-        result = measure(name, [tarn, torch], options.rounds, "rate", work=row["work"], **timed)
+            errors = prepare_row([tarn, *peers], row, folder)
+        result = measure(name, [tarn, *peers], options.rounds, "rate", work=row["work"], **timed)
         report["results"][name] = result | {"errors": errors, "unit": row["unit"]}
 
 
@@ -279,18 +168,22 @@ def compare_prefill(tarn, torch, model, threads, options, report):
 
 
 def judge(report):
-    """Ratios to the peer with the same weights, and whether they reach bench/targets.json."""
+    """Ratios to the fastest peer with the same weights, and whether they reach
+    bench/targets.json."""
     targets = json.loads((ROOT / "bench/targets.json").read_text())
     isa = report["machine"]["isa"]
     for name, result in report["results"].items():
-        peer = result["llama.cpp" if name in BESIDE_LLAMA else "torch"]
         tarn = result["tarn"]
-        ratio = tarn["median"] / peer["median"]
+        rates = {who: r for who, r in result.items() if isinstance(r, dict) and "median" in r}
+        beside = [who for who in rates if who not in ("tarn", OTHER_WEIGHTS)]
+        who = max(beside, key=lambda peer: rates[peer]["median"])
+        ratio = tarn["median"] / rates[who]["median"]
         target = targets[name].get(isa, targets[name].get("default", 1.0))
-        noise = 2 * max(tarn["spread"], peer["spread"])
+        noise = 2 * max(tarn["spread"], rates[who]["spread"])
         result |= {
+            "beside": who,
             "ratio": ratio,
-            "ratio_of_best": tarn["best"] / peer["best"],
+            "ratio_of_best": tarn["best"] / rates[who]["best"],
             "target": target,
             "met": ratio >= target,
             "beyond_noise": abs(ratio - 1) > noise,
@@ -302,17 +195,20 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.7 s: for a first look")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     parser.add_argument("--alone", action="store_true", help="one thread, by processor time")
-    parser.add_argument("--peers", default="llama,torch")
+    parser.add_argument("--peers", help="some of " + ", ".join(PACKAGES))
     parser.add_argument("--rows", help="only these, by commas: " + ", ".join([*ROWS, PREFILL_ROW]))
     parser.add_argument("--driver", help="a compare_driver that is built already")
     parser.add_argument("--report", help="a document that takes the table, as docs/performance.md")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 0.7) if options.quick else (5, 3.0)
+    options.peers = (
+        options.peers or ("llama,torch" if options.quick else ",".join(PACKAGES))
+    ).split(",")
     options.rows = options.rows.split(",") if options.rows else []
     missing = set(options.rows) - {*ROWS, PREFILL_ROW}
     if missing:
         parser.error(f"--rows does not know {', '.join(sorted(missing))}")
-    unknown = set(options.peers.split(",")) - set(PACKAGES)
+    unknown = set(options.peers) - set(PACKAGES)
     if unknown:
         parser.error(f"--peers knows {', '.join(PACKAGES)}; not {', '.join(sorted(unknown))}")
     return options
@@ -343,25 +239,28 @@ def main():
     report["machine"] = tarn.ask("machine")
     isa, threads = report["machine"]["isa"], report["machine"]["threads"]
     plain, limited = child_environment(isa, threads)
-    for peer in options.peers.split(","):
+    sides = {}
+    for peer in options.peers:
+        if isa in TORCH_LIMITS and peer in ("openvino", "mlx"):
+            report["absent"].append(f"{peer} (nothing holds it to {isa})")
+            continue
         if not install(peer, isa):
             report["absent"].append(peer)
             continue
         start = [VENV / "bin/python", ROOT / "bench/compare_peers.py", peer]
-        if peer == "llama":
-            sides = [Side(name, start, plain) for name in ("llama.cpp", "llama.cpp Q4_0")]
-        else:
-            sides = [Side(peer, start, limited)]
-        report["peers"][peer] = sides[0].ask("machine")
-        if peer == "llama":
-            compare_models(tarn, sides, model, threads, options, report)
-        else:
-            compare_rows(tarn, sides[0], threads, options, report)
-            if not options.rows or PREFILL_ROW in options.rows:
-                compare_prefill(tarn, sides[0], model, threads, options, report)
-        for side in sides:
-            side.close()
-    tarn.close()
+        names = ["llama.cpp", OTHER_WEIGHTS] if peer == "llama" else [peer]
+        environment = limited if peer == "torch" else plain
+        sides[peer] = [Side(name, start, environment) for name in names]
+        report["peers"][peer] = sides[peer][0].ask("machine")
+    models = [*sides.get("llama", []), *sides.get("openvino", [])]
+    if models and not options.rows:
+        compare_models(tarn, models, model, threads, options, report)
+    if "torch" in sides:  # which makes the numbers, and knows the right results
+        compare_rows(tarn, [*sides["torch"], *sides.get("mlx", [])], threads, options, report)
+        if not options.rows or PREFILL_ROW in options.rows:
+            compare_prefill(tarn, sides["torch"][0], model, threads, options, report)
+    for side in [tarn, *(side for all_ in sides.values() for side in all_)]:
+        side.close()
     report["load_average_after"] = os.getloadavg()
     judge(report)
     (ROOT / "build/compare.json").write_text(json.dumps(report, indent=1) + "\n")

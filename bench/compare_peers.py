@@ -1,4 +1,5 @@
-"""The peers' side of compare.py: `compare_peers.py llama|torch` answers one JSON command a line.
+"""The peers' side of compare.py: `compare_peers.py llama|openvino|torch|mlx` answers one JSON command
+a line.
 
 llama.cpp is driven below Python's sampling loop: llama_decode and an argmax, nothing else.
 """
@@ -130,6 +131,10 @@ class Llama:
 def main():
     if sys.argv[1] == "torch":
         from compare_torch import Torch as Peer
+    elif sys.argv[1] == "mlx":
+        from compare_mlx import Mlx as Peer
+    elif sys.argv[1] == "openvino":
+        from compare_openvino import OpenVino as Peer
     else:
         Peer = Llama
     peer = Peer()

@@ -29,7 +29,8 @@ def table(report):
         verdict = "met" if result["met"] else "missed"
         doubt = "" if result["beyond_noise"] else "; within twice the spread of equal"
         rows.append(
-            f"{'':19}  ratio {result['ratio']:.2f} (of the best {result['ratio_of_best']:.2f}), "
+            f"{'':19}  {result['ratio']:.2f} times {result['beside']} (of the best "
+            f"{result['ratio_of_best']:.2f}), "
             f"target {result['target']:.2f}: {verdict}{doubt}"
         )
         if "share_of_read_bandwidth" in result:
@@ -37,9 +38,14 @@ def table(report):
     for who, size in report.get("weight_bytes", {}).items():
         rows.append(f"weights of {who}: {size / 1e6:.1f} MB")
     for who, found in report.get("agreement", {}).items():
+        forced = (
+            f"the same next token in {found['same_next_token']:.1%} of {found['places']} places; "
+            if "places" in found
+            else ""
+        )
+        alone = found["greedy_tokens_before_a_difference_of_48"]
         rows.append(
-            f"tarn and {who} choose the same next token in "
-            f"{found['same_next_token']:.1%} of {found['places']} places"
+            f"tarn and {who}: {forced}on their own the first {alone} of 48 tokens are equal"
         )
     rows += [f"{who}: absent" for who in report["absent"]]
     return "\n".join(rows)

@@ -23,8 +23,8 @@ import random
 import subprocess
 import sys
 
-from compare import PACKAGES, ROOT, VENV, Side, child_environment, install, measure
 from compare_report import put_into
+from compare_sides import PACKAGES, ROOT, VENV, Side, child_environment, install, measure
 
 # gguf and accelerate are what transformers and peft need to read the model's file.
 PACKAGES["peft"] = [
