@@ -1,5 +1,5 @@
-"""The peers' side of compare.py: `compare_peers.py llama|openvino|torch|mlx` answers one JSON command
-a line.
+"""The peers' side of compare.py: `compare_peers.py llama|openvino|torch|mlx` answers one JSON
+command a line.
 
 llama.cpp is driven below Python's sampling loop: llama_decode and an argmax, nothing else.
 """
