@@ -7,7 +7,7 @@
 // * sum of codes, added to the same accumulator, so a row has one horizontal sum, and four rows
 // share it.
 //
-// Tokens (rows of x) go in tiles of 4 and 1 that compute each output in the same order.
+// Tokens (rows of x) go in tiles of 8, 4 and 1 that compute each output in the same order.
 #pragma once
 
 #include "cpu/heavy_codes.h"
@@ -163,6 +163,7 @@ void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, in
 template <int Bits, int Group, Store S>
 void dot_rows(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, Range tokens) {
   int64_t k = tokens.begin;
+  for (; k + 8 <= tokens.end; k += 8) dot_tile<Bits, Group, S, 8>(t, codes, row, rows, k);
   for (; k + 4 <= tokens.end; k += 4) dot_tile<Bits, Group, S, 4>(t, codes, row, rows, k);
   for (; k < tokens.end; ++k) dot_tile<Bits, Group, S, 1>(t, codes, row, rows, k);
 }

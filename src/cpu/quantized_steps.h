@@ -82,7 +82,7 @@ inline bool takes(const Step& s) {
   bool affine = s.params->as<typename T::P>().coding == Coding::affine;
   return s.in[0].dtype == float32 && has_numbers(s) && (!affine || affine_store(s, 2));
 }
-inline double packing_cost(const Step& s) { return 0.3 * static_cast<double>(s.in[0].size()); }
+inline double packing_cost(const Step& s) { return 1.0 * static_cast<double>(s.in[0].size()); }
 inline double qmm_cost(const Step& s) {
   Qmm q = qmm_of(s);
   double products = static_cast<double>(s.out.size()) /
