@@ -1,12 +1,11 @@
 // y = x · Wᵀ on activations of two int8 digits for 5 to 15 rows of x, in int8 tiles.
 //
 // A tile's rows are 16 rows of W, its columns the high digits and the low ones of 8 tokens. A unit
-// of 32 columns of W, unpacked to bytes, meets them in one instruction. The squares of sums of two
-// units go through memory, where the vector unit joins the digits, scales and adds them to one
-// vector for each row of W. A square keeps the tile unit busy for 31 cycles, 16 of them storing,
-// and the vector unit for as long, so the next rows are unpacked meanwhile, a part at each step.
-// Sums are the integers of the vnni level and are added in the order of heavy_units.h, so the
-// numbers are that level's.
+// of 32 columns of W, unpacked to bytes, meets them in one instruction. The squares of sums of a
+// chunk of units go through memory, where the vector unit joins the digits, scales and adds them to
+// one vector for each row of W and two units. A square keeps the tile unit busy for 31 cycles, 16
+// of them storing; meanwhile the next chunk is unpacked. Sums are the integers of the vnni level
+// and are added in the order of heavy_units.h, so the numbers are that level's.
 
 #include "cpu/heavy_amx_few.h"
 
