@@ -44,33 +44,32 @@ int64_t even_part(int64_t n, int64_t most, int64_t unit) {
 // What a call's blocks have in common. Sums are cut by their number of terms alone, so neither the
 // tokens nor the workers change a result.
 struct Blocks {
-  int64_t depth = 0, outputs = 0;  // of the whole product
-  int64_t tokens = 0, steps = 0;   // of a block
+  int64_t depth = 0;              // of the whole product
+  int64_t tokens = 0, steps = 0;  // of a block; the last one has the term's steps as well
   float* packed_x = nullptr;
   float* packed_w = nullptr;
 };
 Blocks blocks_of(const Qmm& q, float* scratch) {
   Blocks b;
   b.depth = q.transpose ? q.w.cols : q.w.rows;
-  b.outputs = q.transpose ? q.w.rows : q.w.cols;
   b.tokens = even_part(q.m, kTokens, kRows);
   b.steps = even_part(b.depth, kDeepest, 32);
   b.packed_x = scratch;
-  b.packed_w = b.packed_x + b.tokens * b.steps + kPackSlack;
+  b.packed_w = b.packed_x + b.tokens * (b.steps + q.rank) + kPackSlack;
   return b;
 }
 int64_t block_floats(const Qmm& q) {
   const Blocks b = blocks_of(q, nullptr);
-  return round_up((b.tokens + kPanel) * b.steps + 2 * kPackSlack, 16);
+  return round_up((b.tokens + kPanel) * (b.steps + q.rank) + 2 * kPackSlack, 16);
 }
 
-// Rows n .. n + count of W as strips of outputs, from `steps` of their columns: decoded a run at a
-// time and turned.
+// Some rows of W as strips of outputs, `length` steps each, from `steps` of their columns: decoded
+// a run at a time and turned.
 template <class Codes>
-void decode_rows(const QuantMatrix& w, Range rows, Range steps, float* to) {
+void decode_rows(const QuantMatrix& w, Range rows, Range steps, int64_t length, float* to) {
   alignas(64) float runs[kCols * kRun];
   const int64_t depth = steps.end - steps.begin;
-  for (int64_t n = rows.begin; n < rows.end; n += kCols, to += kCols * depth) {
+  for (int64_t n = rows.begin; n < rows.end; n += kCols, to += kCols * length) {
     const int64_t count = smaller(kCols, rows.end - n);
     for (int64_t k = 0; k < depth; k += kRun) {
       const int64_t run = smaller(kRun, depth - k);
@@ -81,49 +80,69 @@ void decode_rows(const QuantMatrix& w, Range rows, Range steps, float* to) {
   }
 }
 
-// Columns of W as strips of outputs, from the rows `steps`: they lie as they are wanted.
+// Some columns of W as strips of outputs, from the rows `steps`: they lie as they are wanted.
 template <class Codes>
-void decode_columns(const QuantMatrix& w, Range cols, Range steps, float* to) {
+void decode_columns(const QuantMatrix& w, Range cols, Range steps, int64_t length, float* to) {
   const int64_t depth = steps.end - steps.begin, count = cols.end - cols.begin;
   for (int64_t i = count; i < round_up(count, kCols); i += kLanes)  // what no column fills
     for (int64_t k = 0; k < depth; ++k)
-      store(to + i / kCols * kCols * depth + k * kCols + i % kCols, Vf{});
+      store(to + i / kCols * kCols * length + k * kCols + i % kCols, Vf{});
   for (int64_t k = 0; k < depth; ++k, to += kCols)
     for (int64_t n = 0; n < count; n += kDecodeRun)
       Codes::each(w, steps.begin + k, cols.begin + n, smaller(kDecodeRun, count - n),
                   [&](int64_t i, Vf v) {
-                    store(to + (n + i) / kCols * kCols * depth + (n + i) % kCols, v);
+                    store(to + (n + i) / kCols * kCols * length + (n + i) % kCols, v);
                   });
 }
 
-// Some tokens by some outputs over some steps.
+// Some outputs of W, and of b where the term is part of the steps.
 template <class Codes>
-void multiply_part(const Qmm& q, const Blocks& b, Range tokens, Range outputs, Range steps) {
+void pack_outputs(const Qmm& q, Range outputs, Range steps, int64_t length, float* to) {
+  q.transpose ? decode_rows<Codes>(q.w, outputs, steps, length, to)
+              : decode_columns<Codes>(q.w, outputs, steps, length, to);
   const int64_t depth = steps.end - steps.begin;
-  q.transpose ? decode_rows<Codes>(q.w, outputs, steps, b.packed_w)
-              : decode_columns<Codes>(q.w, outputs, steps, b.packed_w);
+  if (depth == length) return;
+  const Operand<F32> b{q.b, 1, q.transpose ? q.w.rows : q.w.cols, 1};
+  for (int64_t n = outputs.begin; n < outputs.end; n += kCols)
+    pack_strip<F32, kCols>(b, n, smaller(kCols, outputs.end - n), 0, q.rank,
+                           to + (n - outputs.begin) * length + depth * kCols);
+}
+
+// Some tokens of x, and of u where the term is part of the steps.
+void pack_tokens(const Qmm& q, Range tokens, Range steps, int64_t length, float* to) {
+  const int64_t depth = steps.end - steps.begin;
+  const Operand<F32> x{q.x, q.x_stride, 1, 1}, u{q.u, q.rank, 1, 1};
+  for (int64_t i = tokens.begin; i < tokens.end; i += kRows, to += kRows * length) {
+    const int64_t n = smaller(kRows, tokens.end - i);
+    pack_strip<F32, kRows>(x, i, n, steps.begin, depth, to);
+    if (depth < length) pack_strip<F32, kRows>(u, i, n, 0, q.rank, to + depth * kRows);
+  }
+}
+
+// Packed tokens by packed outputs.
+void meet(const Qmm& q, const Blocks& b, Range tokens, Range outputs, int64_t length, bool add) {
   for (int64_t i = tokens.begin; i < tokens.end; i += kRows)
     for (int64_t j = outputs.begin; j < outputs.end; j += kCols)
       multiply_strips<float>(
-          b.packed_x + (i - tokens.begin) * depth, smaller(kRows, tokens.end - i),
-          b.packed_w + (j - outputs.begin) * depth, smaller(kCols, outputs.end - j), depth,
-          q.y + i * q.y_stride + j, q.y_stride, steps.begin > 0);
+          b.packed_x + (i - tokens.begin) * length, smaller(kRows, tokens.end - i),
+          b.packed_w + (j - outputs.begin) * length, smaller(kCols, outputs.end - j), length,
+          q.y + i * q.y_stride + j, q.y_stride, add);
 }
 
 template <class Codes>
-void multiply_many(const Qmm& q, Range outputs, float* scratch) {
+void multiply_many(const Qmm& q, Range mine, float* scratch) {
   const Blocks b = blocks_of(q, scratch);
-  const Operand<F32> x{q.x, q.x_stride, 1, 1};
   for (int64_t t = 0; t < q.m; t += b.tokens)
     for (int64_t k = 0; k < b.depth; k += b.steps) {
       const Range tokens{t, smaller(t + b.tokens, q.m)};
       const Range steps{k, smaller(k + b.steps, b.depth)};
-      const int64_t depth = steps.end - steps.begin;
-      for (int64_t i = tokens.begin; i < tokens.end; i += kRows)
-        pack_strip<F32, kRows>(x, i, smaller(kRows, tokens.end - i), k, depth,
-                               b.packed_x + (i - t) * depth);
-      for (int64_t n = outputs.begin; n < outputs.end; n += kPanel)
-        multiply_part<Codes>(q, b, tokens, {n, smaller(n + kPanel, outputs.end)}, steps);
+      const int64_t length = steps.end - steps.begin + (steps.end == b.depth ? q.rank : 0);
+      pack_tokens(q, tokens, steps, length, b.packed_x);
+      for (int64_t n = mine.begin; n < mine.end; n += kPanel) {
+        const Range outputs{n, smaller(n + kPanel, mine.end)};
+        pack_outputs<Codes>(q, outputs, steps, length, b.packed_w);
+        meet(q, b, tokens, outputs, length, k > 0);
+      }
     }
 }
 
