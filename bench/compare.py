@@ -241,7 +241,7 @@ def main():
     plain, limited = child_environment(isa, threads)
     sides = {}
     for peer in options.peers:
-        if isa in TORCH_LIMITS and peer in ("openvino", "mlx"):
+        if "TARN_ISA" in os.environ and peer in ("openvino", "mlx"):
             report["absent"].append(f"{peer} (nothing holds it to {isa})")
             continue
         if not install(peer, isa):

@@ -26,18 +26,14 @@ LLAMA_FEATURES = {
     "vnni": [*AVX2, "AVX512", "AVX512_VBMI", "AVX512_VNNI"],
     "amx": [*AVX2, "AVX512", "AVX512_VBMI", "AVX512_VNNI", "AVX512_BF16"],
 }
-# What keeps torch at the level, for levels below what the machine has.
+# What keeps torch at the level, for levels below what the machine has. The level vnni is given the
+# bfloat16 instructions too: there are processors with both, and without them torch is slower.
+TORCH_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 TORCH_LIMITS = {
-    "baseline": {
-        "ATEN_CPU_CAPABILITY": "default",
-        "DNNL_MAX_CPU_ISA": "SSE41",
-        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
-    },
-    "avx2": {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "DNNL_MAX_CPU_ISA": "AVX2",
-        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    },
+    "baseline": ("default", "SSE41", "SSE4_2"),
+    "avx2": ("avx2", "AVX2", "AVX2"),
+    "avx512": ("avx512", "AVX512_CORE", "AVX512"),
+    "vnni": ("avx512", "AVX512_CORE_BF16", "AVX512_E2"),
 }
 
 
@@ -118,7 +114,7 @@ def child_environment(isa, threads):
         k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     }
     environment |= {"OMP_NUM_THREADS": str(threads)}
-    return environment, environment | TORCH_LIMITS.get(isa, {})
+    return environment, environment | dict(zip(TORCH_VARIABLES, TORCH_LIMITS.get(isa, ())))
 
 
 def measure(name, sides, rounds, do, **arguments):

@@ -119,6 +119,7 @@ REACHED_BY = {
     "cross_entropy_back": "cross_entropy",
     "element_count": "number_of_elements",
     "gated_delta": "gated_delta_update",
+    "quantized_matmul_plus": "low_rank_matmul",
     "random_bits": "bits",
     "rms_norm_back": "rms_norm",
     "sparse_matmul": "matmul",

@@ -29,10 +29,6 @@ size_t back_packed_bytes(const Step& s) {
   Qmm q = qmm_of(s);
   return heavy_back().packed_bytes(q.m, q.w.rows);
 }
-constexpr Packing packed_back{
-    {.run = pack_back_rows, .cost = packing_cost, .name = "rounding to bfloat16"},
-    back_packed_bytes,
-    [](const Step&) { return uint64_t{0}; }};
 void run_back(const Step& s, int worker, int workers) {
   Qmm q = qmm_of(s);
   q.packed = s.in.back().data;
@@ -123,10 +119,15 @@ double attention_back_cost(const Step& s) {
 
 }  // namespace
 
+const Packing packed_cotangents{
+    {.run = pack_back_rows, .cost = packing_cost, .name = "rounding to bfloat16"},
+    back_packed_bytes,
+    [](const Step&) { return uint64_t{0}; }};
+
 void add_derivatives(KernelTable& t) {
   using namespace ops;
   Kernel product{.run = run_back, .fits = takes_back, .scratch = back_scratch};
-  product.packing = &packed_back;
+  product.packing = &packed_cotangents;
   product.cost = qmm_cost;
   product.name = "bfloat16 tiles";
   t.add(op_of<QuantizedMatmul>, product);

@@ -27,18 +27,16 @@ enum class CodeKind : uint8_t { affine, mxfp4, mxfp8, nvfp4 };
 // bits: 2 3 4 5 6 8. group: 32 64 128, or 16 of nvfp4; it divides cols. Any alignment of `codes`
 // will do.
 struct QuantMatrix {
-  const void* codes = nullptr;
-  const void* scales = nullptr;
-  const void* biases = nullptr;
-  int64_t rows = 0;
-  int64_t cols = 0;
+  const void *codes = nullptr, *scales = nullptr, *biases = nullptr;
+  int64_t rows = 0, cols = 0;
   int bits = 4;
   int group = 64;
   Store scale_type = Store::f16;  // affine; else scales are bytes
   CodeKind kind = CodeKind::affine;
 };
 
-// y[m][N] = x[m][K] · Wᵀ with W (N, K); or, with transpose false, x · W with W (K, N).
+// y[m][N] = x[m][K] · Wᵀ with W (N, K); or, with transpose false, x · W with W (K, N). From 16 rows
+// on, forms in float32 and in bfloat16 add u · b, where there is a rank.
 struct Qmm {
   const float* x = nullptr;  // rows of K; unused by qmm_balanced
   int64_t x_stride = 0;
@@ -49,6 +47,8 @@ struct Qmm {
   QuantMatrix w{};
   bool transpose = true;  // qmm_balanced takes true only
   void* scratch = nullptr;
+  const float *u = nullptr, *b = nullptr;  // (m, rank) and (rank, N), contiguous
+  int64_t rank = 0;
 };
 
 // Float activations to what qmm_balanced reads: two int8 digits with one scale per min(group, 64)

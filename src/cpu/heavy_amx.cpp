@@ -20,6 +20,7 @@
 // Error against float64 2.3e-3, with the two digits of the vnni level 2e-5.
 
 #include "cpu/heavy_amx_few.h"
+#include "cpu/heavy_amx_rank.h"
 #include "cpu/heavy_amx_weights.h"
 #include "cpu/heavy_transpose.h"
 
@@ -122,16 +123,25 @@ TARN_INLINE void write_tile(const Qmm& q, const Finished& f, int64_t tile) {
     if (i < tokens) _mm512_mask_storeu_ps(y + i * q.y_stride, mask, bits_as<__m512>(square[i]));
 }
 
+// Tiles that meet: a panel and a strip or two, over some steps.
+struct Meeting {
+  const char* w = nullptr;
+  const char* x = nullptr;
+  int64_t steps = 0;
+};
+
 // One panel by one pair of strips in one block of columns, added to `from`, where there are sums
-// already, and stored to `to`. Meanwhile the pair before is written, a tile each quarter of the
-// way: nothing else uses the vector unit, and the stores have time to find their lines.
+// already, with the term's in the last one, and stored to `to`. Meanwhile the pair before is
+// written, a tile each quarter of the way: nothing else uses the vector unit, and the stores have
+// time to find their lines.
 template <int Strips>
-void multiply_pair(const char* panel, const char* x, int64_t steps, const char* from, char* to,
-                   const Qmm& q, const Finished& before) {
+void multiply_pair(const Meeting& m, const Meeting& term, const char* from, char* to, const Qmm& q,
+                   const Finished& before) {
   from != nullptr ? load_sums(from) : clear_sums();
+  multiply_steps<Strips>(term.w, term.x, term.steps);
   for (int64_t tile = 0; tile < 4; ++tile) {
-    const int64_t done = steps * tile / 4, end = steps * (tile + 1) / 4;
-    multiply_steps<Strips>(panel + done * kStepBytes, x + done * kStepBytes, end - done);
+    const int64_t done = m.steps * tile / 4, end = m.steps * (tile + 1) / 4;
+    multiply_steps<Strips>(m.w + done * kStepBytes, m.x + done * kStepBytes, end - done);
     if (before.sums != nullptr) write_tile(q, before, tile);
   }
   store_sums(to);
@@ -148,45 +158,50 @@ TARN_INLINE void fetch_result(const Qmm& q, int64_t row, int64_t token) {
 }
 
 // One panel by the pairs. `sums` is what the blocks before have left, and what this one leaves.
-void multiply_panel(const Qmm& q, const char* panel, Range cols, int64_t row, Range pairs,
-                    char* sums) {
+void multiply_panel(const Qmm& q, const RankTiles& term, const char* panel, Range cols, int64_t row,
+                    Range pairs, char* sums) {
   alignas(64) char finished[2][kSumBytes];
   const bool first = cols.begin == 0, last = cols.end == q.w.cols;
   const int64_t steps = (cols.end - cols.begin) / kTileCols;
   Finished before;
   for (int64_t pair = pairs.begin; pair < pairs.end; ++pair, sums += kSumBytes) {
-    const char* x = static_cast<const char*>(q.packed) + pair_offset(cols, q.m, pair);
+    const Meeting own{panel, static_cast<const char*>(q.packed) + pair_offset(cols, q.m, pair),
+                      steps};
+    const Meeting also{term.columns, term.pair(pair), last ? term.steps : 0};
     const char* from = first ? nullptr : sums;
     char* to = last ? finished[pair % 2] : sums;
     if (last) fetch_result(q, row, pair * kPairRows);
     if (q.m - pair * kPairRows > kTileRows)
-      multiply_pair<2>(panel, x, steps, from, to, q, before);
+      multiply_pair<2>(own, also, from, to, q, before);
     else
-      multiply_pair<1>(panel, x, steps, from, to, q, before);
+      multiply_pair<1>(own, also, from, to, q, before);
     if (last) before = {to, row, pair * kPairRows};
   }
   for (int64_t tile = 0; last && tile < 4; ++tile) write_tile(q, before, tile);
 }
 
 // At most kStripPanels panels and kTokenBlock tokens.
-void multiply_strip(const Qmm& q, Range panels, Range pairs, char* scratch) {
+void multiply_strip(const Qmm& q, const RankTiles& term, Range panels, Range pairs, char* scratch) {
   for (int64_t c = 0; c < q.w.cols;) {
     const Range cols = block_at(q.w.cols, c);
     char* sums = scratch + kPanelBytes;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       with_store(q.w.scale_type,
                  [&]<Store S>() { decode_panel<S>(q.w, p * kPairRows, cols, scratch); });
-      multiply_panel(q, scratch, cols, p * kPairRows, pairs, sums);
+      if (term.steps > 0 && cols.end == q.w.cols)
+        pack_rank_columns<false>(q, p * kPairRows, q.w.rows, term.columns);
+      multiply_panel(q, term, scratch, cols, p * kPairRows, pairs, sums);
       sums += (pairs.end - pairs.begin) * kSumBytes;
     }
     c = cols.end;
   }
 }
 
-void multiply_tokens(const Qmm& q, Range panels, Range tokens, char* scratch) {
+void multiply_tokens(const Qmm& q, const RankTiles& term, Range panels, Range tokens,
+                     char* scratch) {
   for (int64_t t = tokens.begin; t < tokens.end; t += kTokenBlock) {
     const int64_t end = smaller(t + kTokenBlock, tokens.end);
-    multiply_strip(q, panels, {t / kPairRows, ceil_div(end, kPairRows)}, scratch);
+    multiply_strip(q, term, panels, {t / kPairRows, ceil_div(end, kPairRows)}, scratch);
   }
 }
 
@@ -217,7 +232,7 @@ size_t qmm_balanced_scratch(const Qmm& q, int workers) {
   if (q.m < kManyTokens) return multiply_few_scratch(q, workers);
   const int64_t pairs = smaller(ceil_div(q.m, kPairRows), kTokenBlock / kPairRows);
   const int64_t sums = q.w.cols > kBlockCols ? kStripPanels * pairs * kSumBytes : 0;
-  return static_cast<size_t>((kPanelBytes + sums) * workers);
+  return static_cast<size_t>((kPanelBytes + sums + rank_tile_bytes(q)) * workers);
 }
 
 // Units of one panel and one chunk of tokens, panel by panel. A worker's whole panels go together;
@@ -229,13 +244,15 @@ void qmm_balanced(const Qmm& q, int worker, int workers) {
       static_cast<char*>(q.scratch) + qmm_balanced_scratch(q, 1) * static_cast<size_t>(worker);
   const int64_t chunks = ceil_div(q.m, kChunkTokens);
   Range mine = share(ceil_div(q.w.rows, kPairRows) * chunks, 1, worker, workers);
+  const RankTiles term =
+      rank_tiles<true>(q, scratch + qmm_balanced_scratch(q, 1) - rank_tile_bytes(q));
   const TileScope tiles;
   while (mine.begin < mine.end) {
     const int64_t panel = mine.begin / chunks, chunk = mine.begin % chunks;
     const int64_t left = mine.end - mine.begin, whole = chunk == 0 ? left / chunks : 0;
     const int64_t panels = whole > 0 ? smaller(whole, kStripPanels) : 1;
     const int64_t each = whole > 0 ? chunks : smaller(left, chunks - chunk);
-    multiply_tokens(q, {panel, panel + panels},
+    multiply_tokens(q, term, {panel, panel + panels},
                     {chunk * kChunkTokens, smaller((chunk + each) * kChunkTokens, q.m)}, scratch);
     mine.begin += panels * each;
   }

@@ -8,6 +8,7 @@
 // several blocks wait in y itself.
 
 #include "cpu/heavy_amx_pack.h"
+#include "cpu/heavy_amx_rank.h"
 #include "cpu/heavy_amx_weights.h"
 
 namespace tarn::cpu::TARN_LEVEL {
@@ -94,9 +95,16 @@ TARN_INLINE void multiply_steps(const char* x, const char* w, int64_t steps) {
   }
 }
 
-// 16 or 32 rows of y by 32 columns, beginning with what lies there unless `first`.
+// Tiles that meet: a strip or two and a panel, over some steps.
+struct Meeting {
+  const char* x = nullptr;
+  const char* w = nullptr;
+  int64_t steps = 0;
+};
+
+// 16 or 32 rows of y by 32 columns, beginning with the term's sums or with what lies there.
 template <int Strips>
-void multiply_square(const char* x, const char* w, int64_t steps, float* y, int64_t y_stride,
+void multiply_square(const Meeting& m, const Meeting& term, float* y, int64_t y_stride,
                      bool first) {
   const int64_t bytes = y_stride * 4;
   float* lower = y + kTileRows * y_stride;
@@ -106,7 +114,8 @@ void multiply_square(const char* x, const char* w, int64_t steps, float* y, int6
     load_tile<1>(y + kTileRows, bytes);
     if constexpr (Strips == 2) load_tile<2>(lower, bytes), load_tile<3>(lower + kTileRows, bytes);
   }
-  multiply_steps<Strips>(x, w, steps);
+  multiply_steps<Strips>(term.x, term.w, term.steps);
+  multiply_steps<Strips>(m.x, m.w, m.steps);
   store_tile<0>(y, bytes);
   store_tile<1>(y + kTileRows, bytes);
   if constexpr (Strips == 2) store_tile<2>(lower, bytes), store_tile<3>(lower + kTileRows, bytes);
@@ -118,21 +127,23 @@ void copy_rows(const float* from, int64_t from_stride, float* to, int64_t to_str
 }
 
 // One panel by one pair of strips. Tiles that y's last rows do not fill are filled elsewhere.
-void multiply_pair(const Qmm& q, const char* panel, Range rows, int64_t col, int64_t pair) {
+void multiply_pair(const Qmm& q, const RankTiles& rank, const char* panel, Range rows, int64_t col,
+                   int64_t pair) {
   const int64_t token = pair * kPairRows, tokens = smaller(kPairRows, q.m - token);
-  const char* x = static_cast<const char*>(q.packed) + pair_offset(rows, q.m, pair);
-  const int64_t steps = (rows.end - rows.begin) / kTileCols;
+  const Meeting own{static_cast<const char*>(q.packed) + pair_offset(rows, q.m, pair), panel,
+                    (rows.end - rows.begin) / kTileCols};
   const bool first = rows.begin == 0;
+  const Meeting term{rank.pair(pair), rank.columns, first ? rank.steps : 0};
   float* y = q.y + token * q.y_stride + col;
-  if (tokens == kPairRows) return multiply_square<2>(x, panel, steps, y, q.y_stride, first);
-  if (tokens == kTileRows) return multiply_square<1>(x, panel, steps, y, q.y_stride, first);
-  alignas(64) float own[kPairRows * kTileCols] = {};
-  if (!first) copy_rows(y, q.y_stride, own, kTileCols, tokens);
-  multiply_square<2>(x, panel, steps, own, kTileCols, first);
-  copy_rows(own, kTileCols, y, q.y_stride, tokens);
+  if (tokens == kPairRows) return multiply_square<2>(own, term, y, q.y_stride, first);
+  if (tokens == kTileRows) return multiply_square<1>(own, term, y, q.y_stride, first);
+  alignas(64) float part[kPairRows * kTileCols] = {};
+  if (!first) copy_rows(y, q.y_stride, part, kTileCols, tokens);
+  multiply_square<2>(own, term, part, kTileCols, first);
+  copy_rows(part, kTileCols, y, q.y_stride, tokens);
 }
 
-void multiply_tokens(const Qmm& q, Range panels, Range tokens, char* panel) {
+void multiply_tokens(const Qmm& q, const RankTiles& term, Range panels, Range tokens, char* panel) {
   for (int64_t t = tokens.begin; t < tokens.end; t += kTokenBlock) {
     const int64_t end = smaller(t + kTokenBlock, tokens.end);
     for (int64_t row = 0; row < q.w.rows;) {
@@ -140,8 +151,10 @@ void multiply_tokens(const Qmm& q, Range panels, Range tokens, char* panel) {
       for (int64_t p = panels.begin; p < panels.end; ++p) {
         with_store(q.w.scale_type,
                    [&]<Store S>() { decode_columns<S>(q.w, rows, p * kTileCols, panel); });
+        if (term.steps > 0 && rows.begin == 0)
+          pack_rank_columns<true>(q, p * kTileCols, q.w.cols, term.columns);
         for (int64_t pair = t / kPairRows; pair * kPairRows < end; ++pair)
-          multiply_pair(q, panel, rows, p * kTileCols, pair);
+          multiply_pair(q, term, panel, rows, p * kTileCols, pair);
       }
       row = rows.end;
     }
@@ -166,23 +179,25 @@ void pack_back(const PackActivations& p, int worker, int workers) {
   }
 }
 
-size_t qmm_back_scratch(const Qmm&, int workers) {
-  return static_cast<size_t>(kBackPanelBytes * workers);
+size_t qmm_back_scratch(const Qmm& q, int workers) {
+  return static_cast<size_t>((kBackPanelBytes + rank_tile_bytes(q)) * workers);
 }
 
 // Units of one panel and one chunk of tokens, panel by panel. A worker's whole panels go together;
 // those that it shares with its neighbours go alone.
 void qmm_back(const Qmm& q, int worker, int workers) {
-  char* scratch = static_cast<char*>(q.scratch) + kBackPanelBytes * worker;
+  char* scratch =
+      static_cast<char*>(q.scratch) + qmm_back_scratch(q, 1) * static_cast<size_t>(worker);
   const int64_t chunks = ceil_div(q.m, kChunkTokens);
   Range mine = share(q.w.cols / kTileCols * chunks, 1, worker, workers);
+  const RankTiles term = rank_tiles<false>(q, scratch + kBackPanelBytes);
   const TileScope tiles;
   while (mine.begin < mine.end) {
     const int64_t panel = mine.begin / chunks, chunk = mine.begin % chunks;
     const int64_t left = mine.end - mine.begin, whole = chunk == 0 ? left / chunks : 0;
     const int64_t panels = larger(whole, 1);
     const int64_t each = whole > 0 ? chunks : smaller(left, chunks - chunk);
-    multiply_tokens(q, {panel, panel + panels},
+    multiply_tokens(q, term, {panel, panel + panels},
                     {chunk * kChunkTokens, smaller((chunk + each) * kChunkTokens, q.m)}, scratch);
     mine.begin += panels * each;
   }

@@ -28,6 +28,8 @@ struct AttentionBack {
   int64_t batch_step = 0;
 };
 
+constexpr int64_t kMostTileRank = 64;  // that products in bfloat16 add a term of
+
 struct HeavyBack {
   Heavy::Kernel<RowsBack> rms_norm;  // y = the cotangent of x
   Heavy::Kernel<RowsBack> softmax;   // y = g * softmax(x)

@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kSkinny = 8;
 constexpr int64_t kRoundRows = 504, kRoundCols = 512;  // float32 block of a half-precision C
 constexpr int64_t kStreamCols = 1024;                  // running sums that stay in L1
+constexpr int64_t kStreamSteps = 16;  // rows that are read side by side: streams a core keeps up
 
 // One batch item in the terms of its kind.
 template <class Kind>
@@ -85,8 +86,8 @@ void multiply_rounded(const Product<Kind>& p, Range rows, Range cols, float* scr
 
 // --- the skinny form ---------------------------------------------------------------------------
 
-// `few` vectors of k floats in scratch meet `many` rows; the sum of (vector t, row r) goes to
-// store(t, r, sum).
+// `few` vectors of k numbers in scratch, one after the other or, for running sums, side by side,
+// meet `many` rows; the sum of (vector t, row r) goes to store(t, r, sum).
 template <class Kind>
 struct Skinny {
   const Product<Kind>* p = nullptr;
@@ -142,26 +143,39 @@ void stream_dots(const Skinny<Kind>& s, Range rows) {
   for (; r < rows.end; ++r) dot_vectors<Kind, 1>(s, r);
 }
 
-// sums[t][r] += four steps of vector t times four stretches of the large matrix.
-template <class Kind, int Steps>
-void add_steps(const Skinny<Kind>& s, int64_t k, int64_t row, int64_t n, typename Kind::Sum* sums) {
+// sums[t][r] += some steps of vector t times as many stretches of the large matrix. Sums of a few
+// columns stay in registers meanwhile, and each number of the matrix is read once.
+template <class Kind, int T>
+void add_steps(const Skinny<Kind>& s, Range steps, int64_t row, int64_t n,
+               typename Kind::Sum* sums) {
   using Sum = typename Kind::Sum;
-  constexpr int kStep = kLanesOf<Sum>;
-  for (int64_t t = 0; t < s.few; ++t) {
-    const Sum* x = s.vectors + t * s.p->k + k;
-    Sum* to = sums + t * kStreamCols;
-    int64_t r = 0;
-    for (; r + kStep <= n; r += kStep) {
-      Vec<Sum> sum = load<Sum>(to + r);
+  constexpr int kStep = kLanesOf<Sum>, kVectors = kVectorBytes == 64 ? 2 : 1;
+  int64_t r = 0;
+  for (; r + kVectors * kStep <= n; r += kVectors * kStep) {
+    Vec<Sum> sum[T][kVectors];
+    const auto each = [&](auto f) {
       TARN_UNROLL
-      for (int j = 0; j < Steps; ++j)
-        sum += x[j] * Kind::get_lanes(s.many.base, s.many.at(row + r, k + j));
-      store(to + r, sum);
+      for (int t = 0; t < T; ++t) {
+        TARN_UNROLL
+        for (int j = 0; j < kVectors; ++j) f(sum[t][j], sums + t * kStreamCols + r + j * kStep);
+      }
+    };
+    each([](Vec<Sum>& v, const Sum* at) { v = load<Sum>(at); });
+    for (int64_t k = steps.begin; k < steps.end; ++k) {
+      TARN_UNROLL
+      for (int j = 0; j < kVectors; ++j) {
+        const Vec<Sum> w = Kind::get_lanes(s.many.base, s.many.at(row + r + j * kStep, k));
+        TARN_UNROLL
+        for (int t = 0; t < T; ++t) sum[t][j] += s.vectors[k * T + t] * w;
+      }
     }
-    for (; r < n; ++r)
-      for (int j = 0; j < Steps; ++j)
-        to[r] += x[j] * Kind::get1(s.many.base, s.many.at(row + r, k + j));
+    each([](const Vec<Sum>& v, Sum* at) { store(at, v); });
   }
+  for (; r < n; ++r)
+    for (int64_t k = steps.begin; k < steps.end; ++k)
+      for (int t = 0; t < T; ++t)
+        sums[t * kStreamCols + r] +=
+            s.vectors[k * T + t] * Kind::get1(s.many.base, s.many.at(row + r, k));
 }
 
 template <class Kind>
@@ -169,9 +183,10 @@ void stream_sums(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
   for (int64_t row = rows.begin; row < rows.end; row += kStreamCols) {
     const int64_t n = smaller(kStreamCols, rows.end - row);
     for (int64_t i = 0; i < s.few * kStreamCols; ++i) sums[i] = 0;
-    int64_t k = 0;
-    for (; k + 4 <= s.p->k; k += 4) add_steps<Kind, 4>(s, k, row, n, sums);
-    for (; k < s.p->k; ++k) add_steps<Kind, 1>(s, k, row, n, sums);
+    for (int64_t k = 0; k < s.p->k; k += kStreamSteps) {
+      const Range steps{k, smaller(k + kStreamSteps, s.p->k)};
+      with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
+    }
     for (int64_t t = 0; t < s.few; ++t)
       for (int64_t r = 0; r < n; ++r) s.store(t, row + r, sums[t * kStreamCols + r]);
   }
@@ -192,11 +207,13 @@ void multiply_skinny(const Product<Kind>& p, Range many, typename Kind::Sum* scr
   s.few = s.few_are_rows ? p.m : p.n;
   s.many = s.few_are_rows ? p.b : p.a;
   const Operand<Kind>& few = s.few_are_rows ? p.a : p.b;
+  const bool dots = s.many.step == 1;
+  const int64_t side = dots ? p.k : 1, step = dots ? 1 : s.few;
   for (int64_t t = 0; t < s.few; ++t)
     for (int64_t k = 0; k < p.k; ++k)
-      scratch[t * p.k + k] = Kind::get1(few.base, few.at(t, k)) * p.a.factor;
+      scratch[t * side + k * step] = Kind::get1(few.base, few.at(t, k)) * p.a.factor;
   s.vectors = scratch;
-  if (s.many.step == 1)
+  if (dots)
     stream_dots(s, many);
   else
     stream_sums(s, many, scratch + round_up(s.few * p.k, 16));

@@ -77,14 +77,21 @@ struct Operand {
   TARN_INLINE int64_t at(int64_t i, int64_t k) const { return i * side + k * step; }
 };
 
+// How many steps ahead a strip of B is asked for: it comes from L2.
+constexpr int64_t kStepsAhead = 16;
+
 // c[Rows][..] (+)= a · b over `depth` steps. a: (i, k) at i * a_row + k * a_step. b: whole vectors.
 template <class T, int Rows>
 TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
                       int64_t depth, T* c, int64_t c_row, bool add) {
   constexpr int kVectors = TileShape<T>::vectors, kStep = kLanesOf<T>;
   Vec<T> sum[Rows][kVectors] = {};
+  TARN_UNROLL_BY_FOUR
   for (int64_t k = 0; k < depth; ++k, a += a_step, b += b_step) {
     Vec<T> right[kVectors];
+    TARN_UNROLL
+    for (int j = 0; j < kVectors * kVectorBytes; j += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(b + kStepsAhead * b_step) + j);
     TARN_UNROLL
     for (int j = 0; j < kVectors; ++j) right[j] = load(b + j * kStep);
     TARN_UNROLL
@@ -195,8 +202,8 @@ void multiply_block(const Operand<Kind>& a, Range rows, const typename Kind::Sum
   for (int64_t i = rows.begin; i < rows.end; i += kRows)
     pack_strip<Kind, kRows>(a, i, smaller(kRows, rows.end - i), k0, depth,
                             packed_a + (i - rows.begin) * depth);
-  for (int64_t j = cols.begin; j < cols.end; j += kCols)
-    for (int64_t i = rows.begin; i < rows.end; i += kRows)
+  for (int64_t i = rows.begin; i < rows.end; i += kRows)
+    for (int64_t j = cols.begin; j < cols.end; j += kCols)
       multiply_strips<T>(packed_a + (i - rows.begin) * depth, smaller(kRows, rows.end - i),
                          packed_b + (j - cols.begin) * depth, smaller(kCols, cols.end - j), depth,
                          c + i * c_row + j, c_row, add);

@@ -27,8 +27,10 @@
 #define TARN_INLINE [[gnu::always_inline]] inline
 #if defined(__clang__)
 #define TARN_UNROLL _Pragma("clang loop unroll(full)")
+#define TARN_UNROLL_BY_FOUR _Pragma("clang loop unroll_count(4)")
 #else
 #define TARN_UNROLL _Pragma("GCC unroll 32")
+#define TARN_UNROLL_BY_FOUR _Pragma("GCC unroll 4")
 #endif
 
 namespace tarn::cpu::TARN_LEVEL {

@@ -11,6 +11,7 @@ void add_sources(KernelTable& t);
 void add_contractions(KernelTable& t);
 void add_products(KernelTable& t);
 void add_quantized(KernelTable& t);
+void add_low_rank(KernelTable& t);
 void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);

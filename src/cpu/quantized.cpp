@@ -86,10 +86,6 @@ uint64_t packing_key(const Step& s) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();
   return static_cast<uint64_t>(p.bits) << 32 | static_cast<uint64_t>(p.group);
 }
-constexpr Packing packed_activations{
-    {.run = pack_rows, .cost = packing_cost, .name = "rounding of activations"},
-    packed_bytes,
-    packing_key};
 
 void run_balanced(const Step& s, int worker, int workers) {
   Qmm q = qmm_of(s);
@@ -186,6 +182,11 @@ bool takes_dequantize(const Step& s) {
 }
 
 }  // namespace
+
+const Packing packed_activations{
+    {.run = pack_rows, .cost = packing_cost, .name = "rounding of activations"},
+    packed_bytes,
+    packing_key};
 
 void add_quantized(KernelTable& t) {
   using namespace ops;

@@ -73,9 +73,20 @@ inline Qmm qmm_of(const Step& s) {
   q.y_stride = size_at(s.out, 1);
   return q;
 }
+// The same and the term beside it, the inputs behind the weights.
+inline Qmm qmm_plus_of(const Step& s) {
+  Qmm q = qmm_of(s);
+  size_t at = s.params->as<ops::QuantizedMatmul::P>().coding == Coding::affine ? 4 : 3;
+  q.u = s.in[at].as<const float>(), q.b = s.in[at + 1].as<const float>();
+  q.rank = s.in[at].shape[1];
+  return q;
+}
 inline bool affine_store(const Step& s, size_t at) {
   return is_store(s.in[at].dtype) && s.in[at].dtype == s.in[at + 1].dtype;
 }
+// What rounds the rows of products, there and back, once for all that read them.
+extern const Packing packed_activations, packed_cotangents;
+
 inline bool has_numbers(const Step& s) { return s.out.size() > 0 && s.in[0].size() > 0; }
 template <class T>
 inline bool takes(const Step& s) {

@@ -7,6 +7,7 @@
 #include "nn/terms.h"
 #include "tarn/nn/dropout.h"
 #include "tarn/ops.h"
+#include "tarn/ops/low_rank.h"
 #include "tarn/random.h"
 
 namespace tarn::nn {
@@ -175,15 +176,34 @@ array own_changes(const L& layer, const std::vector<const LowRank*>& terms, cons
   return reshape(change, y.shape());
 }
 
+// Whether all rows want a term, and what they want is no different from row to row.
+bool is_common(const LowRank& t, const std::optional<AdapterChoice>& common) {
+  return !t.on_request || (common && common->name == t.adapter);
+}
+
+// The first term that may go along with the product of a quantised layer.
+const LowRank* term_beside(const Linear& layer, const array& x) {
+  auto common = common_choice();
+  if (!layer.quantised() || layer.quantize_input || x.dtype() != float32 || x.ndim() < 2)
+    return nullptr;
+  for (const LowRank& t : layer.low_rank.terms) {
+    bool whole = !t.on_request || (common && common->weight == 1);
+    bool drops = t.dropout != 0 && state && state->context.dropout_key;
+    if (is_common(t, common) && whole && !drops && !t.m) return &t;
+  }
+  return nullptr;
+}
+
+// What the terms but `done` add to y.
 template <class L>
-array with_all_terms(const L& layer, const array& x, const array& y, Role role) {
+array with_all_terms(const L& layer, const array& x, const array& y, Role role,
+                     const LowRank* done = nullptr) {
   array all = y;
   auto common = common_choice();
   std::vector<const LowRank*> requested;
   for (const LowRank& t : layer.low_rank.terms) {
-    if (!is_in(t, role)) continue;
-    bool alike = !t.on_request || (common && common->name == t.adapter);
-    if (!alike) {
+    if (!is_in(t, role) || &t == done) continue;
+    if (!is_common(t, common)) {
       if (!common) requested.push_back(&t);
       continue;
     }
@@ -198,7 +218,12 @@ array with_all_terms(const L& layer, const array& x, const array& y, Role role) 
 }  // namespace
 
 array with_terms(const Linear& layer, const array& x) {
-  return with_all_terms(layer, x, layer.times(x), Role::linear);
+  const LowRank* beside = term_beside(layer, x);
+  if (!beside) return with_all_terms(layer, x, layer.times(x), Role::linear);
+  Effect e = effect_of(layer, *beside);
+  array y = low_rank_matmul(x, layer.weight, *layer.scales, layer.biases, e.a, e.b,
+                            layer.group_size, layer.bits, layer.mode);
+  return with_all_terms(layer, x, y, Role::linear, beside);
 }
 array with_terms(const Embedding& table, const array& x) {
   return with_all_terms(table, x, table.times(x), Role::head);

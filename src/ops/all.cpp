@@ -7,6 +7,7 @@
 #include "ops/conv.h"
 #include "ops/fft.h"
 #include "ops/linalg.h"
+#include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"
@@ -36,6 +37,7 @@ const std::vector<Entry>& entries() {
     ContractionOps::each(add);
     SparseOps::each(add);
     ProductOps::each(add);
+    LowRankOps::each(add);
     ConvolutionOps::each(add);
     TransformOps::each(add);
     DecompositionOps::each(add);

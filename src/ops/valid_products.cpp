@@ -3,6 +3,7 @@
 #include "ops/compound.h"
 #include "ops/conv.h"
 #include "ops/fft.h"
+#include "ops/low_rank.h"
 #include "ops/products.h"
 #include "ops/sparse.h"
 #include "ops/valid_words.h"
@@ -47,6 +48,25 @@ bool valid(type<QuantizedMatmul>, const Params& params, In in) {
     return false;
   return in[0].ndim() >= 2 && in[1].ndim() >= 2 && is_floating(in[0]) &&
          in[0].shape(-1) == inner_of(in[1], p.transpose, p.bits);
+}
+// A product whose last two inputs are a term's, the second (rank, outputs).
+bool has_term(const QuantizedMatmul::P& p, In in) {
+  if (in.size() < 5 || p.precision > Precision::balanced ||
+      !are_codes(in, 1, 2, p.group, p.bits, p.coding))
+    return false;
+  const array &x = in[0], &w = in[1], &a = in[in.size() - 2], &b = in.back();
+  return x.ndim() >= 2 && w.ndim() == 2 && a.ndim() == 2 && b.ndim() == 2 && is_floating(x) &&
+         x.shape(-1) > 0 && x.shape(-1) == inner_of(w, p.transpose, p.bits) &&
+         a.dtype() == x.dtype() && b.dtype() == x.dtype() && b.shape(0) == a.shape(1) &&
+         b.shape(1) == inner_of(w, !p.transpose, p.bits);
+}
+bool valid(type<LowRankMatmul>, const Params& params, In in) {
+  return has_term(params.as<LowRankMatmul::P>(), in) &&
+         in[in.size() - 2].shape(0) == in[0].shape(-1);
+}
+bool valid(type<QuantizedMatmulPlus>, const Params& params, In in) {
+  return has_term(params.as<QuantizedMatmulPlus::P>(), in) &&
+         in[in.size() - 2].shape(0) == static_cast<int64_t>(in[0].size()) / in[0].shape(-1);
 }
 bool valid(type<Dequantize>, const Params& params, In in) {
   const auto& p = params.as<Dequantize::P>();
@@ -132,6 +152,7 @@ void add_product_checks(std::unordered_map<const Op*, Check>& checks) {
   };
   ContractionOps::each(add);
   ProductOps::each(add);
+  LowRankOps::each(add);
   ConvolutionOps::each(add);
   TransformOps::each(add);
   SparseOps::each(add);

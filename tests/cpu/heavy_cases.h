@@ -187,4 +187,24 @@ class EveryIsa : public ::testing::TestWithParam<Isa> {
       Levels, Suite, ::testing::ValuesIn(available_isas().begin(), available_isas().end()), \
       [](const ::testing::TestParamInfo<Isa>& level) { return name(level.param); })
 
+// Of the numbers of w, in float64.
+inline std::vector<double> product(const std::vector<double>& x, const Quantised& w, int64_t m,
+                                   int64_t n, int64_t k, bool transpose) {
+  std::vector<double> y(static_cast<size_t>(m * n));
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t p = 0; p < k; ++p)
+        y[static_cast<size_t>(i * n + j)] +=
+            x[static_cast<size_t>(i * k + p)] *
+            w.values[static_cast<size_t>(transpose ? j * k + p : p * n + j)];
+  return y;
+}
+
+template <class T>
+std::vector<double> in_bfloat(const std::vector<T>& x) {
+  std::vector<double> y;
+  for (T v : x) y.push_back(double{bfloat_value(bfloat_bits(static_cast<float>(v)))});
+  return y;
+}
+
 }  // namespace tarn::cpu

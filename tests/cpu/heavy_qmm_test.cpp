@@ -13,18 +13,6 @@ class QmmTest : public EveryIsa {
   bool rounds_to_bfloat(int64_t m) const { return cpu::rounds_to_bfloat(GetParam(), m); }
 };
 
-std::vector<double> product(const std::vector<double>& x, const Quantised& w, int64_t m, int64_t n,
-                            int64_t k, bool transpose) {
-  std::vector<double> y(static_cast<size_t>(m * n));
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j)
-      for (int64_t p = 0; p < k; ++p)
-        y[static_cast<size_t>(i * n + j)] +=
-            x[static_cast<size_t>(i * k + p)] *
-            w.values[static_cast<size_t>(transpose ? j * k + p : p * n + j)];
-  return y;
-}
-
 // What the activations become: per group of at most 64, the nearest of 65025 steps.
 std::vector<double> rounded(const std::vector<float>& x, int64_t k, int group) {
   constexpr float steps = 127 * 256;
@@ -42,13 +30,6 @@ std::vector<double> rounded(const std::vector<float>& x, int64_t k, int group) {
   }
   EXPECT_EQ(static_cast<int64_t>(x.size()) % k, 0);
   return a;
-}
-
-template <class T>
-std::vector<double> in_bfloat(const std::vector<T>& x) {
-  std::vector<double> y;
-  for (T v : x) y.push_back(double{bfloat_value(bfloat_bits(static_cast<float>(v)))});
-  return y;
 }
 
 // In float64, of the numbers that the balanced product multiplies.

@@ -13,6 +13,7 @@
 #include "ops/back.h"
 #include "ops/compound.h"
 #include "ops/linalg.h"
+#include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "ops/products.h"
 #include "ops/reductions.h"

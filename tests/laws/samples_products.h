@@ -162,7 +162,27 @@ inline std::vector<Sample> segmented_rows(Dtype t) {
        {0, 1}}};
 }
 
+// A product that a low-rank term goes along with, or with u in the place of a.
+inline std::vector<Sample> with_terms(Dtype t, bool plus) {
+  std::vector<Sample> out;
+  for (bool transpose : {true, false})
+    for (int64_t rows : {2, 17}) {
+      int64_t n = 64, k = 96, rank = 3, depth = transpose ? k : n, outputs = transpose ? n : k;
+      Sample s{fmt::format("{} rows, transpose {}", rows, transpose),
+               ops::LowRankMatmul::P{32, 4, transpose, Precision::exact},
+               {numbers({rows, depth}, t, -1, 1)},
+               {0, 2, 3, 4, 5}};
+      for (const array& part : affine_coded(32, 4, {n, k}, t)) s.in.push_back(part);
+      s.in.push_back(numbers({plus ? rows : depth, rank}, t, -1, 1, 3));
+      s.in.push_back(numbers({rank, outputs}, t, -1, 1, 2));
+      out.push_back(s);
+    }
+  return out;
+}
+
 inline void add_products(Table& t) {
+  t["low_rank_matmul"] = {floats, [](Dtype d) { return with_terms(d, false); }, 1e-5};
+  t["quantized_matmul_plus"] = {floats, [](Dtype d) { return with_terms(d, true); }, 1e-5};
   t["gather_mm"] = {floats, gather_products, 4e-6};
   t["gather_qmm"] = {floats, gather_quantized, 1e-5};
   t["segmented_mm"] = {floats, segmented_products, 4e-6};
