@@ -29,7 +29,6 @@ from compare_rows import ROWS
 from compare_sides import (
     PACKAGES,
     ROOT,
-    TORCH_LIMITS,
     VENV,
     Side,
     child_environment,
