@@ -5,7 +5,8 @@
 # `make test`.
 source "$(dirname "$0")/shell.sh"
 
-# What to run: any of isa, asan, tsan, vocabularies; all four without arguments. The last compares
+# What to run: any of isa, asan, tsan, vocabularies, cuda; the first four without arguments. cuda
+# compiles the GPU backend where nvcc is found and runs what needs no card. vocabularies compares
 # tokenizers and chat templates with their references on the vocabularies of real models, and the
 # answers of the one whose weights come with it.
 stages=" ${*:-isa asan tsan vocabularies} "
@@ -70,7 +71,18 @@ threads() {
     failed+=(tsan)
 }
 
+gpu_code() {
+  if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+    say "Not run, there is no nvcc: cuda"
+    return
+  fi
+  tools/build.sh cuda "${with_tests[@]}" "-DTARN_CUDA_ARCHITECTURES=90a-real;80-virtual" \
+    cuda_test runtime_test laws_test
+  run cuda cuda --tests-regex '^(cuda\.|runtime\.OneMemory|laws\.Devices)'
+}
+
 if wants isa; then levels; fi
+if wants cuda; then gpu_code; fi
 if wants asan; then
   tools/build.sh asan "${with_tests[@]}"
   run asan asan --label-exclude long

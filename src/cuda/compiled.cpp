@@ -1,7 +1,9 @@
 #include "cuda/compiled.h"
 
 #include <cuda_runtime_api.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
@@ -26,7 +28,8 @@ namespace {
 // elements. A program that ends soon compiles nothing.
 constexpr int64_t enough_work = int64_t{1} << 22;
 constexpr int64_t of_a_run = enough_work / 16;
-constexpr size_t most_kernels = 4096;  // in one program; further chains stay interpreted
+constexpr std::chrono::seconds longest_wait{3};  // at the end of a program
+constexpr size_t most_kernels = 4096;            // in one program; further chains stay interpreted
 constexpr uint64_t most_bytes = uint64_t{64} << 20;
 
 enum class Mode : uint8_t { interpreted, when_worth_it, compiled };
@@ -110,17 +113,18 @@ class Workshop {
     std::lock_guard lock(mutex_);
     if (closed_) return;
     waiting_.push_back(std::move(kernel));
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    if (!thread_.joinable()) thread_ = std::thread([this] { work(); }), process_ = getpid();
     changed_.notify_one();
   }
-  // Ends with the kernel at hand; the others stay interpreted.
+  // Ends with the kernel at hand; the others stay interpreted. One that takes longer is left
+  // behind.
   void close() {
-    {
-      std::lock_guard lock(mutex_);
-      closed_ = true;
-      changed_.notify_one();
-    }
-    if (thread_.joinable()) thread_.join();
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+    // The copy of a process that fork() makes has no such thread.
+    if (thread_.joinable() && process_ == getpid())
+      changed_.wait_for(lock, longest_wait, [&] { return !working_; });
   }
 
  private:
@@ -129,8 +133,11 @@ class Workshop {
       std::shared_ptr<CompiledKernel> next;
       {
         std::unique_lock lock(mutex_);
+        working_ = false;
+        changed_.notify_all();
         changed_.wait(lock, [&] { return closed_ || !waiting_.empty(); });
         if (closed_) return;
+        working_ = true;
         next = std::move(waiting_.front());
         waiting_.pop_front();
       }
@@ -145,23 +152,25 @@ class Workshop {
   std::condition_variable changed_{};
   std::deque<std::shared_ptr<CompiledKernel>> waiting_{};
   std::thread thread_{};
-  bool closed_ = false;
+  pid_t process_ = 0;
+  bool closed_ = false, working_ = false;
 };
 
-// At the end of a program the compiler and the driver take down what they made when they were first
-// used. So they are used once before the end is told to wait for the kernel at hand: it then does
-// so before them.
-Workshop* open_workshop() {
-  std::string nothing = "extern \"C\" __global__ void chain() {}";
-  if (auto made = compile_source(nothing, capability()); !made.binary.empty()) load(made.binary);
-  static auto* const one = new Workshop;  // threads may evaluate while the program ends
-  std::atexit([] { one->close(); });
-  return one;
-}
 Workshop& workshop() {
-  static Workshop* const one = open_workshop();
+  static auto* const one = new Workshop;  // threads may evaluate while the program ends
   return *one;
 }
+// What the compiler made on the way it takes down at the end of the program, by handlers that run
+// before any registered earlier, and a kernel at hand must be done by then. The destructors of the
+// main thread's own variables run before all handlers.
+struct EndOfMainThread {
+  ~EndOfMainThread() {
+    if (gettid() == getpid()) workshop().close();
+  }
+  bool is_awaited() const { return true; }
+};
+thread_local EndOfMainThread end_of_main_thread;
+[[maybe_unused]] const bool end_is_awaited = end_of_main_thread.is_awaited();
 
 }  // namespace
 
