@@ -163,7 +163,7 @@ class DeviceRun {
   static constexpr size_t least_row = 4;  // steps; fewer gain nothing
   static constexpr int runs_before = 2;   // one by one: what runs once is not recorded
   static constexpr int most_refused = 3;  // then the plan's steps go on one by one
-  static constexpr size_t most_kept = size_t{16} << 20;  // bytes of a slab
+  static constexpr size_t most_kept = size_t{4} << 20;  // bytes of a slab
 
   void find_row() {
     const auto& steps = plan_.steps;
