@@ -195,17 +195,22 @@ class DeviceRun {
         replay_.of_step[i] = now, changed.push_back(i);
     auto again = [&](size_t i) { launch(replay_.first + i); };
     uint64_t kernels = plan_.device->kernels_made();
-    if (!replay_.recording || replay_.kernels != kernels) {
-      replay_.recording = plan_.device->record(count, again);
+    // Back only once it has run: after an error it would not be what `of_step` says.
+    std::unique_ptr<Recording> recording = std::move(replay_.recording);
+    if (!recording || replay_.kernels != kernels) {
+      recording = plan_.device->record(count, again);
       replay_.kernels = kernels;
-      if (!replay_.recording) ++replay_.refused;
       keep_slab();
     } else if (!changed.empty() &&
-               (changed.size() > count / 2 || !replay_.recording->replace(changed, again))) {
-      replay_.recording = nullptr;
-      ++replay_.refused;
+               (changed.size() > count / 2 || !recording->replace(changed, again))) {
+      recording = nullptr;
     }
-    replay_.recording ? replay_.recording->run() : one_by_one();
+    if (!recording) {
+      ++replay_.refused;
+      return one_by_one();
+    }
+    recording->run();
+    replay_.recording = std::move(recording);
   }
   void one_by_one() {
     for (size_t s = replay_.first; s < replay_.last; ++s) launch(s);
