@@ -1,12 +1,16 @@
-// The GPU through the public API: gpu_bench [part of a title]. Prints a line a shape; see
-// docs/gpu.md.
+// The GPU through the public API: gpu_bench [part of a title], a line a shape, or gpu_bench model
+// FILE; see docs/gpu.md.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <functional>
+#include <string>
 #include <vector>
 
+#include "tarn/lm.h"
 #include "tarn/tarn.h"
 
 namespace {
@@ -16,9 +20,14 @@ using Clock = std::chrono::steady_clock;
 
 const char* only = "";
 
-// Seconds of one evaluation: the median of seven, each of several in the queue behind each other.
+// Seconds of one evaluation: the median of seven, each of several in the queue behind each other,
+// once kernels have been compiled in the background.
 double seconds_of(const std::function<array()>& make) {
   constexpr int rounds = 7, in_queue = 10;
+  for (auto start = Clock::now(); Clock::now() - start < std::chrono::milliseconds(700);) {
+    eval(make());
+    synchronize();
+  }
   std::vector<double> all;
   for (int r = 0; r <= rounds; ++r) {
     auto start = Clock::now();
@@ -82,15 +91,47 @@ void bench_products() {
   product("matmul bfloat16 8192^3", 8192, bfloat16);
   product("matmul float16 4096^3", 4096, float16);
   product("matmul float32 4096^3", 4096, float32);
-  for (int64_t rows : {1, 8}) {
-    array w = normal({14336, 4096}), x = normal({rows, 4096}, bfloat16);
-    auto q = quantize(w, 64, 4);
-    array scales = astype(q[1], bfloat16), biases = astype(q[2], bfloat16);
-    eval(q[0], scales, biases);
-    double bytes = 14336.0 * 4096 * 4.5 / 8;
-    bandwidth(rows == 1 ? "4-bit 14336x4096, 1 row" : "4-bit 14336x4096, 8 rows", bytes,
-              [&] { return quantized_matmul(x, q[0], scales, biases, true, 64, 4); });
-  }
+}
+
+// Products of a few rows with matrices of 4-bit codes, groups of 64, one after the other: so many
+// of them that the card's cache holds none until its next turn. Error: against float64.
+void bench_codes(int64_t n, int64_t k, int64_t rows, Precision precision) {
+  std::string title = "4-bit " + std::to_string(n) + "x" + std::to_string(k) + ", " +
+                      std::to_string(rows) + (rows == 1 ? " row" : " rows") +
+                      (precision == Precision::balanced ? ", balanced" : ", exact");
+  if (title.find(only) == std::string::npos) return;
+  auto q = quantize(normal({n, k}), 64, 4);
+  array scales = astype(q[1], bfloat16), biases = astype(q[2], bfloat16);
+  double bytes = double(n) * double(k) * 4.5 / 8;
+  auto count = static_cast<size_t>(std::max(2.0, 4e8 / bytes));
+  std::vector<array> codes;
+  for (size_t i = 0; i < count; ++i) codes.push_back(q[0] + array(0u));
+  array x = normal({rows, k});
+  eval(codes), eval({scales, biases});
+  PrecisionScope scope(precision);
+  std::vector<array> products;
+  double s = seconds_of([&] {
+    products.clear();
+    for (const auto& c : codes)
+      products.push_back(quantized_matmul(x, c, scales, biases, true, 64, 4));
+    eval(products);
+    return products[0];
+  });
+  StreamContext on_cpu{Device::cpu};
+  array weights = dequantize(codes[0], astype(scales, float32), astype(biases, float32), 64, 4);
+  array want = matmul(astype(x, float64), transpose(astype(weights, float64)));
+  array off = sum(square(astype(products[0], float64) - want)) / sum(square(want));
+  s /= double(count);
+  std::printf("%-52s %9.1f us %8.2f TB/s  error %.1e\n", title.c_str(), s * 1e6, bytes / s / 1e12,
+              std::sqrt(off.item<double>()));
+}
+void bench_all_codes() {
+  const int64_t shapes[][2] = {{2048, 2048},  {8192, 2048},  {2048, 8192},  {4096, 4096},
+                               {14336, 4096}, {4096, 14336}, {128256, 2048}};
+  for (auto [n, k] : shapes)
+    for (int64_t rows : {1, 8})
+      for (auto precision : {Precision::balanced, Precision::exact})
+        bench_codes(n, k, rows, precision);
 }
 
 // A thousand small ops, each of which waits for the one before and cannot be fused with it.
@@ -105,6 +146,26 @@ void bench_launches() {
   std::printf("%-52s %9.2f us an op\n", "1000 dependent ops", s * 1e3);
 }
 
+// One answer at a time: the model's new tokens a second, and all threads' time on the host a token.
+void bench_model(const char* path) {
+  lm::LanguageModel model = lm::load(path);
+  model.stop_ids.clear();
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < 16; ++i) prompt.push_back(1000 + i * 379);
+  for (auto precision : {Precision::balanced, Precision::exact})
+    for (int tokens : {33, 129, 129}) {
+      lm::GenerateParameters options{.max_tokens = tokens, .temperature = 0};
+      options.precision = precision;
+      std::clock_t before = std::clock();
+      for (const lm::Event& e : lm::generate(model, prompt, options))
+        if (e.kind == lm::Event::Kind::info)
+          std::printf("%s, %d tokens: %.1f a second, %.0f us of the host a token\n",
+                      precision == Precision::exact ? "exact" : "balanced", tokens,
+                      e.info.tokens_per_second(),
+                      double(std::clock() - before) / CLOCKS_PER_SEC * 1e6 / tokens);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -117,8 +178,13 @@ int main(int argc, char** argv) {
   auto info = device_info(Device::gpu);
   std::printf("%s, %s\n", std::get<std::string>(info["device_name"]).c_str(),
               std::get<std::string>(info["architecture"]).c_str());
+  if (std::strcmp(only, "model") == 0 && argc > 2) {
+    bench_model(argv[2]);
+    return 0;
+  }
   bench_memory();
   bench_products();
+  bench_all_codes();
   bench_launches();
   return 0;
 }

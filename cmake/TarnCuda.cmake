@@ -16,7 +16,25 @@ target_compile_options(tarn_cuda_units PRIVATE -std=c++20 --expt-relaxed-constex
                        $<$<BOOL:${TARN_WERROR}>:-Werror=all-warnings>)
 set_target_properties(tarn_cuda_units PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
+# The text of the headers that chains compiled at run time include.
+set(headers base/scalar.h ops/spec.h ops/unary.h ops/binary.h ops/catalogue.h ops/columns.h
+            cuda/chain_builtins.h cuda/chain_kernel.h)
+set(TARN_FORMULA_TEXTS "")
+foreach(header ${headers})
+  file(READ ${PROJECT_SOURCE_DIR}/src/${header} text)
+  string(APPEND TARN_FORMULA_TEXTS "    {\"${header}\", R\"formula(${text})formula\"},\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS src/${header})
+endforeach()
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/formula_texts.cpp @ONLY CONTENT [[
+#include "cuda/formula_texts.h"
+namespace tarn::cuda {
+const std::array<HeaderText, 8> formula_texts{{
+@TARN_FORMULA_TEXTS@}};
+}  // namespace tarn::cuda
+]])
+
 tarn_room(cuda LINK CUDA::cudart_static)
+target_sources(tarn_cuda PRIVATE ${PROJECT_BINARY_DIR}/formula_texts.cpp)
 target_include_directories(tarn_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 list(APPEND TARN_ROOMS tarn_cuda_units)
 set_property(SOURCE src/runtime/devices.cpp APPEND PROPERTY COMPILE_DEFINITIONS TARN_CUDA)

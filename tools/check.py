@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "transforms": ["ops/kinds.h", "graph", "base"],
     "runtime": ["ops/kinds.h", "ops/all.h", "graph", "base"],
     "cpu": ["runtime/backend.h", "ops", "graph", "base"],
-    "cuda": ["runtime/backend.h", "ops", "graph", "base"],
+    "cuda": ["runtime/backend.h", "io/atomic_write.h", "ops", "graph", "base"],
     "io": ["base"],
     "export": [
         "transforms/record.h",
@@ -68,6 +68,7 @@ THIRD_PARTY = {
     "Eigen/": ["cpu"],
     "cuda": ["cuda"],
     "cublasLt": ["cuda"],
+    "nvrtc": ["cuda"],
     "dlfcn.h": ["cuda"],
     "zip.h": ["io"],
     "pcre2.h": ["lm"],

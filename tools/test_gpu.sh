@@ -16,7 +16,8 @@ for program in tests/laws_test tests/runtime_test bench/gpu_bench tarn; do
 done
 cat >"$folder/run.sh" <<'END'
 #!/bin/sh
-# run.sh: the tests. run.sh bench: the benchmark. run.sh memcheck (or another tool of
+# run.sh: the tests. run.sh compiled: those of kernels, with every chain compiled first, in 16
+# processes. run.sh bench: the benchmark. run.sh memcheck (or another tool of
 # compute-sanitizer): a small part of the tests under it.
 cd "$(dirname "$0")" || exit
 export TARN_NEEDS_CARD=1
@@ -24,6 +25,15 @@ export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 case "$1" in
   memcheck | racecheck | initcheck | synccheck)
     exec compute-sanitizer --tool "$1" --error-exitcode 9 ./laws_test --gtest_filter='Devices.ComputeWhat*' ;;
+  compiled)
+    export TARN_CHAINS=compiled
+    parts=0 failed=0 all=
+    while [ "$parts" -lt 16 ]; do
+      TARN_SAMPLE_SHARD=$parts/16 ./laws_test --gtest_filter='Devices.Compute*' &
+      all="$all $!" parts=$((parts + 1))
+    done
+    for part in $all; do wait "$part" || failed=1; done
+    exit "$failed" ;;
   bench)
     shift
     exec ./gpu_bench "$@" ;;

@@ -2,13 +2,14 @@
 # The tests again, under address and undefined-behaviour sanitizers, under the thread sanitizer,
 # with the kernels held to each lower instruction set that this processor has, and some for longer:
 # a training run killed at 100 points, threads that answer, swap and unload for a minute, in both
-# builds. The tests labelled long (the whole model against its goldens, the consumers, the hostile templates) are left to
-# `make test`.
+# builds. The tests labelled long (the whole model against its goldens, the consumers, the hostile
+# templates) are left to `make test`.
 source "$(dirname "$0")/shell.sh"
 
-# What to run: any of isa, asan, tsan, stress, vocabularies; all without arguments. The last compares
-# tokenizers and chat templates with their references on the vocabularies of real models, and the
-# answers of the one whose weights come with it.
+# What to run: any of isa, asan, tsan, stress, vocabularies, cuda; all but the last without
+# arguments. cuda compiles the GPU backend where nvcc is found and runs what needs no card.
+# vocabularies compares tokenizers and chat templates with their references on the vocabularies of
+# real models, and the answers of the one whose weights come with it.
 stages=" ${*:-isa asan tsan stress vocabularies} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
@@ -87,7 +88,18 @@ stress() {
   } >"$log" 2>&1 || failed+=(stress)
 }
 
+gpu_code() {
+  if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+    say "Not run, there is no nvcc: cuda"
+    return
+  fi
+  tools/build.sh cuda "${with_tests[@]}" "-DTARN_CUDA_ARCHITECTURES=90a-real;80-virtual" \
+    cuda_test runtime_test laws_test
+  run cuda cuda --tests-regex '^(cuda\.|runtime\.OneMemory|laws\.Devices)'
+}
+
 if wants isa; then levels; fi
+if wants cuda; then gpu_code; fi
 if wants asan; then
   tools/build.sh asan "${with_tests[@]}"
   run asan asan --label-exclude long

@@ -1,10 +1,14 @@
-// Compiles fused elementwise steps into the programs that chain.cu interprets.
+// Fused elementwise steps: programs that chain.cu interprets, and kernels of their own once they
+// are compiled.
 #include "cuda/chain.h"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "cuda/chain_source.h"
+#include "cuda/compiled.h"
 #include "cuda/device.h"
 #include "cuda/layout.h"
 #include "cuda/table.h"
@@ -23,13 +27,12 @@ class Compiler {
  public:
   Compiler(std::span<const FusedOp> chain, std::span<const Operand> in) : chain_(chain), in_(in) {}
 
-  // Null when the chain is longer or reads more than a program holds.
-  std::shared_ptr<const void> compile() {
-    if (in_.size() > most_chain_inputs || !collapse_axes()) return nullptr;
+  std::optional<ChainProgram> compile() {
+    if (in_.size() > most_chain_inputs || !collapse_axes()) return std::nullopt;
     count_uses();
     for (size_t i = 0; i < in_.size(); ++i) add_input(i);
     for (size_t i = 0; i < chain_.size(); ++i)
-      if (!emit(static_cast<int>(i))) return nullptr;
+      if (!emit(static_cast<int>(i))) return std::nullopt;
     Dtype out = chain_.back().to;
     p_.result = static_cast<uint8_t>(at_.back());
     p_.out_size = out.size, p_.out_half = half_of(out);
@@ -37,8 +40,8 @@ class Compiler {
     p_.registers = static_cast<uint8_t>(highest_);
     while (p_.items > 4 && (shared_bytes() > most_chain_shared || blocks() < enough_blocks))
       p_.items /= 2;
-    if (shared_bytes() > most_chain_shared) return nullptr;
-    return std::make_shared<ChainProgram>(p_);
+    if (shared_bytes() > most_chain_shared) return std::nullopt;
+    return p_;
   }
 
  private:
@@ -140,25 +143,55 @@ class Compiler {
   bool wide_ = false;
 };
 
+struct CompiledChain {
+  ChainProgram program{};
+  ChainSource source{};
+  std::shared_ptr<CompiledKernel> kernel{};
+};
+
+// False: there is no kernel yet, or it cannot take arrays that lie so.
+bool run_compiled(const CompiledChain& chain, const ChainProgram& p) {
+  const void* kernel = kernel_for(chain.kernel, p.size);
+  thread_local std::vector<int64_t> words;
+  if (!kernel || !fill_words(chain.source, p, words)) return false;
+  int64_t each = chain.source.elements_a_block;
+  auto blocks = static_cast<unsigned>((p.size + each - 1) / each);
+  void* parameters[] = {words.data()};
+  check(cudaLaunchKernel(kernel, blocks, compiled_threads, parameters, 0, queue()), "a launch");
+  return true;
+}
 void run_chain(const Step& s, int, int) {
   if (s.out.size() == 0) return;
-  ChainProgram p = *static_cast<const ChainProgram*>(s.program);
+  const auto& chain = *static_cast<const CompiledChain*>(s.program);
+  ChainProgram p = chain.program;
   for (size_t i = 0; i < s.in.size(); ++i) p.inputs[i].data = s.in[i].data;
   p.out = s.out.data;
   p.size = s.out.size();
+  if (run_compiled(chain, p)) return;
   launch_chain(p, queue());
   check(cudaGetLastError(), "a launch");
 }
 
 std::shared_ptr<const void> compile_chain(std::span<const FusedOp> chain,
                                           std::span<const Operand> in) {
-  return Compiler(chain, in).compile();
+  std::optional<ChainProgram> program = program_of(chain, in);
+  if (!program) return nullptr;
+  auto made = std::make_shared<CompiledChain>();
+  made->program = *program;
+  made->source = source_of(chain, in, *program);
+  made->kernel = compiled_kernel(made->source.text);
+  return made;
 }
 
 }  // namespace
 
+std::optional<ChainProgram> program_of(std::span<const FusedOp> chain,
+                                       std::span<const Operand> in) {
+  return Compiler(chain, in).compile();
+}
+
 void add_chains(Backend& b) {
-  b.fused = {.run = run_chain, .accepts = Accepts::any, .name = "blocks"};
+  b.fused = {.run = run_chain, .accepts = Accepts::any, .name = "compiled, or blocks"};
   b.compile = compile_chain;
 }
 

@@ -32,6 +32,7 @@ struct Launched {
   const Op* op = nullptr;
 };
 thread_local std::vector<Launched> launched;
+thread_local cudaStream_t queue_of_thread = nullptr;
 
 Fault* all_faults() {
   static Fault* const all = [] {
@@ -48,7 +49,8 @@ const Card* card() {
   static const Card* const found = find_card();
   return found;
 }
-cudaStream_t queue() { return card()->queue; }
+cudaStream_t queue() { return queue_of_thread ? queue_of_thread : card()->queue; }
+void set_queue_of_thread(cudaStream_t queue) { queue_of_thread = queue; }
 
 void check(cudaError_t result, const char* doing) {
   require<DeviceError>(result == cudaSuccess, "[cuda] {} failed: {}.", doing,

@@ -23,6 +23,8 @@ struct Card {
 // Null when there is no driver, no card, or none of compute capability 8.0 or later.
 const Card* card();
 cudaStream_t queue();
+// What queue() gives the calling thread from now on; null: the card's.
+void set_queue_of_thread(cudaStream_t queue);
 
 // Throws DeviceError when a call of the CUDA runtime failed.
 void check(cudaError_t result, const char* doing);

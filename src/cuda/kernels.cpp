@@ -3,7 +3,9 @@
 #include <exception>
 
 #include "cuda/arena.h"
+#include "cuda/compiled.h"
 #include "cuda/device.h"
+#include "cuda/replay.h"
 #include "cuda/table.h"
 #include "runtime/backend.h"
 
@@ -28,6 +30,8 @@ const Backend* make_backend() try {
   cuda::add_products(b->table);
   cuda::add_rows(b->table);
   b->memory = &cuda::arena();
+  b->record = cuda::record;
+  b->kernels_made = cuda::kernels_made;
   b->check = cuda::wait_and_check;
   b->info = info;
   return b;

@@ -67,15 +67,34 @@ bool takes_quantized(const Step& s) {
          s.in[1].shape.size() == 2 && s.out.size() > 0 &&
          s.out.size() / size_at(s.out, 1) <= most_quantized_rows;
 }
-void run_quantized(const Step& s, int, int) {
+QuantizedCall quantized_call(const Step& s) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();
   QuantizedCall c;
   c.x = s.in[0].data, c.codes = s.in[1].data, c.scales = s.in[2].data, c.biases = s.in[3].data;
-  c.y = s.out.data;
+  c.y = s.out.data, c.scratch = s.scratch;
   c.n = size_at(s.out, 1), c.k = size_at(s.in[0], 1), c.m = s.out.size() / c.n;
   c.bits = p.bits, c.group = p.group;
   c.type = column(s.out.dtype), c.scale_type = column(s.in[2].dtype);
-  launch_quantized(c, queue());
+  return c;
+}
+void run_quantized(const Step& s, int, int) {
+  launch_quantized(quantized_call(s), queue());
+  check(cudaGetLastError(), "a launch");
+}
+// bfloat16 terms that x is split into: three hold a float.
+int terms_of(const Step& s) {
+  return s.params->as<ops::QuantizedMatmul::P>().precision == Precision::balanced ? 2 : 3;
+}
+bool takes_few_rows(const Step& s) {
+  return takes_quantized(s) && few_rows_fit(quantized_call(s), terms_of(s));
+}
+size_t few_rows_scratch_of(const Step& s, int) {
+  return few_rows_scratch(quantized_call(s), terms_of(s));
+}
+void run_few_rows(const Step& s, int workers, int share) {
+  QuantizedCall c = quantized_call(s);
+  if (reinterpret_cast<uintptr_t>(c.codes) % 16 != 0) return run_quantized(s, workers, share);
+  launch_few_rows(c, terms_of(s), card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
 bool takes_dequantize(const Step& s) {
@@ -102,6 +121,10 @@ void add_products(KernelTable& t) {
                         .fits = takes_matmul,
                         .accepts = Accepts::any,
                         .name = "cuBLASLt, or tiles"});
+  t.add(op_of<QuantizedMatmul>, {.run = run_few_rows,
+                                 .fits = takes_few_rows,
+                                 .scratch = few_rows_scratch_of,
+                                 .name = "16 columns a block, on tensor cores"});
   t.add(op_of<QuantizedMatmul>,
         {.run = run_quantized, .fits = takes_quantized, .name = "a warp a column"});
   t.add(op_of<Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "numbers"});

@@ -22,13 +22,18 @@ void launch_matmul(const MatmulCall& call, cudaStream_t queue);
 // them along k. Row-contiguous.
 struct QuantizedCall {
   const void *x = nullptr, *codes = nullptr, *scales = nullptr, *biases = nullptr;
-  void* y = nullptr;
+  void *y = nullptr, *scratch = nullptr;
   int64_t m = 0, n = 0, k = 0;
   int bits = 4, group = 64;
   int type = 0, scale_type = 0;  // dtypes, as columns
 };
 inline constexpr int64_t most_quantized_rows = 8;  // of x; with more, dense weights are cheaper
 void launch_quantized(const QuantizedCall& call, cudaStream_t queue);
+// The same on tensor cores, with x as the sum of `terms` bfloat16 terms: 4 bits, and codes that
+// begin at a multiple of 16 bytes.
+bool few_rows_fit(const QuantizedCall& call, int terms);
+size_t few_rows_scratch(const QuantizedCall& call, int terms);
+void launch_few_rows(const QuantizedCall& call, int terms, int processors, cudaStream_t queue);
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
 

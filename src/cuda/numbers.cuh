@@ -6,6 +6,9 @@
 
 namespace tarn::cuda {
 
+// Columns of a table by dtype, as Dtype::Val counts them.
+inline constexpr int half_column = 9, float_column = 10;
+
 // Of element i in row order, in elements from the first.
 __device__ inline int64_t offset_of(const Strided& s, int64_t i) {
   int64_t offset = 0;

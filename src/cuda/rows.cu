@@ -7,6 +7,10 @@ namespace tarn::cuda {
 namespace {
 
 constexpr int threads = 256;
+// Of the block of a row: as many as it has columns, in whole warps. One warp waits for nobody.
+unsigned threads_for(int64_t cols) {
+  return static_cast<unsigned>(cols < threads ? (cols + 31) / 32 * 32 : threads);
+}
 
 struct Plus {
   __device__ float operator()(float a, float b) const { return a + b; }
@@ -21,7 +25,7 @@ __device__ float over_row(const RowsCall& c, float start, Join join, F f) {
   __shared__ float shared[32];
   int64_t base = static_cast<int64_t>(blockIdx.x) * c.cols;
   float acc = start;
-  for (int64_t i = threadIdx.x; i < c.cols; i += threads)
+  for (int64_t i = threadIdx.x; i < c.cols; i += blockDim.x)
     acc = join(acc, f(read_number<float>(c.x, c.type, base + i)));
   return of_block(acc, shared, join);
 }
@@ -29,7 +33,7 @@ __device__ float over_row(const RowsCall& c, float start, Join join, F f) {
 template <class F>
 __device__ void to_row(const RowsCall& c, F f) {
   int64_t base = static_cast<int64_t>(blockIdx.x) * c.cols;
-  for (int64_t i = threadIdx.x; i < c.cols; i += threads)
+  for (int64_t i = threadIdx.x; i < c.cols; i += blockDim.x)
     write_number(c.y, c.type, base + i, f(read_number<float>(c.x, c.type, base + i), i));
 }
 
@@ -94,16 +98,16 @@ unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 }  // namespace
 
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
-  softmax<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+  softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
-  logsumexp<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+  logsumexp<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
-  rms_norm<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+  rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_layer_norm(const RowsCall& c, cudaStream_t queue) {
-  layer_norm<<<blocks_of(c.rows), threads, 0, queue>>>(c);
+  layer_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_rope(const RopeCall& c, cudaStream_t queue) {
   int64_t n = c.outer * c.length * (c.width - c.dims / 2);

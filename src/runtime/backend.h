@@ -1,6 +1,7 @@
 // The seam between the runtime and a backend: what a step is, and the table of kernels for it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -116,6 +117,17 @@ class KernelTable {
   std::unordered_map<const Op*, std::vector<Kernel>> rows_;
 };
 
+// Work that was given to a device once, to be given to it again at less cost.
+struct Recording {
+  virtual ~Recording() = default;
+  // Puts all of it into the queue.
+  virtual void run() = 0;
+  // From now on the steps do what launch(step) puts into the queue now. False: that is work of
+  // another kind, and the recording is of no use any more.
+  virtual bool replace(std::span<const size_t> steps,
+                       const std::function<void(size_t)>& launch) = 0;
+};
+
 struct Backend {
   KernelTable table{};
   Kernel fused{};
@@ -125,6 +137,12 @@ struct Backend {
   // A device with memory of its own: kernels are given addresses there, put their work into its
   // queue and return. `compile` may then give null: the chain runs on the CPU.
   DeviceMemory* memory = nullptr;
+  // Records what launch(0) to launch(count - 1) put into the queue, without running it. Null when
+  // it cannot.
+  std::unique_ptr<Recording> (*record)(size_t count,
+                                       const std::function<void(size_t)>& launch) = nullptr;
+  // Another number when the same steps would be launched otherwise, since a kernel was compiled.
+  uint64_t (*kernels_made)() = nullptr;
   // Waits until the queue is empty and throws what its kernels met.
   void (*check)() = nullptr;
   std::unordered_map<std::string, std::variant<std::string, size_t>> (*info)() = nullptr;

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/require.h"
 #include "base/residency.h"
 #include "base/thread_pool.h"
@@ -29,18 +30,25 @@ class DeviceRun {
   DeviceRun(Plan& plan, const PlanBindings& bound)
       : plan_(plan), bound_(bound), memory_(*plan.device->memory) {
     size_t bytes = plan.slab_bytes + number_bytes * plan.memories.size();
-    slab_ = BufferRef(allocate_on(memory_, bytes));
+    slab_ = plan.replay.slab ? plan.replay.slab : BufferRef(allocate_on(memory_, bytes));
     slab_device_ = device_bytes_to_write(*slab_.get(), memory_);
     for (size_t m = 0; m < plan.memories.size(); ++m) pieces_.push_back(piece(m));
   }
 
   void run(const std::stop_token& stop) {
+    find_row();
     bool check = false;
     try {
       for (size_t s = 0; s < plan_.steps.size(); ++s) {
         require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
-        step(s);
-        check |= plan_.steps[s].on_device && plan_.steps[s].kernel.checks;
+        if (s == replay_.first && s < replay_.last) {
+          row();
+          s = replay_.last - 1;
+          continue;
+        }
+        prepare(s);
+        launch(s);
+        check |= checks(plan_.steps[s]);
       }
     } catch (...) {
       forget_findings();
@@ -107,7 +115,7 @@ class DeviceRun {
     return on_device ? p.device : p.host;
   }
   void copy(Piece& p, bool to_device) {
-    if (p.bytes == 0) return;
+    if (p.bytes == 0 || (to_device && has_number(p))) return;
     if (to_device)
       memory_.to_device(p.device, p.host, p.bytes);
     else
@@ -129,7 +137,9 @@ class DeviceRun {
     p.on_device = on_device, p.on_host = !on_device;
   }
 
-  void step(size_t s) {
+  static bool checks(const PlanStep& s) { return s.on_device && s.kernel.checks; }
+  // Brings what the step reads to its side, and finds the addresses of all it uses.
+  void prepare(size_t s) {
     PlanStep& from = plan_.steps[s];
     Step& step = plan_.of_worker[0].steps[s];
     for (size_t i = 0; i < step.in.size(); ++i)
@@ -140,12 +150,86 @@ class DeviceRun {
       step.scratch = (from.on_device ? slab_device_ : static_cast<std::byte*>(slab_->data)) +
                      from.scratch->offset;
     if (from.params_of >= 0) step.params = bound_.params[static_cast<size_t>(from.params_of)];
-    if (from.on_device)
-      from.kernel.run(step, 0, 1);
-    else
-      run_on_cpu(from, step);
     wrote(out, from.on_device);
   }
+  void launch(size_t s) {
+    const PlanStep& from = plan_.steps[s];
+    const Step& step = plan_.of_worker[0].steps[s];
+    from.on_device ? from.kernel.run(step, 0, 1) : run_on_cpu(from, step);
+  }
+
+  // --- the longest row of steps that only the device does, as one
+
+  static constexpr size_t least_row = 4;  // steps; fewer gain nothing
+  static constexpr int runs_before = 2;   // one by one: what runs once is not recorded
+  static constexpr int most_refused = 3;  // then the plan's steps go on one by one
+  static constexpr size_t most_kept = size_t{4} << 20;  // bytes of a slab
+
+  void find_row() {
+    const auto& steps = plan_.steps;
+    if (!plan_.device->record || replay_.runs++ > 0 || plan_.slab_bytes > most_kept) return;
+    for (size_t s = 0, begin = 0; s <= steps.size(); ++s) {
+      if (s < steps.size() && steps[s].on_device && !checks(steps[s])) continue;
+      if (s - begin > replay_.last - replay_.first) replay_.first = begin, replay_.last = s;
+      begin = s + 1;
+    }
+    if (replay_.last - replay_.first < least_row) replay_.last = replay_.first = 0;
+  }
+  uint64_t signature(size_t s) const {
+    const Step& step = plan_.of_worker[0].steps[s];
+    Hash h;
+    auto add = [&](const void* p) { h.add(reinterpret_cast<uintptr_t>(p)); };
+    for (const auto& in : step.in) add(in.data);
+    add(step.out.data), add(step.scratch);
+    step.params->hash_runtime(h);
+    return h.a;
+  }
+  void row() {
+    size_t count = replay_.last - replay_.first;
+    for (size_t s = replay_.first; s < replay_.last; ++s) prepare(s);
+    if (replay_.runs <= runs_before || replay_.refused >= most_refused) return one_by_one();
+    std::vector<size_t> changed;
+    replay_.of_step.resize(count);
+    for (size_t i = 0; i < count; ++i)
+      if (uint64_t now = signature(replay_.first + i); replay_.of_step[i] != now)
+        replay_.of_step[i] = now, changed.push_back(i);
+    auto again = [&](size_t i) { launch(replay_.first + i); };
+    uint64_t kernels = plan_.device->kernels_made();
+    // Back only once it has run: after an error it would not be what `of_step` says.
+    std::unique_ptr<Recording> recording = std::move(replay_.recording);
+    if (!recording || replay_.kernels != kernels) {
+      recording = plan_.device->record(count, again);
+      replay_.kernels = kernels;
+      keep_slab();
+    } else if (!changed.empty() &&
+               (changed.size() > count / 2 || !recording->replace(changed, again))) {
+      recording = nullptr;
+    }
+    if (!recording) {
+      ++replay_.refused;
+      return one_by_one();
+    }
+    recording->run();
+    replay_.recording = std::move(recording);
+  }
+  void one_by_one() {
+    for (size_t s = replay_.first; s < replay_.last; ++s) launch(s);
+  }
+  void keep_slab() {
+    if (replay_.slab) return;
+    replay_.slab = slab_;
+    replay_.numbers.assign(pieces_.size(), {});
+  }
+  // Whether the kept slab has the number already; it will.
+  bool has_number(const Piece& p) {
+    if (!replay_.slab || p.buffer || p.device < slab_device_ + plan_.slab_bytes) return false;
+    std::string& kept = replay_.numbers[static_cast<size_t>(&p - pieces_.data())];
+    std::string now(reinterpret_cast<const char*>(p.host), p.bytes);
+    if (kept == now) return true;
+    kept = std::move(now);
+    return false;
+  }
+
   Piece& piece_of(const PlanStep& s, size_t operand) {
     return pieces_[static_cast<size_t>(s.memories[operand])];
   }
@@ -179,6 +263,7 @@ class DeviceRun {
   BufferRef slab_{};
   std::byte* slab_device_ = nullptr;
   std::vector<Piece> pieces_{};
+  PlanReplay& replay_ = plan_.replay;
 };
 
 }  // namespace

@@ -101,6 +101,18 @@ struct PlanBindings {
   std::vector<Buffer*> owners{};        // of the leaves, in a plan with a device; null: a number
 };
 
+// What a plan with a device keeps between runs, so that its longest row of steps there can be given
+// to the device at once.
+struct PlanReplay {
+  std::unique_ptr<Recording> recording{};
+  size_t first = 0, last = 0;          // the steps
+  std::vector<uint64_t> of_step{};     // what each was launched with: addresses and parameters
+  uint64_t kernels = 0;                // Backend::kernels_made
+  int runs = 0, refused = 0;           // refused: recordings that were soon of no use
+  BufferRef slab{};                    // of a plan with a recording; else each run has its own
+  std::vector<std::string> numbers{};  // by memory: the bytes of numbers that the slab has
+};
+
 struct Plan {
   std::vector<PlanStep> steps{};
   std::vector<size_t> stage_begins{};  // steps, and their number at the end
@@ -114,6 +126,7 @@ struct Plan {
   size_t update_copy_bytes = 0;          // by updates that could not write in place
   const Backend* device = nullptr;       // runs some of the steps; null: the CPU runs all
   std::vector<PlanMemory> memories{};    // with a device
+  PlanReplay replay{};
 
   // For running; made at the first run that needs them.
   std::vector<StepRun> runs{};

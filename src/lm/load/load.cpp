@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <future>
 
+#include "base/cache_folder.h"
 #include "base/require.h"
 #include "lm/load/room.h"
 #include "tarn/stop.h"
@@ -43,16 +44,7 @@ LanguageModel load(const std::filesystem::path& path, const LoadOptions& options
   return lm;
 }
 
-std::filesystem::path cache_folder() {
-  auto from = [](const char* variable, const char* tail) -> std::filesystem::path {
-    const char* value = std::getenv(variable);
-    return value && *value ? std::filesystem::path(value) / tail : std::filesystem::path();
-  };
-  for (auto [variable, tail] : {std::pair{"TARN_CACHE", ""}, std::pair{"XDG_CACHE_HOME", "tarn"},
-                                std::pair{"HOME", ".cache/tarn"}})
-    if (auto path = from(variable, tail); !path.empty()) return path;
-  return ".tarn-cache";
-}
+std::filesystem::path cache_folder() { return tarn::cache_folder(); }
 
 std::filesystem::path default_model_path() {
   if (const char* model = std::getenv("TARN_MODEL"); model && *model) return model;

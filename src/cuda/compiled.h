@@ -1,0 +1,39 @@
+// Kernels compiled while the program runs: asked for here, made by a thread in the background, kept
+// on disk for the next program.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace tarn::cuda {
+
+class CompiledKernel {
+ public:
+  explicit CompiledKernel(std::string source) : source_(std::move(source)) {}
+  const std::string& source() const { return source_; }
+  // Null while it is not compiled, and for ever where it cannot be.
+  const void* ready() const { return kernel_.load(std::memory_order_acquire); }
+  void is_ready(const void* kernel) { kernel_.store(kernel, std::memory_order_release); }
+  // Counts a run over that many elements; true once, when it has become worth compiling.
+  bool worth_compiling(int64_t elements);
+
+ private:
+  std::string source_;
+  std::atomic<const void*> kernel_{nullptr};
+  std::atomic<int64_t> work_{0};
+};
+
+// The one for that source, which defines a kernel `chain`.
+std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
+// The kernel, when it is there: never, unless TARN_CHAINS is set. With TARN_CHAINS=background each
+// call counts as a run, and after some the kernel is compiled; with TARN_CHAINS=compiled it is at
+// once, and this waits. A program whose background compiles as it ends may not end (docs/gpu.md), so
+// this is asked for.
+const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
+
+// How many have been made in this program.
+uint64_t kernels_made();
+
+}  // namespace tarn::cuda
