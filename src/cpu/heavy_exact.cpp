@@ -46,21 +46,20 @@ int64_t even_part(int64_t n, int64_t most, int64_t unit) {
 struct Blocks {
   int64_t depth = 0;              // of the whole product
   int64_t tokens = 0, steps = 0;  // of a block; the last one has the term's steps as well
-  float* packed_x = nullptr;
-  float* packed_w = nullptr;
+  int64_t x_floats = 0, w_floats = 0;
 };
-Blocks blocks_of(const Qmm& q, float* scratch) {
+Blocks blocks_of(const Qmm& q) {
   Blocks b;
   b.depth = q.transpose ? q.w.cols : q.w.rows;
   b.tokens = even_part(q.m, kTokens, kRows);
   b.steps = even_part(b.depth, kDeepest, 32);
-  b.packed_x = scratch;
-  b.packed_w = b.packed_x + b.tokens * (b.steps + q.rank) + kPackSlack;
+  b.x_floats = round_up(b.tokens * (b.steps + q.rank) + kPackSlack, 16);
+  b.w_floats = round_up(kPanel * (b.steps + q.rank) + kPackSlack, 16);
   return b;
 }
 int64_t block_floats(const Qmm& q) {
-  const Blocks b = blocks_of(q, nullptr);
-  return round_up((b.tokens + kPanel) * (b.steps + q.rank) + 2 * kPackSlack, 16);
+  const Blocks b = blocks_of(q);
+  return b.x_floats + b.w_floats;
 }
 
 // Some rows of W as strips of outputs, `length` steps each, from `steps` of their columns: decoded
@@ -120,28 +119,29 @@ void pack_tokens(const Qmm& q, Range tokens, Range steps, int64_t length, float*
 }
 
 // Packed tokens by packed outputs.
-void meet(const Qmm& q, const Blocks& b, Range tokens, Range outputs, int64_t length, bool add) {
+void meet(const Qmm& q, const float* x, Range tokens, const float* w, Range outputs, int64_t length,
+          bool add) {
   for (int64_t i = tokens.begin; i < tokens.end; i += kRows)
     for (int64_t j = outputs.begin; j < outputs.end; j += kCols)
-      multiply_strips<float>(
-          b.packed_x + (i - tokens.begin) * length, smaller(kRows, tokens.end - i),
-          b.packed_w + (j - outputs.begin) * length, smaller(kCols, outputs.end - j), length,
-          q.y + i * q.y_stride + j, q.y_stride, add);
+      multiply_strips<float>(x + (i - tokens.begin) * length, smaller(kRows, tokens.end - i),
+                             w + (j - outputs.begin) * length, smaller(kCols, outputs.end - j),
+                             length, q.y + i * q.y_stride + j, q.y_stride, add);
 }
 
 template <class Codes>
 void multiply_many(const Qmm& q, Range mine, float* scratch) {
-  const Blocks b = blocks_of(q, scratch);
+  const Blocks b = blocks_of(q);
+  float *x = scratch, *w = scratch + b.x_floats;
   for (int64_t t = 0; t < q.m; t += b.tokens)
     for (int64_t k = 0; k < b.depth; k += b.steps) {
       const Range tokens{t, smaller(t + b.tokens, q.m)};
       const Range steps{k, smaller(k + b.steps, b.depth)};
       const int64_t length = steps.end - steps.begin + (steps.end == b.depth ? q.rank : 0);
-      pack_tokens(q, tokens, steps, length, b.packed_x);
+      pack_tokens(q, tokens, steps, length, x);
       for (int64_t n = mine.begin; n < mine.end; n += kPanel) {
         const Range outputs{n, smaller(n + kPanel, mine.end)};
-        pack_outputs<Codes>(q, outputs, steps, length, b.packed_w);
-        meet(q, b, tokens, outputs, length, k > 0);
+        pack_outputs<Codes>(q, outputs, steps, length, w);
+        meet(q, x, tokens, w, outputs, length, k > 0);
       }
     }
 }
