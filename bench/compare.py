@@ -265,8 +265,7 @@ def main():
     (ROOT / "build/compare.json").write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
     if options.report:
-        command = "make compare" if not options.quick else "bench/compare.py --quick"
-        put_into(options.report, "compare", described(report, command))
+        put_into(options.report, "compare", described(report))
     if options.check and (
         report["absent"] or not all(r["met"] for r in report["results"].values())
     ):

@@ -62,6 +62,18 @@ def put_into(file, name, text):
     pathlib.Path(file).write_text(f"{before}{begin}{text}\n{end}{after}")
 
 
-def described(report, command):
+def command_of(report):
+    """As anybody can run it again: without what is this machine's."""
+    words, kept = iter(report["command"]), []
+    for word in words:
+        if word in ("--driver", "--report"):
+            next(words)
+        else:
+            kept.append(word)
+    return " ".join(["bench/compare.py", *kept]) if kept else "make compare"
+
+
+def described(report):
     versions = ", ".join(f"{who} {m['version']}" for who, m in report["peers"].items())
-    return f"`{command}`, {report['when'][:10]}; {versions}.\n\n```text\n{table(report)}\n```"
+    head = f"`{command_of(report)}`, {report['when'][:10]}; {versions}."
+    return f"{head}\n\n```text\n{table(report)}\n```"
