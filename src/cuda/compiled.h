@@ -29,8 +29,8 @@ class CompiledKernel {
 std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
 // The kernel, when it is there: never, unless TARN_CHAINS is set. With TARN_CHAINS=background each
 // call counts as a run, and after some the kernel is compiled; with TARN_CHAINS=compiled it is at
-// once, and this waits. A program whose background compiles as it ends may not end (docs/gpu.md), so
-// this is asked for.
+// once, and this waits. A program that ended during a compilation did not always end (docs/gpu.md),
+// so this is asked for.
 const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
 
 // How many have been made in this program.
