@@ -53,7 +53,9 @@ Blocks blocks_of(const Qmm& q) {
   b.depth = q.transpose ? q.w.cols : q.w.rows;
   b.tokens = even_part(q.m, kTokens, kRows);
   b.steps = even_part(b.depth, kDeepest, 32);
-  b.x_floats = round_up(b.tokens * (b.steps + q.rank) + kPackSlack, 16);
+  // Of the longest block: fewer tokens never need more, whatever they are parts of.
+  const int64_t room = smaller(round_up(q.m, kRows), kTokens);
+  b.x_floats = round_up(room * (b.steps + q.rank) + kPackSlack, 16);
   b.w_floats = round_up(kPanel * (b.steps + q.rank) + kPackSlack, 16);
   return b;
 }

@@ -124,7 +124,8 @@ size_t pair_scratch(const Step& s) {  // of one worker
   q.m = s.out.shape[0] * s.out.shape[1];
   return heavy().qmm_exact_scratch(q, 1);
 }
-// Workers have equal regions of scratch, so what one does alone may lie in its own.
+// Each worker keeps to a region of its own, alone and in runs that several share: others may be at
+// another run, of another size, at the same time.
 void run_pairs(const Step& s, int worker, int workers) {
   Qmm q = pair_of(s);
   Weights w = weights_of(s, 1, s.params->as<ops::GatherQuantizedMatmul::P>());
@@ -137,7 +138,7 @@ void run_pairs(const Step& s, int worker, int workers) {
              one.x += run.left * q.m * q.x_stride;
              one.y += run.first * q.m * q.y_stride;
              one.w = w.at(run.right);
-             one.scratch = parts == 1 ? static_cast<void*>(own) : s.scratch;
+             one.scratch = own - static_cast<size_t>(part) * heavy().qmm_exact_scratch(one, 1);
              heavy().qmm_exact(one, part, parts);
            });
 }

@@ -192,6 +192,21 @@ TEST_P(QmmTest, ExactWorkersAreIndependent) {
     }
 }
 
+// A worker's region that is large enough for some rows is so for fewer: runs of chosen pairs take
+// what all of them together would.
+TEST_P(QmmTest, ExactScratchGrowsWithRows) {
+  Quantised weights = quantised(64, 704, 4, 32, Store::bf16, 5);
+  for (bool transpose : {true, false}) {
+    Qmm q{.w = matrix_of(weights, 64, 704, 4, 32), .transpose = transpose};
+    size_t before = 0;
+    for (q.m = 1; q.m < 4096; ++q.m) {
+      const size_t bytes = kernels().qmm_exact_scratch(q, 1);
+      EXPECT_GE(bytes, before) << "M " << q.m;
+      before = bytes;
+    }
+  }
+}
+
 TEST_P(QmmTest, DequantizeWritesEveryType) {
   every_matrix([&](Quantised& q, const QuantMatrix& w) {
     for (Store type : {Store::f32, Store::f16, Store::bf16}) {

@@ -257,9 +257,11 @@ TEST(GatherQmm, SharesLargeRuns) {
   auto q = quantize(w);
   array experts = sort(random::randint(array(0), array(3), {60}, int32, random::key(1)));
   array rows = arange(0, 60);
-  array y = gather_qmm(x, q[0], q[1], q[2], rows, experts, true, {}, {}, "affine", true);
   array want = gather_mm(x, swapaxes(dequantize(q[0], q[1], q[2]), 1, 2), rows, experts, true);
-  EXPECT_LT(distance(y, want), 3e-6);
+  for (int i = 0; i < 20; ++i)  // workers are at runs of several sizes at once, by chance
+    EXPECT_LT(distance(gather_qmm(x, q[0], q[1], q[2], rows, experts, true, {}, {}, "affine", true),
+                       want),
+              3e-6);
 }
 TEST(Gathers, AnIndexOutsideThrowsAtEvaluation) {
   auto q = quantize(normal({3, 8, 64}, 4));
