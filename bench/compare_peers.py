@@ -12,8 +12,10 @@ import time
 
 import numpy as np
 
+from compare_text import TextPeer
 
-class Llama:
+
+class Llama(TextPeer):
     CONTEXT = 2048
 
     def __init__(self):
@@ -44,11 +46,12 @@ class Llama:
         return {"error": f"llama_model_quantize: {failed}"} if failed else {}
 
     def load(self, command):
-        self.open(command)
+        self.opened = command
+        self.open()
         return {"weight_bytes": self.api.llama_model_size(self.model)}
 
-    def open(self, command):
-        self.opened = command
+    def open(self):
+        command = self.opened
         options = self.api.llama_model_default_params()
         options.n_gpu_layers = 0
         self.model = self.api.llama_model_load_from_file(command["model"].encode(), options)
@@ -83,7 +86,6 @@ class Llama:
         return int(np.argmax(np.ctypeslib.as_array(row, (self.vocabulary,))))
 
     def answer(self, command):
-        """The ids, the seconds until the first of them and those of the others."""
         self.api.llama_memory_clear(self.memory, True)
         start = time.perf_counter()
         self.forward(command["ids"], 0)
@@ -94,38 +96,10 @@ class Llama:
             made.append(self.best())
         return made, first - start, time.perf_counter() - first
 
-    def greedy(self, command):
-        return {"ids": self.answer(command)[0]}
-
     def likeliest(self, command):
         self.api.llama_memory_clear(self.memory, True)
         self.forward(command["ids"], 0, every=True)
         return {"ids": [self.best(i) for i in range(len(command["ids"]))]}
-
-    def decode(self, command):
-        spent = tokens = 0
-        while spent < command["seconds"]:
-            made, _, seconds = self.answer(command)
-            spent, tokens = spent + seconds, tokens + len(made) - 1
-        return {"rate": tokens / spent}
-
-    def first_token(self, command):
-        """From a file that is in the system's cache: how often a second."""
-        spent = times = 0
-        while spent < command["seconds"]:
-            self.close()
-            start = time.perf_counter()
-            self.open(self.opened)
-            self.answer(command)
-            spent, times = spent + time.perf_counter() - start, times + 1
-        return {"rate": times / spent}
-
-    def prefill(self, command):
-        spent = tokens = 0
-        while spent < command["seconds"]:
-            _, seconds, _ = self.answer({"ids": command["ids"], "new": 1})
-            spent, tokens = spent + seconds, tokens + len(command["ids"])
-        return {"rate": tokens / spent}
 
 
 def main():
