@@ -1,7 +1,6 @@
 #include "cuda/blas.h"
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <array>
 #include <map>
@@ -10,6 +9,7 @@
 
 #include "cuda/arena.h"
 #include "cuda/device.h"
+#include "cuda/dynamic_library.h"
 #include "cuda/layout.h"
 
 namespace tarn::cuda {
@@ -31,11 +31,6 @@ struct Library {
   void* workspace = nullptr;
 };
 
-template <class F>
-bool find(void* library, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  return function != nullptr;
-}
 bool find_all(void* from, Library& l) {
   return find(from, "cublasLtCreate", l.create) && find(from, "cublasLtMatmul", l.matmul) &&
          find(from, "cublasLtMatmulAlgoGetHeuristic", l.choose) &&
@@ -52,15 +47,13 @@ const Library* load() {
   constexpr const char* names[] = {"libcublasLt.so.13", "libcublasLt.so.12",
                                    "/usr/local/cuda/lib64/libcublasLt.so.13",
                                    "/usr/local/cuda/lib64/libcublasLt.so.12"};
-  for (const char* name : names) {
-    void* from = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!from) continue;
-    static Library l;
-    if (!find_all(from, l) || l.create(&l.handle) != CUBLAS_STATUS_SUCCESS) continue;
-    l.workspace = arena().allocate(workspace_bytes);
-    return &l;
-  }
-  return nullptr;
+  static Library l;
+  auto take = [](void* from) {
+    return find_all(from, l) && l.create(&l.handle) == CUBLAS_STATUS_SUCCESS;
+  };
+  if (!open_first(names, take)) return nullptr;
+  l.workspace = arena().allocate(workspace_bytes);
+  return &l;
 }
 const Library* library() {
   static const Library* const loaded = load();

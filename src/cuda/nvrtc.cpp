@@ -1,12 +1,12 @@
 #include "cuda/nvrtc.h"
 
-#include <dlfcn.h>
 #include <nvrtc.h>
 
 #include <vector>
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "cuda/dynamic_library.h"
 #include "cuda/formula_texts.h"
 
 namespace tarn::cuda {
@@ -23,11 +23,6 @@ struct Library {
   decltype(&nvrtcGetProgramLog) log = nullptr;
 };
 
-template <class F>
-bool find(void* library, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  return function != nullptr;
-}
 bool find_all(void* from, Library& l) {
   return find(from, "nvrtcVersion", l.version) && find(from, "nvrtcCreateProgram", l.create) &&
          find(from, "nvrtcDestroyProgram", l.destroy) &&
@@ -42,12 +37,8 @@ const Library* load() {
   constexpr const char* names[] = {"libnvrtc.so.13", "libnvrtc.so.12",
                                    "/usr/local/cuda/lib64/libnvrtc.so.13",
                                    "/usr/local/cuda/lib64/libnvrtc.so.12"};
-  for (const char* name : names) {
-    void* from = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    static Library l;
-    if (from && find_all(from, l)) return &l;
-  }
-  return nullptr;
+  static Library l;
+  return open_first(names, [](void* from) { return find_all(from, l); }) ? &l : nullptr;
 }
 const Library* library() {
   static const Library* const loaded = load();
