@@ -1,6 +1,7 @@
 // Adapters of rank 8 on all matrices of the default model: adapters_bench [MODEL]. How long one
-// takes to load and to swap, and what a step of 16 rows costs beside the model alone: all rows on
-// one adapter, over eight, and as eight batches of two.
+// takes to load, and to swap in a container's model and in a running answer; and what a step of 16
+// rows costs beside the model alone: all rows on one adapter, over eight, and as eight batches of
+// two.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -58,6 +59,12 @@ class Batch {
   double step() {
     return milliseconds([&] { run(1); });
   }
+  double step_with(const std::string& name) {
+    return milliseconds([&] {
+      for (auto& adapter : pass_.adapters) adapter.name = name;
+      run(1);
+    });
+  }
 
  private:
   void run(int64_t n) {
@@ -99,9 +106,17 @@ int main(int count, char** words) {
   for (size_t i = 0; i + 1 < read.size(); ++i)
     swaps.push_back(milliseconds(
         [&] { one.update([&](LanguageModel& m) { read[i].unload(m), read[i + 1].load(m); }); }));
-  std::printf("swap by unload and load: %.1f ms; on request it is a name\n", median(swaps));
+  std::printf("swap by unload and load: %.1f ms\n", median(swaps));
 
   auto with = container.model();
+  Batch answer(*with, {names[0]});
+  std::vector<double> kept, swapped;
+  for (size_t i = 1; i <= rounds * steps; ++i) {
+    swapped.push_back(answer.step_with(names[i % names.size()]));
+    kept.push_back(answer.step());
+  }
+  std::printf("swap in an answer: a token %.2f ms, with another adapter than before %.2f\n",
+              median(kept), median(swapped));
   std::vector<std::string> none(rows), same(rows, names[0]), mixed;
   for (int i = 0; i < rows; ++i) mixed.push_back(names[static_cast<size_t>(i * adapters / rows)]);
   Batch base(lm, none), alone(*with, same), together(*with, mixed);
