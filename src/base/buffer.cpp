@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "base/require.h"
@@ -44,6 +45,36 @@ void set_cached(size_t bytes) { memory_counters().cached.store(bytes, std::memor
 Cache& cache() {
   static auto* const c = new Cache;  // never destroyed: arrays may outlive static objects
   return *c;
+}
+
+// A thread's own last blocks of each small size, at most 14 KiB in all: a loop over small arrays
+// takes them without a lock. Like a heap's, they are not counted as cached.
+constexpr size_t small_block = 1024;
+struct SmallBlocks {
+  std::array<Buffer*, class_of(small_block - block_slack).index + 1> last{};
+  bool gone = false;  // static objects may outlive it
+
+  ~SmallBlocks() {
+    gone = true;
+    for (Buffer* b : last) {
+      if (b) std::free(b->data);
+      delete b;
+    }
+  }
+};
+thread_local SmallBlocks small_blocks;
+
+Buffer* from_thread(SizeClass c) {
+  return c.bytes > small_block || small_blocks.gone
+             ? nullptr
+             : std::exchange(small_blocks.last[static_cast<size_t>(c.index)], nullptr);
+}
+bool keep_in_thread(Buffer* b, SizeClass c) {
+  if (c.bytes > small_block || small_blocks.gone) return false;
+  Buffer*& place = small_blocks.last[static_cast<size_t>(c.index)];
+  if (place) return false;
+  place = b;
+  return true;
 }
 
 Buffer* from_cache(size_t index, size_t bytes) {
@@ -101,7 +132,8 @@ void count_allocation(size_t bytes) {
 Buffer* allocate_buffer(size_t bytes) {
   require<DeviceError>(bytes < (size_t{1} << 46), "[memory] {} bytes asked for at once.", bytes);
   auto [index, rounded] = class_of(bytes);
-  Buffer* b = from_cache(static_cast<size_t>(index), rounded);
+  Buffer* b = from_thread({index, rounded});
+  if (!b) b = from_cache(static_cast<size_t>(index), rounded);
   if (!b) {
     check_memory_limit(rounded);
     auto made = std::make_unique<Buffer>();  // first: after the block is ours nothing may fail
@@ -132,6 +164,7 @@ void destroy_buffer(Buffer* b) noexcept {
     auto [index, rounded] = class_of(b->bytes);
     auto& counters = memory_counters();
     counters.active.fetch_sub(rounded, std::memory_order_relaxed);
+    if (keep_in_thread(b, {index, rounded})) return may_use(b->data, 0, rounded);
     auto& c = cache();
     std::unique_lock lock(c.mutex);
     bool kept = counters.cached + rounded <= counters.cache_limit;

@@ -17,7 +17,7 @@ struct SizeClass {
   size_t bytes;
 };
 
-inline SizeClass class_of(size_t bytes) {
+constexpr SizeClass class_of(size_t bytes) {
   size_t n = std::max<size_t>(bytes + block_slack, 128);
   int octave = std::bit_width(n - 1) - 1;
   size_t quarter = size_t{1} << (octave - 2);

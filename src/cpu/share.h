@@ -15,6 +15,7 @@ struct Share {
 
 // Worker's part of n items, cut at multiples of `grain`.
 inline Share share(int64_t n, int worker, int workers, int64_t grain = 1) {
+  if (workers == 1) return {0, n};  // without divisions, which a small step would notice
   int64_t pieces = (n + grain - 1) / grain;
   int64_t a = pieces * worker / workers, b = pieces * (worker + 1) / workers;
   return {std::min(a * grain, n), std::min(b * grain, n)};

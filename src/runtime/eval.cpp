@@ -65,7 +65,7 @@ BufferRef buffer_of_number(const Node& n) {
 }
 
 // Makes the outputs ready. What they held on to is detached, to be freed outside the lock.
-void publish(const Plan& plan, GraphView& view, std::vector<std::vector<array>>& detached) {
+void publish(Plan& plan, GraphView& view, std::vector<std::vector<array>>& detached) {
   detached.reserve(plan.outputs.size());
   for (const auto& out : plan.outputs) {
     Node& n = *view.items[static_cast<size_t>(out.item)].node;
@@ -73,7 +73,8 @@ void publish(const Plan& plan, GraphView& view, std::vector<std::vector<array>>&
     std::byte* base = nullptr;
     switch (out.place.kind) {
       case Place::Kind::buffer:
-        n.buffer = plan.memory[i];
+        // Outputs may lie in one buffer. To take a lone one's reference is cheaper than to count.
+        n.buffer = plan.outputs.size() == 1 ? std::move(plan.memory[i]) : plan.memory[i];
         break;
       case Place::Kind::leaf:
       case Place::Kind::constant:
@@ -114,8 +115,8 @@ struct PlanInUse {
 PlanInUse plan_for(const GraphView& view) {
   // A plan with baked run-time parameters is kept under the longer key; the shorter one then
   // leads nowhere, so the longer is asked first only when there are such parameters.
-  Hash full = key_with_values(view);
   if (auto plan = plan_cache().take(view.shape_of)) return {view.shape_of, std::move(plan)};
+  Hash full = key_with_values(view);
   if (auto plan = plan_cache().take(full)) return {full, std::move(plan)};
   auto plan = lower(view, cpu_backend(), gpu_backend());
   counters.plans_made.fetch_add(1, std::memory_order_relaxed);

@@ -84,23 +84,23 @@ class Walk {
     return true;
   }
   int add(Node* n, bool leaf) {
-    GraphItem item;
+    // Made where it lies: a copy would read in one piece what was just written in several.
+    GraphItem& item = items_.emplace_back();
     item.node = n;
     item.leaf = leaf;
-    items_.push_back(item);
     n->mark = static_cast<int32_t>(items_.size()) - 1;
     return n->mark;
   }
   void visit(Node* root) {
     if (seen(root)) return;
-    stack_.push_back({root, 0});
+    stack_.emplace_back(root);
     while (!stack_.empty() && !blocked_ && !placeholder_) {
       Frame& top = stack_.back();
       if (top.next == 0)
         for (const auto& x : top.node->inputs) prefetch(x.node());
       if (top.next < top.node->inputs.size()) {
         Node* in = top.node->inputs[top.next++].node();
-        if (!seen(in)) stack_.push_back({in, 0});
+        if (!seen(in)) stack_.emplace_back(in);
         continue;
       }
       Node* n = top.node;

@@ -34,8 +34,8 @@ struct Evaluation : std::enable_shared_from_this<Evaluation> {
 
 // A node that a walk is at, and the input that it visits next.
 struct Frame {
-  Node* node;
-  size_t next;
+  Node* node = nullptr;
+  size_t next = 0;
 };
 
 // What an evaluation works with. Each thread keeps that of its last one, so that a loop over small

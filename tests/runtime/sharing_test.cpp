@@ -1,5 +1,4 @@
 // What threads share: one cache of plans, one pool of workers, memory that is taken over.
-// over.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -26,6 +25,32 @@ void on_threads(F f) {
 
 // Dear enough for the pool: only one thread at a time gets its workers, the others run alone.
 array heavy(const array& x) { return sum(matmul(x, x) * array(2.0f)); }
+
+// How many plans f makes.
+template <class F>
+uint64_t plans_of(F f) {
+  uint64_t before = eval_counters().plans_made;
+  f();
+  return eval_counters().plans_made - before;
+}
+
+TEST(Sharing, AThreadsLastSmallPlanIsThereForOthersWhenItEnds) {
+  array x = arange(0.0, 61.0, 1.0, float32), y = ones({61}, float32);
+  eval(x, y);
+  auto small = [&] { eval(x * y - x); };
+  EXPECT_EQ(plans_of([&] { std::thread(small).join(); }), 1u);
+  EXPECT_EQ(plans_of([&] { std::thread(small).join(); }), 0u);
+}
+
+TEST(Sharing, AClearedPlanIsMadeAgainWhereAThreadKeptIt) {
+  array x = arange(0.0, 67.0, 1.0, float32), y = ones({67}, float32);
+  eval(x, y);
+  auto small = [&] { eval(x * y + x); };
+  small();
+  EXPECT_EQ(plans_of(small), 0u);
+  std::thread(clear_plan_cache).join();
+  EXPECT_EQ(plans_of(small), 1u);
+}
 
 TEST(Sharing, PlansAreClearedWhileOthersEvaluate) {
   std::atomic<int> right{0};
