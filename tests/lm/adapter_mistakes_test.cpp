@@ -67,6 +67,16 @@ TEST_F(AdapterMistakes, PatternsThatAreNone) {
             "missing closing parenthesis.");
 }
 
+TEST_F(AdapterMistakes, ThePeftFormOfDoraOfAnEmbedding) {
+  LanguageModel lm = base("tied");
+  auto copy = copy_of("peft_embedding");
+  edit_json(copy, [](Json& c) { c["use_dora"] = true; });
+  EXPECT_THAT(error_here([&] { LoRAContainer::from(copy).load(lm); }),
+              testing::HasSubstr(
+                  "model.embed_tokens is an embedding, of which PEFT's DoRA gives the columns "
+                  "their lengths, not the rows: leave it out of `target_modules`."));
+}
+
 TEST_F(AdapterMistakes, AllMissingTensorsAreListed) {
   std::string all;
   for (int layer = 0; layer < 3; ++layer)
@@ -171,6 +181,10 @@ TEST_F(AdapterMistakes, Writing) {
   EXPECT_THAT(error_of([&] { full.save(folder_ / "a", AdapterForm::peft); }),
               testing::EndsWith(": PEFT's form has no place for whole layers. Fold the adapter "
                                 "into the model."));
+  auto table = LoRAContainer::from(adapter("mlx_dora_embedding"));
+  EXPECT_EQ(error_of([&] { table.save(folder_ / "a", AdapterForm::peft); }),
+            "[adapters] model.embed_tokens: DoRA of an embedding gives its rows their lengths, "
+            "PEFT's form its columns. Write mlx-lm's form, or fold the adapter into the model.");
   EXPECT_FALSE(fs::exists(folder_ / "a"));
   full.save(folder_ / "a");
   EXPECT_EQ(error_here([&] { LoRAContainer::from(adapter("mlx_lora")).save(folder_ / "a"); }),

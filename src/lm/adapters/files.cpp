@@ -240,7 +240,9 @@ Written as_peft(const LoRAContainer::Content& c) {
   for (const auto& [path, t] : terms_of(c)) {
     targets.push_back(path);
     require(!t.in_table || !t.m,
-            "[adapters] {}: DoRA of an embedding cannot be written in PEFT's form.", path);
+            "[adapters] {}: DoRA of an embedding gives its rows their lengths, PEFT's form its "
+            "columns. Write mlx-lm's form, or fold the adapter into the model.",
+            path);
     auto name = [&, &p = path](const char* end) { return "base_model.model." + p + end; };
     w.tensors.emplace(name(t.in_table ? ".lora_embedding_A" : ".lora_A.weight"), transpose(t.a));
     w.tensors.emplace(name(t.in_table ? ".lora_embedding_B" : ".lora_B.weight"), transpose(t.b));

@@ -137,8 +137,10 @@ class Fitting {
 
   void take_term(const Site& site, const Wanted& wanted) {
     if (is_peft() && site.target.is_table && content_.dora())
-      return say(fmt::format("{}: DoRA of an embedding cannot be read from PEFT's form.",
-                             site.target.path));
+      return say(
+          fmt::format("{} is an embedding, of which PEFT's DoRA gives the columns their "
+                      "lengths, not the rows: leave it out of `target_modules`.",
+                      site.target.path));
     auto a = part_of(site, Part::a, wanted.rank), b = part_of(site, Part::b, wanted.rank);
     nn::LowRank term{.scale = wanted.scale, .dropout = content_.dropout()};
     if (content_.dora()) {
