@@ -53,12 +53,16 @@ struct Transfer {
 class Mesh final : public Peers {
  public:
   Mesh(int rank, std::vector<Socket> sockets)
-      : rank_(rank), sockets_(std::move(sockets)), early_(sockets_.size()), gone_(sockets_.size()) {
+      : rank_(rank),
+        size_(static_cast<int>(sockets.size())),
+        sockets_(std::move(sockets)),
+        early_(sockets_.size()),
+        gone_(sockets_.size()) {
     for (const Socket& s : sockets_)
       if (s.fd() >= 0) fcntl(s.fd(), F_SETFL, fcntl(s.fd(), F_GETFL) | O_NONBLOCK);
   }
   int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(sockets_.size()); }
+  int size() const override { return size_; }
 
   void exchange(std::string_view what, std::span<const Sent> sent,
                 std::span<const Received> received) override {
@@ -193,9 +197,9 @@ class Mesh final : public Peers {
     std::vector<Transfer> out_, in_;
   };
 
-  int rank_;
+  int rank_, size_;
   std::mutex mutex_{};
-  std::vector<Socket> sockets_;
+  std::vector<Socket> sockets_;  // none after a failure
   std::vector<std::vector<std::byte>> early_;
   std::vector<bool> gone_;
 };

@@ -1,5 +1,5 @@
 // Open MPI, loaded when a program was started by mpirun. Nothing is compiled against it: what is
-// used of its binary interface, the same since 1.3 (libmpi.so.40 in 3, 4 and 5), is declared here.
+// used of its binary interface (libmpi.so.40; tested with 4.1) is declared here.
 // Other MPIs have another interface; they lack the symbol that is looked for first.
 #include <dlfcn.h>
 #include <stdlib.h>

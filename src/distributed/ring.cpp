@@ -1,9 +1,10 @@
-// The engine that needs nothing installed: processes that were told each other's addresses, as
-// MLX's ring is, by the environment. MLX_HOSTFILE is a JSON file of one list a rank with its
-// address,
-// [["10.0.0.1:5000"], ["10.0.0.2:5000"]], MLX_RANK this process's place in it. `tarn launch` also
-// sets TARN_RING_SOCKET, a socket that listens at the address already, and TARN_RING_KEY, which
-// strangers at the same machine do not know.
+// The engine that needs nothing installed: processes that the environment tells each other's
+// addresses, as for MLX's ring. MLX_HOSTFILE names a JSON file of one list a rank,
+//
+//     [["10.0.0.1:5000"], ["10.0.0.2:5000"]]
+//
+// and MLX_RANK is this process's place in it. `tarn launch` also sets TARN_RING_SOCKET, a socket
+// that listens at the address already, and TARN_RING_KEY, which others on the machine do not know.
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -116,7 +117,7 @@ struct Greeting {
   char magic[8] = {'t', 'a', 'r', 'n', 'm', 'e', 's', 'h'};
   char key[32] = {};
   int32_t rank = 0, size = 0;
-  int32_t round = 0;  // the how-manieth time that the job connects
+  int32_t round = 0;  // how often the job has connected before
 };
 Greeting greeting_of(const Job& job) {
   Greeting g;

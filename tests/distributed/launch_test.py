@@ -59,6 +59,12 @@ class Launch(unittest.TestCase):
             "tarn: [launch] rank 1 ended with status 7; the others are ended.\n",
         )
 
+    def test_ranks_that_do_not_end_are_made_to(self):
+        done, seconds = launch("stubborn", 3)
+        self.assertEqual(done.returncode, 7, done.stderr)
+        self.assertGreater(seconds, 2.9)
+        self.assertLess(seconds, 15)
+
     def test_a_rank_that_is_killed_ends_all(self):
         for backend in BACKENDS:
             done, seconds = launch("killed", 3, backend)
@@ -85,6 +91,15 @@ class Launch(unittest.TestCase):
             done.stderr,
         )
         self.assertLess(seconds, 10)
+
+    def test_a_group_that_failed_says_so(self):
+        done, _ = launch("goes on", 2)
+        self.assertEqual((done.returncode, done.stdout), (1, "[0] of 2\n"))
+        self.assertIn(
+            "[0] [sum_scatter] an earlier communication of this group failed; it is of no use "
+            "now.\n",
+            done.stderr,
+        )
 
     def test_ranks_that_part_are_told(self):
         done, _ = launch("other op", 2)

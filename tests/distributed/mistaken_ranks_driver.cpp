@@ -31,6 +31,14 @@ int run(const std::string& what) {
     if (rank == 1) raise(SIGKILL);
   } else if (what == "ends") {
     if (rank == 1) _exit(0);
+  } else if (what == "goes on") {
+    if (rank == 1) _exit(0);
+    try {
+      distributed::all_sum(x).eval();
+    } catch (const tarn::DeviceError&) {
+      std::cout << "of " << group.size() << std::endl;
+    }
+    distributed::sum_scatter(x).eval();
   } else if (what == "throws") {
     if (rank == 1) throw tarn::ValueError("[driver] rank 1 has had enough.");
   } else if (what == "other op") {
@@ -41,6 +49,11 @@ int run(const std::string& what) {
     std::cout << "rank " << rank << " waits" << std::endl;
     wait_for_ever();
   } else if (what == "status") {
+    if (rank == 1) return 7;
+    wait_for_ever();
+  } else if (what == "stubborn") {
+    signal(SIGTERM, SIG_IGN);
+    distributed::all_sum(x).eval();
     if (rank == 1) return 7;
     wait_for_ever();
   } else if (what == "pieces") {
