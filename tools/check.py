@@ -16,7 +16,8 @@ import op_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
-    "base", "graph", "ops", "transforms", "runtime", "cpu", "cuda", "io", "export", "nn", "lm",
+    "base", "graph", "ops", "transforms", "runtime", "distributed", "cpu", "cuda", "io", "export",
+    "nn", "lm",
 ]
 
 # room -> what it may include besides itself: a room, or one header of a room.
@@ -25,8 +26,9 @@ MAY_INCLUDE = {
     "graph": ["base"],
     "ops": ["graph", "base"],
     "transforms": ["ops/kinds.h", "graph", "base"],
-    "runtime": ["ops/kinds.h", "ops/all.h", "graph", "base"],
-    "cpu": ["runtime/backend.h", "ops", "graph", "base"],
+    "runtime": ["ops/kinds.h", "ops/all.h", "ops/communications.h", "graph", "base"],
+    "distributed": ["base"],
+    "cpu": ["runtime/backend.h", "distributed/peers.h", "ops", "graph", "base"],
     "cuda": ["runtime/backend.h", "io/atomic_write.h", "ops", "graph", "base"],
     "io": ["base"],
     "export": [
@@ -53,6 +55,7 @@ NOT_PUBLIC = {
     "ops": r"transforms|io|gguf|nn|lm|tarn\.h",
     "transforms": r"io|gguf|nn|lm|tarn\.h",
     "runtime": r"ops|fast|random|transforms|io|gguf|nn|lm|tarn\.h",
+    "distributed": r"ops|fast|random|transforms|io|gguf|nn|lm|tarn\.h",
     "cpu": r"transforms|io|gguf|nn|lm|tarn\.h",
     "cuda": r"transforms|io|gguf|nn|lm|tarn\.h",
     "io": r"transforms|nn|lm|tarn\.h",
@@ -69,7 +72,10 @@ THIRD_PARTY = {
     "cuda": ["cuda"],
     "cublasLt": ["cuda"],
     "nvrtc": ["cuda"],
-    "dlfcn.h": ["cuda"],
+    "dlfcn.h": ["cuda", "distributed"],
+    "netdb.h": ["distributed"],
+    "netinet/": ["distributed", "apps"],
+    "arpa/": ["apps"],
     "zip.h": ["io"],
     "pcre2.h": ["lm"],
     "utf8proc.h": ["lm", "apps"],

@@ -28,6 +28,7 @@ test=(
   libgtest-dev libgmock-dev
   python3 python3-venv ca-certificates  # the terminal tests and the oracles
   valgrind                              # counts instructions
+  openmpi-bin libopenmpi3               # programs of several processes
 )
 bench=(libbenchmark-dev)
 make=(make)

@@ -41,6 +41,7 @@ constexpr Verb verbs[] = {
     {"plan", "how much memory a model takes, before it is loaded", plan},
     {"fuse", "a model's files with adapters folded in", fuse},
     {"merge", "another name of fuse", merge},
+    {"launch", "run a program as several processes that exchange arrays", launch},
     {"bench", "how fast this machine runs a model", bench},
     {"ops", "the array operations and their kernels", ops},
     {"doctor", "what the program found on this machine, and what is wrong with it", doctor},

@@ -72,7 +72,7 @@ lm::GenerateParameters AnswerOptions::to_generate() const {
   return options;
 }
 
-lm::LanguageModel load_model(const ModelOptions& options) {
+lm::LanguageModel load_model(const ModelOptions& options, const distributed::Group* divided) {
   if (options.threads > 0) {
     // Read when the first computation starts the threads.
     setenv("TARN_NUM_THREADS", std::to_string(options.threads).c_str(), 1);
@@ -93,7 +93,7 @@ lm::LanguageModel load_model(const ModelOptions& options) {
     }
     progress->update(done);
   };
-  lm::LanguageModel model = lm::load(path, load);
+  lm::LanguageModel model = divided ? lm::load_divided(path, *divided, load) : lm::load(path, load);
   if (configuration.directory.empty()) lm::apply(configuration, model);
   return model;
 }

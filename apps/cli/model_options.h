@@ -6,6 +6,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "tarn/distributed.h"
 #include "tarn/lm.h"
 
 namespace tarn::cli {
@@ -37,7 +38,8 @@ struct AnswerOptions {
 };
 
 // Loads with a progress bar on standard error. Ctrl-C meanwhile throws Cancelled.
-lm::LanguageModel load_model(const ModelOptions& options);
+lm::LanguageModel load_model(const ModelOptions& options,
+                             const distributed::Group* divided = nullptr);
 
 // Parses for a verb: prints help on request and returns false.
 bool parse_or_help(Arguments& arguments, const std::vector<std::string>& words);

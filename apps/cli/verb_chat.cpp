@@ -10,6 +10,7 @@
 #include "line_editor.h"
 #include "tarn/error.h"
 #include "terminal.h"
+#include "together.h"
 #include "verbs.h"
 
 namespace tarn::cli {
@@ -65,8 +66,12 @@ int answer_once(Conversation& conversation, const std::string& prompt) {
 // A conversation by lines: from a person at a terminal, or each line of a pipe a message.
 class ChatLoop {
  public:
-  ChatLoop(LineEditor& editor, Conversation& conversation, std::string model_name)
-      : editor_(editor), conversation_(conversation), model_name_(std::move(model_name)) {}
+  ChatLoop(LineEditor& editor, Conversation& conversation, std::string model_name,
+           distributed::Group group)
+      : editor_(editor),
+        conversation_(conversation),
+        model_name_(std::move(model_name)),
+        group_(std::move(group)) {}
 
   int run() {
     if (editor_.is_interactive()) {
@@ -76,7 +81,7 @@ class ChatLoop {
     Terminal terminal(STDOUT_FILENO);
     std::string prompt = terminal.styled(Style::bold, "> ");
     while (!has_quit_) {
-      std::optional<std::string> input = editor_.read(prompt);
+      std::optional<std::string> input = next(prompt);
       if (!input) break;
       if (input->find_first_not_of(" \t\n") == std::string::npos) continue;
       editor_.remember(*input);
@@ -86,6 +91,13 @@ class ChatLoop {
   }
 
  private:
+  // Every rank takes what the first reads.
+  std::optional<std::string> next(const std::string& prompt) {
+    auto input = group_.rank() == 0 ? editor_.read(prompt) : std::nullopt;
+    if (group_.size() == 1) return input;
+    std::string text = from_first(group_, input ? "+" + *input : "");
+    return text.empty() ? std::nullopt : std::optional(text.substr(1));
+  }
   void greet() {
     Terminal terminal(STDERR_FILENO);
     std::string line = safe_text(model_name_);
@@ -110,6 +122,7 @@ class ChatLoop {
         }
       }
     } catch (const Error& e) {
+      if (group_.size() > 1) throw;  // another rank may have gone on
       complain(e.message());
     }
   }
@@ -133,6 +146,7 @@ class ChatLoop {
   LineEditor& editor_;
   Conversation& conversation_;
   std::string model_name_;
+  distributed::Group group_;
   AnswerStatistics last_{};
   bool has_last_ = false;
   bool has_quit_ = false;
@@ -166,13 +180,17 @@ int chat(const Words& words) {
   bool is_once = arguments.was_given("--prompt");
   std::optional<LineEditor> editor;  // made before the model's threads start
   if (!is_once) editor.emplace(LineEditorOptions{history_file(), complete_command});
-  lm::LanguageModel loaded = load_model(model);
+  distributed::Group group = distributed::init();
+  check_together(group, adapters);
+  lm::LanguageModel loaded = load_model(model, &group);
+  if (group.size() > 1 && !options.seed) options.seed = common_seed(group);
+  if (group.rank() != 0) be_silent();
   nn::AdapterChoice choice = adapters.load_into(loaded);
   Conversation conversation(std::move(loaded), options);
   conversation.set_system(system);
   conversation.set_adapter(choice);
   if (is_once) return answer_once(conversation, prompt);
-  return ChatLoop(*editor, conversation, model.name()).run();
+  return ChatLoop(*editor, conversation, model.name(), group).run();
 }
 
 }  // namespace tarn::cli

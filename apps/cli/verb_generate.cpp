@@ -5,8 +5,10 @@
 #include "base/json.h"
 #include "base/json_text.h"
 #include "conversation.h"
+#include "tarn/distributed.h"
 #include "tarn/memory.h"
 #include "terminal.h"
+#include "together.h"
 #include "verbs.h"
 
 namespace tarn::cli {
@@ -21,8 +23,11 @@ struct GenerateArguments {
   bool is_raw = false, wants_json = false;
 };
 
-std::vector<int32_t> prompt_ids(const lm::LanguageModel& lm, const GenerateArguments& given) {
-  std::string prompt = given.prompt == "-" ? read_standard_input() : given.prompt;
+std::vector<int32_t> prompt_ids(const lm::LanguageModel& lm, const GenerateArguments& given,
+                                const distributed::Group& group) {
+  std::string prompt = given.prompt;
+  if (prompt == "-")
+    prompt = from_first(group, group.rank() == 0 ? read_standard_input() : std::string());
   if (given.is_raw) {
     return lm.tokenizer.encode(prompt, {.add_special_tokens = true, .parse_special = true});
   }
@@ -60,15 +65,17 @@ std::string to_json(const std::vector<int32_t>& prompt, const Collected& all) {
   return json_text(out) + "\n";
 }
 
-int answer(lm::LanguageModel lm, const GenerateArguments& given) {
+// All ranks of a group compute the answer; the first writes it.
+int answer(lm::LanguageModel lm, const GenerateArguments& given, const distributed::Group& group) {
   InterruptScope interrupt;
   lm::GenerateParameters options = given.answer.to_generate();
   options.adapter = given.adapters.load_into(lm);
   options.stop_strings = given.stops;
   options.stop = interrupt.token();
   options.log_probabilities = given.wants_json;
+  if (group.size() > 1 && !options.seed) options.seed = common_seed(group);
   double start = now_seconds();
-  std::vector<int32_t> prompt = prompt_ids(lm, given);
+  std::vector<int32_t> prompt = prompt_ids(lm, given, group);
   AnswerOutput output(STDOUT_FILENO);
   Collected all;
   for (const lm::Event& event : lm::generate(lm, prompt, options)) {
@@ -81,10 +88,12 @@ int answer(lm::LanguageModel lm, const GenerateArguments& given) {
     all.log_probs.insert(all.log_probs.end(), event.log_probs.begin(), event.log_probs.end());
     if (given.wants_json) {
       all.text += event.text;
-    } else {
+    } else if (group.rank() == 0) {
       output.write(event.text);
     }
   }
+  int status = all.statistics.info.finish_reason == "cancelled" ? 130 : 0;
+  if (group.rank() != 0) return status;
   if (given.wants_json) {
     write_all(STDOUT_FILENO, to_json(prompt, all), "standard output");
   } else {
@@ -95,7 +104,7 @@ int answer(lm::LanguageModel lm, const GenerateArguments& given) {
     std::string line = cut_to_width(all.statistics.line(), terminal.columns() - 1);
     say(terminal.styled(Style::dim, line) + "\n");
   }
-  return all.statistics.info.finish_reason == "cancelled" ? 130 : 0;
+  return status;
 }
 
 }  // namespace
@@ -120,7 +129,9 @@ int generate(const Words& words) {
     throw UsageError("--system is part of the chat template, which --raw switches off.");
   }
   given.answer.to_generate();
-  return answer(load_model(given.model), given);
+  distributed::Group group = distributed::init();
+  check_together(group, given.adapters);
+  return answer(load_model(given.model, &group), given, group);
 }
 
 }  // namespace tarn::cli

@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // A new run must not mix its files with those of another.
-void check_folder(const TrainArguments& given) {
+void check_folder(const TrainArguments& given, const distributed::Group& group) {
+  if (group.rank() != 0) return;  // the first writes, perhaps already
   std::error_code error;
   if (given.resume || !fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
   throw UsageError(given.folder +
@@ -33,15 +34,18 @@ int64_t count_of(const lm::NamedParameters& parameters) {
 // One run, from the model with a fresh adapter to the adapter's files.
 class TrainRun {
  public:
-  TrainRun(const TrainArguments& given, const lm::LanguageModel& base, lm::TrainData data)
-      : given_(given), name_(base.name), prepared_(prepared(given, base)) {
+  TrainRun(const TrainArguments& given, const lm::LanguageModel& base, lm::TrainData data,
+           const distributed::Group& group)
+      : given_(given), group_(group), name_(base.name), prepared_(prepared(given, base)) {
     lm::TrainOptions options = given.options();
+    options.group = group;
     options.stop = interrupt_.token();
     trainer_.emplace(prepared_.lm, std::move(data), options, prepared_.where);
   }
 
   int run() {
     bool resumed = given_.resume && trainer_->resume();
+    if (group_.rank() != 0) return status_of(trainer_->run());
     describe(resumed);
     log_.emplace(given_.folder, resumed ? trainer_->step() : -1);
     double start = now_seconds();
@@ -55,16 +59,20 @@ class TrainRun {
     view.wipe();
     save();
     finish(result, now_seconds() - start, view.tokens_per_second());
-    return result.end == lm::TrainResult::End::stopped ? 130 : 0;
+    return status_of(result);
   }
 
  private:
+  static int status_of(const lm::TrainResult& result) {
+    return result.end == lm::TrainResult::End::stopped ? 130 : 0;
+  }
   void describe(bool resumed) {
     const lm::TrainData& data = trainer_->data();
     for (const std::string& note : data.notes) say_line(note);
     say_line(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.",
                          name_, given_.mode, count_of(trainer_->parameters()),
                          data.train.samples.size(), data.train.tokens(), data.train.counted()));
+    if (group_.size() > 1) say_line(fmt::format("{} processes share each batch.", group_.size()));
     say_line(
         fmt::format("{} steps of {} examples; Ctrl-C ends with a checkpoint, --resume goes on.{}",
                     trainer_->steps(), given_.batch_size * given_.accumulate,
@@ -107,6 +115,7 @@ class TrainRun {
   }
 
   const TrainArguments& given_;
+  distributed::Group group_;
   InterruptScope interrupt_{};
   std::string name_;
   Prepared prepared_;
@@ -124,10 +133,11 @@ int train(const Words& words) {
   if (given.data.empty())
     throw UsageError("tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
   lm::check(given.options());
-  check_folder(given);
+  distributed::Group group = distributed::init();
+  check_folder(given, group);
   lm::LanguageModel base = load_model(given.model);
   lm::TrainData data = lm::load_train_data(given.data, base, given.data_options());
-  return TrainRun(given, base, std::move(data)).run();
+  return TrainRun(given, base, std::move(data), group).run();
 }
 
 }  // namespace tarn::cli

@@ -14,6 +14,7 @@ int generate(const Words& arguments);
 int tokenize(const Words& arguments);
 int plan(const Words& arguments);
 int bench(const Words& arguments);
+int launch(const Words& arguments);
 int ops(const Words& arguments);
 int doctor(const Words& arguments);
 int pull(const Words& arguments);

@@ -8,6 +8,7 @@
 #include "tarn/lm/chat_template.h"
 #include "tarn/lm/container.h"
 #include "tarn/lm/convert.h"
+#include "tarn/lm/distributed.h"
 #include "tarn/lm/engine.h"
 #include "tarn/lm/evaluate.h"
 #include "tarn/lm/factory.h"

@@ -3,6 +3,7 @@
 
 #include "tarn/nn/activations.h"
 #include "tarn/nn/conv.h"
+#include "tarn/nn/distributed.h"
 #include "tarn/nn/dropout.h"
 #include "tarn/nn/init.h"
 #include "tarn/nn/layers.h"

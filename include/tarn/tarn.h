@@ -3,6 +3,7 @@
 
 #include "tarn/array.h"
 #include "tarn/custom_op.h"
+#include "tarn/distributed.h"
 #include "tarn/export.h"
 #include "tarn/fast.h"
 #include "tarn/fft.h"

@@ -27,6 +27,7 @@ const Backend& cpu_backend() {
     cpu::add_delta_rules(b.table);
     cpu::add_sparse(b.table);
     cpu::add_custom(b.table);
+    cpu::add_communications(b.table);
     cpu::add_decompositions(b.table);
     b.fused = {.run = cpu::run_chain, .accepts = Accepts::any, .name = "blocks"};
     b.compile = cpu::compile_chain;

@@ -16,4 +16,5 @@ void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
 void add_delta_rules(KernelTable& t);
+void add_communications(KernelTable& t);
 }  // namespace tarn::cpu

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ops/back.h"
+#include "ops/communications.h"
 #include "ops/compound.h"
 #include "ops/conv.h"
 #include "ops/fft.h"
@@ -44,6 +45,7 @@ const std::vector<Entry>& entries() {
     FusedOps::each(add);
     BackOps::each(add);
     SourceOps::each(add);
+    CommunicationOps::each(add);
     return out;
   }();
   return list;

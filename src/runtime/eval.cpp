@@ -11,6 +11,7 @@
 
 #include "base/require.h"
 #include "graph/node.h"
+#include "ops/communications.h"
 #include "runtime/bind.h"
 #include "runtime/lower.h"
 #include "runtime/plan.h"
@@ -191,18 +192,29 @@ std::unique_ptr<Plan> plan_of(const array& a) {
 
 namespace {
 
+bool communicates(const GraphView& view) {
+  return std::ranges::any_of(
+      view.items, [](const auto& i) { return !i.leaf && ops::communicates(i.node->op); });
+}
+
 // True when all was computed; false when another evaluation had to be waited for.
 bool try_to_evaluate(std::span<const array> outputs) {
   RoomInUse room;
   Evaluation& mine = room.fresh_evaluation();
   std::shared_ptr<Evaluation> other;
+  bool later = false;
   {
     std::lock_guard lock(graph_mutex());
     other = collect(outputs, *room);
     if (!other) {
       if (std::ranges::all_of(room->view.items, &GraphItem::leaf)) return true;
-      claim(room->view, &mine);
+      later = async_work_goes_first() && communicates(room->view);
+      if (!later) claim(room->view, &mine);
     }
+  }
+  if (later) {
+    wait_for_async_work();
+    return false;
   }
   if (other) {
     other->wait();

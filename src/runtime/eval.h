@@ -23,6 +23,12 @@ EvalCounters eval_counters();
 // Whether a HistoryScope lives on this thread.
 bool keeps_history();
 
+// Whether async_eval was given work that is not done, and the calling thread is not the one that
+// does it. Who talks with other processes waits for it first, so that communications happen in the
+// order of the calls.
+bool async_work_goes_first();
+void wait_for_async_work();
+
 void clear_plan_cache();
 // The plan of an array that is not evaluated yet; null while another thread evaluates it.
 std::unique_ptr<Plan> plan_of(const array& a);

@@ -6,6 +6,7 @@
 
 #include "base/require.h"
 #include "base/thread_pool.h"
+#include "ops/communications.h"
 #include "ops/kinds.h"
 #include "runtime/fuse.h"
 #include "runtime/schedule.h"
@@ -243,6 +244,10 @@ class Planner {
       if (skipped_[s]) continue;
       PlanStep& step = plan_->steps[s];
       Storage& made = storage(makes_[s]);
+      if (ops::communicates(step.op)) {
+        step.who = Who::one;
+        continue;
+      }
       if (plan_->device) {
         // In order, one at a time: memory is in use for the steps themselves, not their stage.
         step.who = step.on_device || costs_[s] < one_below_ns ? Who::one : Who::all;
@@ -266,6 +271,7 @@ class Planner {
     for (size_t s = 0; s < plan_->steps.size(); ++s) {
       if (skipped_[s]) continue;
       StepUse use{plan_->steps[s].who, {}, resolved(makes_[s])};
+      use.ordered = ops::communicates(plan_->steps[s].op);
       for (int x : reads_[s]) use.reads.push_back(resolved(value(x).base));
       kept.push_back(s);
       uses.push_back(std::move(use));

@@ -35,6 +35,11 @@ class Dependencies {
   };
   void add(std::span<const StepUse> steps, size_t s) {
     auto& mine = of_step_[s];
+    if (steps[s].ordered) {
+      // Steps of one worker keep their order within a stage.
+      if (last_ordered_ != none) mine.push_back({last_ordered_, false});
+      last_ordered_ = s;
+    }
     for (int r : steps[s].reads) {
       Storage& from = storages_[r];
       if (from.written)
@@ -52,6 +57,8 @@ class Dependencies {
 
   std::vector<std::vector<Dependency>> of_step_;
   std::unordered_map<int, Storage> storages_{};
+  static constexpr size_t none = SIZE_MAX;
+  size_t last_ordered_ = none;
 };
 
 }  // namespace

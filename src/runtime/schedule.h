@@ -13,6 +13,8 @@ struct StepUse {
   Who who = Who::all;
   std::vector<int> reads{};
   int writes = 0;
+  // Stays behind those before it that have this, too: both talk with other processes.
+  bool ordered = false;
 };
 
 struct Schedule {

@@ -99,6 +99,8 @@ void check_device(const char* who, Device d) {
                       d.type == Device::cpu ? "cpu" : "gpu", d.index);
 }
 
+thread_local bool on_async_thread = false;
+
 struct Job {
   std::vector<array> outputs{};
   bool keep_history = false;  // a function is being traced by the thread that gave it
@@ -116,22 +118,28 @@ class AsyncQueue {
     if (!started_) std::thread([this] { serve(); }).detach();
     started_ = true;
     jobs_.push_back(std::move(job));
+    undone_ = true;
     changed_.notify_all();
+  }
+  bool undone() const { return undone_.load(std::memory_order_acquire); }
+  void wait_until_done() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !undone_; });
   }
   void drain() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return jobs_.empty() && !busy_; });
+    changed_.wait(lock, [&] { return !undone_; });
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
   void serve() {
+    on_async_thread = true;
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return !jobs_.empty(); });
       auto job = std::move(jobs_.front());
       jobs_.pop_front();
-      busy_ = true;
       lock.unlock();
       std::exception_ptr error;
       try {
@@ -142,7 +150,7 @@ class AsyncQueue {
         error = std::current_exception();  // kept for synchronize(); wait() meets it again itself
       }
       lock.lock();
-      busy_ = false;
+      undone_ = !jobs_.empty();
       if (error && !error_) error_ = error;
       changed_.notify_all();
     }
@@ -151,7 +159,8 @@ class AsyncQueue {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
-  bool busy_ = false, started_ = false;
+  bool started_ = false;
+  std::atomic<bool> undone_{false};  // jobs, or one of them under way
   std::exception_ptr error_;
 };
 
@@ -244,6 +253,9 @@ StreamContext::~StreamContext() {
   thread_device = device_;
   current_stream(stream_.device) = stream_;
 }
+
+bool async_work_goes_first() { return !on_async_thread && AsyncQueue::get().undone(); }
+void wait_for_async_work() { AsyncQueue::get().wait_until_done(); }
 
 void async_eval(std::vector<array> outputs) {
   AsyncQueue::get().push({std::move(outputs), keeps_history()});

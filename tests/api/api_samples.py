@@ -5,6 +5,7 @@ BY_TYPE = {
     "array": "matrix(2, 3)",
     "vector<array>": "std::vector<array>{matrix(2, 3), matrix(2, 3)}",
     "optional<array>": "std::nullopt",
+    "optional<Group>": "std::nullopt",
     "int": "1",
     "bool": "true",
     "double": "0.5",
@@ -107,6 +108,9 @@ DEVICES = (
 )
 # Of one function.
 ARGUMENTS = {
+    ("is_available", "bk"): 'std::string("mpi")',
+    ("init", "bk"): 'std::string("any")',
+    ("init", "strict"): "false",
     **{(name, p): WHOLE for name in BITS + SIGNS for p in "ab"},
     **{(f, "n"): "3" for f in ("eye", "identity", "tri")},
     **{(f, "m"): "4" for f in ("eye", "tri")},
@@ -549,6 +553,19 @@ WRITTEN = {
         OUT + 'out << std::vector<int>{1, 2}; EXPECT_EQ(out.str(), "(1, 2)");'
     ),
 }
+# In a group of one, which is what a program alone has, there is nobody to talk with.
+for line, call in (
+    ("send(array x, int dst, ", "send(matrix(2, 3), 0"),
+    ("recv(Shape shape, Dtype dtype, int src, ", "recv(Shape{2, 3}, float32, 0"),
+    ("recv_like(array x, int src, ", "recv_like(matrix(2, 3), 0"),
+):
+    WRITTEN[f"{line}optional<Group> group=nullopt, s={{}}) -> array"] = " ".join(
+        f"EXPECT_THROW(distributed::{call}{more}), std::invalid_argument);"
+        for more in ("", ", std::nullopt, Device::cpu")
+    )
+WRITTEN["init(bool strict, string bk, AllGatherFactory factory) -> Group"] = (
+    'EXPECT_EQ(distributed::init(false, "jaccl", distributed::AllGatherFactory()).size(), 1);'
+)
 for kind, name, value in PRINTED:
     line = f"operator<<(ostream& os, {kind} {name}) -> ostream"
     WRITTEN[line] = f"{OUT}out << {value}; {SAID}"

@@ -71,6 +71,7 @@ def qualified(kind):
     kind = by_reference(kind)
     kind = re.sub(r"\b(Buffer|Allocator)\b", r"allocator::\1", kind)
     kind = re.sub(r"^FFTNorm$", "fft::FFTNorm", kind)
+    kind = re.sub(r"\b(Group|AllGatherFactory)\b", r"distributed::\1", kind)
     kind = re.sub(
         r"\b(vector|optional|function|pair|tuple|string|unordered_map|shared_ptr|variant|"
         r"string_view|initializer_list|ostream)\b",

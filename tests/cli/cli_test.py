@@ -19,7 +19,7 @@ import unittest
 
 TARN = MODEL = ""
 VERBS = "chat generate tokenize train eval research pull ls show rm verify du convert plan fuse"
-VERBS = (VERBS + " merge bench ops doctor").split()
+VERBS = (VERBS + " merge bench ops doctor launch").split()
 QUESTION = "What is the capital of France?"
 EXACT = ["--temp", "0", "--precision", "exact"]
 

@@ -137,9 +137,11 @@ inline void add_products(Table& t);
 inline void add_convolutions(Table& t);
 inline void add_transforms(Table& t);
 inline void add_decompositions(Table& t);
+inline void add_communications(Table& t);
 
 }  // namespace tarn::laws
 
+#include "laws/samples_communications.h"
 #include "laws/samples_compound.h"
 #include "laws/samples_conv.h"
 #include "laws/samples_elementwise.h"
@@ -162,6 +164,7 @@ inline const Table& table() {
     add_convolutions(t);
     add_transforms(t);
     add_decompositions(t);
+    add_communications(t);
     return t;
   }();
   return all;

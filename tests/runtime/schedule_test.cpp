@@ -53,6 +53,13 @@ TEST(Schedule, WritingWaitsForThoseThatReadBefore) {
               ElementsAre(ElementsAre(0), ElementsAre(1)));
   EXPECT_THAT(stages_of({{one, {0}, 1}, {one, {2}, 0}}), ElementsAre(ElementsAre(0, 1)));
 }
+TEST(Schedule, CommunicationsDoNotOvertakeEachOther) {
+  // The second waits for nothing but the first.
+  std::vector<StepUse> steps{{all, {0}, 1}, {one, {1}, 2, true}, {one, {3}, 4, true}};
+  EXPECT_THAT(stages_of(steps), ElementsAre(ElementsAre(0), ElementsAre(1, 2)));
+  steps[1].ordered = false;
+  EXPECT_THAT(stages_of(steps), ElementsAre(ElementsAre(0, 2), ElementsAre(1)));
+}
 TEST(Schedule, IndependentStepsShareAStage) {
   // q, k and v of one packing, each with something that follows it.
   std::vector<StepUse> steps{{each, {0}, 1}, {all, {1}, 2}, {each, {2}, 3},     {all, {1}, 4},

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "tarn/distributed.h"
 #include "tarn/error.h"
 #include "tarn/lm/evaluate.h"
 #include "tarn/lm/train_data.h"
@@ -58,6 +59,11 @@ struct TrainOptions {
   // with the same text only.
   std::string about{};
   std::stop_token stop{};  // ends the run after the step, with a checkpoint
+  // Ranks that make each step together: every one has the whole data and options, computes the
+  // gradients of its share of a batch's rows, and takes the step of their sum, so that all have the
+  // same parameters. Rank 0 writes the checkpoints, which every rank resumes from. A run's numbers
+  // are those of one process up to the order of sums; dropout draws others.
+  std::optional<distributed::Group> group{};
 };
 // Throws ValueError for what is out of range or does not go together.
 void check(const TrainOptions& options);

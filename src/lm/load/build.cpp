@@ -5,7 +5,9 @@
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/load/config.h"
+#include "lm/load/divide.h"
 #include "lm/load/load.h"
+#include "lm/models/division.h"
 
 namespace tarn::lm {
 namespace {
@@ -193,6 +195,7 @@ Model build_model(Checkpoint c) {
   if (tied)
     for (const char* part : {"weight", "scales", "biases"})
       c.weights.erase(std::string("lm_head.") + part);
+  if (auto group = DivisionScope::current()) divide(c, *group);
   Model model = family.make(config_from(std::move(c.config), c.config_file));
   fill_parameters(model, std::move(c.weights), c.grouping, c.weights_file);
   return model;

@@ -54,7 +54,7 @@ struct Attention {
     const Rope& rope = kind.local ? d->local_rope : d->rope;
     auto turn = [&](const array& y, int64_t offset) { return kind.turns ? rope(y, offset) : y; };
     Attend how{d->attention_scale, d->attention_softcap, kind.window};
-    return o_proj(pass.attend(layer, q, k, v, turn, how));
+    return d->summed(o_proj(pass.attend(layer, q, k, v, turn, how)));
   }
 };
 
@@ -72,7 +72,7 @@ struct Mlp {
     array both = gate_up_proj ? (*gate_up_proj)(x) : x;
     array gate = gate_up_proj ? columns(both, 0, inner) : (*gate_proj)(x);
     array up = gate_up_proj ? columns(both, inner, inner) : (*up_proj)(x);
-    return down_proj(activated(d->activation, gate) * up);
+    return d->summed(down_proj(activated(d->activation, gate) * up));
   }
 };
 

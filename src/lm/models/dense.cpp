@@ -4,6 +4,7 @@
 
 #include "base/printable.h"
 #include "base/require.h"
+#include "lm/models/division.h"
 
 namespace tarn::lm {
 namespace {
@@ -96,6 +97,7 @@ std::shared_ptr<const Dense> read_dense(const Family& family, const Config& give
   Config config = given.with_defaults(family.defaults);
   auto d = std::make_shared<Dense>();
   d->family = family;
+  d->group = DivisionScope::for_model();
   DenseArgs& a = d->args;
   read_args(config, a);
   check_sizes(a, config);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lm/models/rope.h"
+#include "tarn/distributed.h"
 #include "tarn/lm/architecture.h"
 
 namespace tarn::lm {
@@ -84,6 +85,10 @@ struct Dense {
   std::vector<LayerKind> layers{};
   Rope rope{}, local_rope{};
   Activation activation = Activation::silu;
+  // Of a part of a model, see division.h: the ranks that have the parts.
+  std::optional<distributed::Group> group{};
+  // What all parts give together.
+  array summed(const array& y) const { return group ? distributed::all_sum(y, *group) : y; }
   float attention_scale = 1, attention_softcap = 0, logit_softcap = 0, embedding_scale = 1;
 };
 

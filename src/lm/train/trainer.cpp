@@ -9,6 +9,7 @@
 #include "lm/train/checkpoint.h"
 #include "lm/train/step.h"
 #include "tarn/memory.h"
+#include "tarn/nn/distributed.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
 
@@ -60,12 +61,58 @@ uint64_t fingerprint(const TrainSet& set) {
   return hash.a;
 }
 
+// The ranks that train together.
+class Team {
+ public:
+  explicit Team(const std::optional<distributed::Group>& group) {
+    if (group && group->size() > 1) group_ = group;
+  }
+  explicit operator bool() const { return group_.has_value(); }
+  int size() const { return group_ ? group_->size() : 1; }
+  int rank() const { return group_ ? group_->rank() : 0; }
+  // Of a batch, whose rows are in the order of their lengths.
+  Rows share_of(const Rows& rows) const {
+    Rows mine;
+    for (auto r = static_cast<size_t>(rank()); r < rows.size(); r += static_cast<size_t>(size()))
+      mine.push_back(rows[r]);
+    return mine;
+  }
+  std::vector<double> sums(const std::vector<double>& mine) const {
+    if (!group_) return mine;
+    array all = distributed::all_sum(
+        array(mine.begin(), {static_cast<int64_t>(mine.size())}, float64), group_);
+    const auto* sum = all.data<double>();
+    return {sum, sum + mine.size()};
+  }
+  // Whether one of them says so.
+  bool any(bool mine) const { return sums({mine ? 1.0 : 0.0})[0] > 0; }
+  NamedParameters sums(NamedParameters mine) const {
+    if (!group_) return mine;
+    std::vector<array> flat;
+    for (const auto& [path, a] : mine) flat.push_back(a);
+    flat = nn::all_sum_together(flat, group_);
+    size_t at = 0;
+    for (auto& [path, a] : mine) a = flat[at++];
+    return mine;
+  }
+
+ private:
+  std::optional<distributed::Group> group_{};
+};
+
+NamedParameters zeros_of(const NamedParameters& like) {
+  NamedParameters zeros = like;
+  for (auto& [path, a] : zeros) a = zeros_like(a);
+  return zeros;
+}
+
 }  // namespace
 
 struct Trainer::Impl {
   LanguageModel lm;
   TrainData data;
   TrainOptions o;
+  Team team;
   TrainState state{};
   int64_t batches_an_epoch = 0, steps = 0;
   std::string
@@ -80,6 +127,7 @@ struct Trainer::Impl {
       : lm(std::move(model)),
         data(std::move(d)),
         o(std::move(options)),
+        team(o.group),
         batches_an_epoch(checked_batches()),
         steps(o.steps > 0 ? o.steps : steps_of_epochs()),
         course(course_text()),
@@ -144,6 +192,7 @@ struct Trainer::Impl {
              {"about", o.about},
              {"train_data", fingerprint(data.train)},
              {"valid_data", fingerprint(data.valid)}};
+    if (team) all["ranks"] = team.size();
     return all.dump();
   }
 
@@ -186,7 +235,7 @@ struct Trainer::Impl {
     Batch batch = make_batch(data.train, rows);
     // What was computed so far tells this step's parts apart.
     array key = random::key((o.seed * 1000003 + static_cast<uint64_t>(state.step)) * 1000003 +
-                            static_cast<uint64_t>(event.computed));
+                            static_cast<uint64_t>(event.computed * team.size() + team.rank()));
     auto [loss, gradients] = parts.gradients(state.parameters, batch, key);
     sums = sums.empty() ? gradients : parts.add(sums, gradients);
     eval(loss, sums);
@@ -195,6 +244,15 @@ struct Trainer::Impl {
     for (size_t r : rows)
       event.computed += static_cast<int64_t>(data.train.samples[r].ids.size()) - 1;
   }
+  // What the ranks have of a step, together. One that has no rows brings zeros.
+  void add_up(NamedParameters& sums, TrainEvent& event) const {
+    if (!team) return;
+    sums = team.sums(sums.empty() ? zeros_of(state.parameters) : std::move(sums));
+    auto all = team.sums(std::vector<double>{event.loss, static_cast<double>(event.tokens),
+                                             static_cast<double>(event.computed)});
+    event.loss = all[0];
+    event.tokens = static_cast<int64_t>(all[1]), event.computed = static_cast<int64_t>(all[2]);
+  }
   TrainEvent taken_step(double start) {
     PrecisionScope scope(precision_of(o.compute));
     TrainEvent event{.kind = TrainEvent::Kind::step, .steps = steps};
@@ -202,9 +260,11 @@ struct Trainer::Impl {
     NamedParameters sums;
     for (int i = 0; i < o.accumulate; ++i) {
       rows.push_back(next_rows());
-      for (const Rows& part : parts_of(data.train, rows.back(), o.tokens_at_once))
+      Rows mine = team.share_of(rows.back());
+      for (const Rows& part : parts_of(data.train, mine, o.tokens_at_once))
         add_gradients(part, sums, event);
     }
+    add_up(sums, event);
     event.loss /= static_cast<double>(event.tokens);
     auto [scaled, norm] = parts.scaled(sums, array(static_cast<float>(event.tokens)));
     eval(norm);
@@ -221,15 +281,24 @@ struct Trainer::Impl {
     return event;
   }
 
+  double mean_of(const std::vector<SampleLoss>& mine) const {
+    if (!team) return mean_loss(mine);
+    double loss = 0, tokens = 0;
+    for (const SampleLoss& one : mine) loss += one.loss, tokens += static_cast<double>(one.tokens);
+    auto all = team.sums(std::vector<double>{loss, tokens});
+    return all[0] / all[1];
+  }
   TrainEvent judge() {
     double start = now();
     std::vector<SampleLoss> all;
     for (const Rows& rows : valid_batches) {
-      auto some = losses(state.parameters, data.valid, rows);
+      Rows mine = team.share_of(rows);
+      if (mine.empty()) continue;
+      auto some = losses(state.parameters, data.valid, mine);
       all.insert(all.end(), some.begin(), some.end());
     }
     TrainEvent event{.kind = TrainEvent::Kind::validation, .step = state.step, .steps = steps};
-    event.loss = state.valid_loss = mean_loss(all);
+    event.loss = state.valid_loss = mean_of(all);
     event.is_best = state.best_step < 0 || event.loss < state.best_loss;
     state.evaluations_without_gain = event.is_best ? 0 : state.evaluations_without_gain + 1;
     if (event.is_best) {
@@ -246,7 +315,7 @@ struct Trainer::Impl {
   }
   // False: the run is to stop.
   bool save() const {
-    if (o.folder.empty()) return true;
+    if (o.folder.empty() || team.rank() != 0) return true;
     save_checkpoint(o.folder, state, course);
     TrainEvent event{.kind = TrainEvent::Kind::saved, .step = state.step, .steps = steps};
     event.file = checkpoint_file(o.folder, state.step);
@@ -257,7 +326,7 @@ struct Trainer::Impl {
     bool more = true;
     if (state.step == 0 && state.best_step < 0 && !valid_batches.empty()) more = tell(judge());
     while (state.step < steps) {
-      if (!more || o.stop.stop_requested()) {
+      if (team.any(!more || o.stop.stop_requested())) {
         save();
         return TrainResult::End::stopped;
       }

@@ -7,6 +7,8 @@
 #include "mlx/backend/metal/metal.h"
 #include "mlx/compile.h"
 #include "mlx/device.h"
+#include "mlx/distributed/distributed.h"
+#include "mlx/distributed/ops.h"
 #include "mlx/einsum.h"
 #include "mlx/export.h"
 #include "mlx/fast.h"

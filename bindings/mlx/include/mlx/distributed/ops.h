@@ -1,0 +1,4 @@
+// Communications, by MLX's path.
+#pragma once
+
+#include "mlx/distributed/distributed.h"

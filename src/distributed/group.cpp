@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "base/require.h"
+#include "distributed/peers.h"
+#include "tarn/device.h"
+
+namespace tarn::distributed {
+namespace {
+
+class Alone final : public Peers {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void exchange(std::string_view, std::span<const Sent>, std::span<const Received>) override {}
+};
+
+class SomeOf final : public Peers {
+ public:
+  SomeOf(std::shared_ptr<Peers> all, std::vector<int> members)
+      : all_(std::move(all)), members_(std::move(members)) {
+    auto mine = std::ranges::find(members_, all_->rank());
+    rank_ = static_cast<int>(mine - members_.begin());
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(members_.size()); }
+  void exchange(std::string_view what, std::span<const Sent> sent,
+                std::span<const Received> received) override {
+    auto n = static_cast<size_t>(all_->size());
+    std::vector<Sent> to(n);
+    std::vector<Received> from(n);
+    for (size_t i = 0; i < members_.size(); ++i) {
+      to[static_cast<size_t>(members_[i])] = sent[i];
+      from[static_cast<size_t>(members_[i])] = received[i];
+    }
+    all_->exchange(what, to, from);
+  }
+
+ private:
+  std::shared_ptr<Peers> all_;
+  std::vector<int> members_;
+  int rank_ = 0;
+};
+
+struct Engine {
+  const char* name;
+  bool (*started)();
+  std::shared_ptr<Peers> (*connect)();
+};
+constexpr Engine engines[] = {{"ring", started_as_ring, connect_ring},
+                              {"mpi", started_by_mpi, connect_mpi}};
+
+void check_name(const std::string& bk) {
+  for (const char* known : {"any", "mpi", "ring", "nccl", "jaccl"})
+    if (bk == known) return;
+  fail("[init] the backend is \"{}\"; it must be any, mpi, ring, nccl or jaccl.", bk);
+}
+
+// Engines that were connected, by name; "any" is the first of them.
+struct Connected {
+  std::mutex mutex{};
+  std::map<std::string, std::shared_ptr<Peers>> by_name{};
+};
+// Never destroyed: a thread may communicate while the program ends.
+Connected& connected() {
+  static auto* const it = new Connected;
+  return *it;
+}
+
+std::shared_ptr<Peers> connect(const std::string& bk) {
+  std::lock_guard lock(connected().mutex);
+  for (const Engine& engine : engines) {
+    if ((bk != "any" && bk != engine.name) || !engine.started()) continue;
+    auto& peers = connected().by_name[engine.name];
+    if (!peers) peers = engine.connect();
+    return peers;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::shared_ptr<Peers> alone() {
+  static const auto one = std::make_shared<Alone>();
+  return one;
+}
+std::shared_ptr<Peers> some_of(std::shared_ptr<Peers> all, std::vector<int> members) {
+  return std::make_shared<SomeOf>(std::move(all), std::move(members));
+}
+
+int Group::rank() const { return peers_->rank(); }
+int Group::size() const { return peers_->size(); }
+
+Group Group::split(int color, int key) const {
+  require(color >= 0, "[split] the colour is {}; it must not be negative.", color);
+  synchronize();  // what async_eval was given comes first, on every rank
+  struct Choice {
+    int color, key, rank;
+  };
+  Choice mine{color, key < 0 ? rank() : key, rank()};
+  std::vector<Choice> all(static_cast<size_t>(size()));
+  std::vector<Sent> sent(all.size(), std::as_bytes(std::span(&mine, 1)));
+  std::vector<Received> received;
+  for (auto& one : all) received.push_back(std::as_writable_bytes(std::span(&one, 1)));
+  peers_->exchange("split", sent, received);
+  all[static_cast<size_t>(rank())] = mine;
+  std::erase_if(all, [&](const Choice& c) { return c.color != color; });
+  std::ranges::stable_sort(all, {}, &Choice::key);
+  if (all.size() == 1) return Group(alone());
+  std::vector<int> members;
+  for (const auto& c : all) members.push_back(c.rank);
+  return Group(some_of(peers_, std::move(members)));
+}
+
+bool is_available() { return is_available("any"); }
+bool is_available(const std::string& bk) {
+  check_name(bk);
+  return ((bk == "any" || bk == "mpi") && mpi_is_there()) ||
+         ((bk == "any" || bk == "ring") && started_as_ring());
+}
+
+Group init(bool strict, const std::string& bk) {
+  check_name(bk);
+  if (auto peers = connect(bk)) return Group(std::move(peers));
+  require<DeviceError>(!strict || (bk != "nccl" && bk != "jaccl"),
+                       "[init] the backend {} is not here; mpi and ring are.", bk);
+  require<DeviceError>(
+      !strict,
+      "[init] this process was started alone, not by backend {}: start the program "
+      "with `tarn launch -n N PROGRAM`.",
+      bk);
+  return Group(alone());
+}
+Group init(bool strict, const std::string& bk, AllGatherFactory) {
+  require(bk == "jaccl", "[init] a factory is for the backend jaccl, not for {}.", bk);
+  return init(strict, bk);
+}
+void clear_backends() {
+  std::lock_guard lock(connected().mutex);
+  connected().by_name.clear();
+}
+
+}  // namespace tarn::distributed

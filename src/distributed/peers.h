@@ -1,0 +1,44 @@
+// The connections of a group, as kernels use them: bytes to and from other ranks.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tarn/distributed.h"
+
+namespace tarn::distributed {
+
+using Sent = std::span<const std::byte>;
+using Received = std::span<std::byte>;
+
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Sends sent[r] to rank r and receives received[r] from it, all at the same time; empty: nothing.
+  // Of this rank itself both are left alone. Returns when everything has arrived and what was sent
+  // may be overwritten. A rank that only sends does not wait for the others to receive, so two that
+  // send before they receive do not wait for each other. `what` names the communication. Throws
+  // DeviceError when a rank is gone or made another communication; the group is then of no use.
+  virtual void exchange(std::string_view what, std::span<const Sent> sent,
+                        std::span<const Received> received) = 0;
+};
+
+// A process without others.
+std::shared_ptr<Peers> alone();
+// Those of `all` that `members` names, which have the places in it as their ranks.
+std::shared_ptr<Peers> some_of(std::shared_ptr<Peers> all, std::vector<int> members);
+
+// Whether this process was started as one of several by this engine, and its connections.
+bool started_by_mpi();
+bool mpi_is_there();
+std::shared_ptr<Peers> connect_mpi();
+bool started_as_ring();
+std::shared_ptr<Peers> connect_ring();
+
+}  // namespace tarn::distributed
