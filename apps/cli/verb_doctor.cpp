@@ -154,13 +154,15 @@ void report_terminal(Report& report) {
 }
 
 // One product whose numbers are known: 64 x 96 ones times 96 x 32 twos is all 192.
-void report_self_test(Report& report) {
+void report_self_test(const std::string& lowest, Report& report) {
   array product = matmul(ones({64, 96}), full({96, 32}, 2.0f));
   bool is_right = all(equal(product, array(192.0f))).item<bool>();
   report.add(
       is_right ? Finding::good : Finding::bad, "self-test",
       is_right ? "a matrix product came out right" : "a matrix product came out wrong",
-      is_right ? "" : "Please report this with the lines above; TARN_ISA=baseline may help.");
+      is_right
+          ? ""
+          : fmt::format("Please report this with the lines above; TARN_ISA={} may help.", lowest));
 }
 
 }  // namespace
@@ -178,7 +180,7 @@ int doctor(const Words& words) {
   report_disk(report);
   report_hub(report);
   report_terminal(report);
-  report_self_test(report);
+  report_self_test(machine.isas.front(), report);
   return report.bad() > 0 ? 1 : 0;
 }
 

@@ -6,10 +6,25 @@
 namespace tarn::cpu {
 
 // Defined by heavy_table.cpp and heavy_back_rows.cpp, compiled once for each level.
+#if defined(__aarch64__)
+namespace neon {
+extern const Heavy kernels;
+extern const HeavyBack back_kernels;
+}  // namespace neon
+namespace dotprod {
+extern const Heavy kernels;
+extern const HeavyBack back_kernels;
+}  // namespace dotprod
+namespace i8mm {
+extern const Heavy kernels;
+extern const HeavyBack back_kernels;
+}  // namespace i8mm
+#else
 namespace baseline {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
 }  // namespace baseline
+#endif
 #if defined(__x86_64__)
 namespace avx2 {
 extern const Heavy kernels;
@@ -88,8 +103,17 @@ Tables tables_of(Isa isa) {
     case Isa::amx:
       return {amx::kernels(), amx::back_kernels()};
 #endif
+#if defined(__aarch64__)
+    case Isa::dotprod:
+      return {dotprod::kernels, dotprod::back_kernels};
+    case Isa::i8mm:
+      return {i8mm::kernels, i8mm::back_kernels};
+    default:
+      return {neon::kernels, neon::back_kernels};
+#else
     default:
       return {baseline::kernels, baseline::back_kernels};
+#endif
   }
 }
 

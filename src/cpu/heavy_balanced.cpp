@@ -1,14 +1,17 @@
 // y = x · Wᵀ on activations of two int8 digits.
 //
 // For few rows of x, W is used as it lies in the file and read in the order in which it lies, which
-// is what the processor fetches ahead by itself; kCodesAhead reaches further. There are two forms,
-// by the width of the level's vectors: heavy_lanes.h and heavy_units.h. In both a token's result
-// does not depend on the others. Many tokens have their own form: heavy_panel.h.
+// is what the processor fetches ahead by itself; kCodesAhead reaches further. There are three
+// forms, by the level's vectors and products: heavy_lanes.h, heavy_units.h and heavy_groups.h. In
+// each a token's result does not depend on the others. Many tokens have their own form:
+// heavy_panel.h.
 
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_panel.h"
 #if defined(__AVX512F__)
 #include "cpu/heavy_units.h"
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include "cpu/heavy_groups.h"
 #else
 #include "cpu/heavy_lanes.h"
 #endif

@@ -139,9 +139,11 @@ TARN_INLINE void each_decoded(const QuantMatrix& w, int64_t row, int64_t col, in
 // activations are permuted once, the weights never.
 //
 // Levels of 512 bits multiply by units of 32 columns (heavy_units.h): there d lies in four lanes
-// for each unit, and u in those of its group's first unit. Narrower ones (heavy_lanes.h) have no
-// digits but numbers of 16 bits, 256 * high + low: first those that meet the lowest code of each 16
-// bits in a vector of codes, then those that meet the next.
+// for each unit, and u in those of its group's first unit. Arm's dot products take groups
+// (heavy_groups.h); where they take both digits at once, eight high ones and their eight low ones
+// lie side by side. Others (heavy_lanes.h) have no digits but numbers of 16 bits, 256 * high + low:
+// first those that meet the lowest code of each 16 bits in a vector of codes, then those that meet
+// the next.
 constexpr int64_t kPackBlock = 128;
 constexpr int64_t kBlockBytes = 2 * kPackBlock;
 constexpr int64_t kPackFloats = 16;
@@ -151,6 +153,19 @@ constexpr bool kHasUnits = true;
 #else
 constexpr bool kHasUnits = false;
 #endif
+#if defined(__ARM_FEATURE_DOTPROD)
+constexpr bool kHasDigits = true;
+#else
+constexpr bool kHasDigits = kHasUnits;
+#endif
+// High digits that lie one behind the other; their low ones follow.
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr int64_t kDigitRun = 8;
+#else
+constexpr int64_t kDigitRun = kPackBlock;
+#endif
+// Where the high digit of position i of a block is.
+constexpr int64_t run_place(int64_t i) { return i / kDigitRun * 2 * kDigitRun + i % kDigitRun; }
 constexpr int64_t kUnitCols = 32;
 constexpr int64_t kUnitFloats = 4;
 

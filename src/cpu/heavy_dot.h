@@ -120,6 +120,10 @@ TARN_INLINE void sum_four(const Vf* f, float* sums) {
   for (int i = 0; i < 4; ++i) h[i] = bits_as<__m256>(f[i]);
   const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps(h[0], h[1]), _mm256_hadd_ps(h[2], h[3]));
   _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+#elif defined(__aarch64__)
+  float32x4_t v[4];
+  for (int i = 0; i < 4; ++i) v[i] = bits_as<float32x4_t>(f[i]);
+  vst1q_f32(sums, vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])));
 #else
   for (int i = 0; i < 4; ++i) sums[i] = sum_lanes<float>(f[i]);
 #endif

@@ -22,6 +22,9 @@ constexpr int kFewRows = 4;  // rows that share a horizontal sum
 TARN_INLINE Vf permute(Vf v, Vi index) {
 #if defined(__AVX2__)
   return bits_as<Vf>(_mm256_permutevar8x32_ps(bits_as<__m256>(v), bits_as<__m256i>(index)));
+#elif defined(__aarch64__)
+  const Vi bytes = index * 0x04040404 + 0x03020100;
+  return bits_as<Vf>(vqtbl1q_u8(bits_as<uint8x16_t>(v), bits_as<uint8x16_t>(bytes)));
 #else
   Vf r;
   for (int l = 0; l < kLanes; ++l) r[l] = v[index[l]];
@@ -83,13 +86,35 @@ TARN_INLINE void split_words(Codes codes, Words (&to)[kPhases<Bits>]) {
 }
 
 // Per lane: the sum of its two products.
-TARN_INLINE Vi dot_words(Words a, Words b) {
+[[maybe_unused]] TARN_INLINE Vi dot_words(Words a, Words b) {
 #if defined(__AVX2__)
   return bits_as<Vi>(_mm256_madd_epi16(bits_as<__m256i>(a), bits_as<__m256i>(b)));
 #else
   Vi sum;
   for (int l = 0; l < kLanes; ++l) sum[l] = a[2 * l] * b[2 * l] + a[2 * l + 1] * b[2 * l + 1];
   return sum;
+#endif
+}
+
+// The same over all phases, with the activations at `a`.
+template <int Phases>
+TARN_INLINE Vi dot_phases(const Words (&words)[Phases], const int8_t* a) {
+#if defined(__aarch64__)
+  int32x4_t low = vdupq_n_s32(0), high = low;
+  TARN_UNROLL
+  for (int p = 0; p < Phases; ++p) {
+    const auto w = bits_as<int16x8_t>(words[p]),
+               x = bits_as<int16x8_t>(load_bytes(a + p * kVectorBytes));
+    low = vmlal_s16(low, vget_low_s16(w), vget_low_s16(x));
+    high = vmlal_high_s16(high, w, x);
+  }
+  return bits_as<Vi>(vpaddq_s32(low, high));
+#else
+  Vi dot{};
+  TARN_UNROLL
+  for (int p = 0; p < Phases; ++p)
+    dot += dot_words(words[p], bits_as<Words>(load_bytes(a + p * kVectorBytes)));
+  return dot;
 #endif
 }
 
@@ -102,11 +127,7 @@ TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, i
   split_words<Bits>(Whole ? load_bytes(codes + byte) : load_codes(codes + byte, left), words);
   TARN_UNROLL
   for (int k = 0; k < T; ++k) {
-    const int8_t* a = t.packed.digits(token + k) + byte * kPhases<Bits>;
-    Vi dot{};
-    TARN_UNROLL
-    for (int p = 0; p < kPhases<Bits>; ++p)
-      dot += dot_words(words[p], bits_as<Words>(load_bytes(a + p * kVectorBytes)));
+    const Vi dot = dot_phases(words, t.packed.digits(token + k) + byte * kPhases<Bits>);
     sum[k] += __builtin_convertvector(dot, Vf) * permute(scale[k], lane_group);
   }
 }

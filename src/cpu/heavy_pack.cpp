@@ -69,6 +69,16 @@ TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* sc
   }
 }
 
+// A block of high digits and then low ones in runs of both.
+[[maybe_unused]] void cut_runs(int8_t* block) {
+  int8_t whole[kBlockBytes];
+  std::memcpy(whole, block, sizeof whole);
+  for (int64_t i = 0; i < kPackBlock; i += kDigitRun) {
+    std::memcpy(block + run_place(i), whole + i, kDigitRun);
+    std::memcpy(block + run_place(i) + kDigitRun, whole + kPackBlock + i, kDigitRun);
+  }
+}
+
 // Digits as numbers, in the order of heavy_lanes.h.
 template <int Bits>
 [[maybe_unused]] void join_digits(const int8_t* high, const int8_t* low, int8_t* to) {
@@ -85,7 +95,7 @@ template <int Bits>
 
 // A block's digits, in the order of the level and the width of the weights.
 void put_block(const int8_t* high, const int8_t* low, int bits, int8_t* to) {
-  if constexpr (!kHasUnits) {
+  if constexpr (!kHasDigits) {
     bits == 4 ? join_digits<4>(high, low, to) : join_digits<8>(high, low, to);
   } else if (bits == 4) {
     split_even_odd(high, to);
@@ -94,6 +104,7 @@ void put_block(const int8_t* high, const int8_t* low, int bits, int8_t* to) {
     std::memcpy(to, high, kPackBlock);
     std::memcpy(to + kPackBlock, low, kPackBlock);
   }
+  if constexpr (kDigitRun < kPackBlock) cut_runs(to);
 }
 
 template <int Group>

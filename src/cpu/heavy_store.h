@@ -18,6 +18,9 @@ TARN_INLINE Vi widen(ByteLanes b) {
   return bits_as<Vi>(_mm512_cvtepu8_epi32(bits_as<__m128i>(b)));
 #elif defined(__AVX2__)
   return bits_as<Vi>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bits_as<int64_t>(b))));
+#elif defined(__aarch64__)
+  const uint16x8_t halves = vmovl_u8(vcreate_u8(bits_as<uint32_t>(b)));
+  return bits_as<Vi>(vmovl_u16(vget_low_u16(halves)));
 #else
   return __builtin_convertvector(b, Vi);
 #endif
@@ -28,6 +31,8 @@ TARN_INLINE Vu widen(HalfLanes h) {
   return bits_as<Vu>(_mm512_cvtepu16_epi32(bits_as<__m256i>(h)));
 #elif defined(__AVX2__)
   return bits_as<Vu>(_mm256_cvtepu16_epi32(bits_as<__m128i>(h)));
+#elif defined(__aarch64__)
+  return bits_as<Vu>(vmovl_u16(bits_as<uint16x4_t>(h)));
 #else
   return __builtin_convertvector(h, Vu);
 #endif
@@ -44,6 +49,10 @@ TARN_INLINE ByteLanes low_bytes(Vi v) {
   const __m256i b = _mm256_shuffle_epi8(bits_as<__m256i>(v), order);
   return bits_as<ByteLanes>(_mm_cvtsi128_si64(
       _mm_unpacklo_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1))));
+#elif defined(__aarch64__)
+  const uint16x4_t halves = vmovn_u32(bits_as<uint32x4_t>(v));
+  const uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
+  return bits_as<ByteLanes>(vget_lane_u32(vreinterpret_u32_u8(bytes), 0));
 #else
   return __builtin_convertvector(v, ByteLanes);
 #endif
@@ -56,6 +65,8 @@ TARN_INLINE HalfLanes low_halves(Vu v) {
   const __m256i wide = bits_as<__m256i>(v & 0xffffu);
   const __m256i packed = _mm256_packus_epi32(wide, wide);
   return bits_as<HalfLanes>(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+#elif defined(__aarch64__)
+  return bits_as<HalfLanes>(vmovn_u32(bits_as<uint32x4_t>(v)));
 #else
   return __builtin_convertvector(v, HalfLanes);
 #endif
@@ -116,6 +127,8 @@ TARN_INLINE float get(const void* base, int64_t i) {
     std::memcpy(&h, static_cast<const char*>(base) + 2 * i, 2);
 #if defined(__F16C__)
     if constexpr (S == Store::f16) return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+#elif defined(__aarch64__)
+    if constexpr (S == Store::f16) return bits_as<__fp16>(h);
 #endif
     return S == Store::f16 ? half_to_float(h) : bfloat_to_float(h);
   }
@@ -144,6 +157,8 @@ TARN_INLINE Vf get_vector(const void* base, int64_t i) {
     return bits_as<Vf>(_mm512_cvtph_ps(bits_as<__m256i>(h)));
 #elif defined(__F16C__)
     return bits_as<Vf>(_mm256_cvtph_ps(bits_as<__m128i>(h)));
+#elif defined(__aarch64__)
+    return bits_as<Vf>(vcvt_f32_f16(bits_as<float16x4_t>(h)));
 #else
     Vf f;
     for (int l = 0; l < kLanes; ++l) f[l] = half_to_float(h[l]);
@@ -163,6 +178,15 @@ TARN_INLINE void put_vector(void* base, int64_t i, Vf v) {
 #elif defined(__F16C__)
   } else if constexpr (S == Store::f16) {
     const __m128i h = _mm256_cvtps_ph(bits_as<__m256>(v), _MM_FROUND_TO_NEAREST_INT);
+    std::memcpy(static_cast<char*>(base) + 2 * i, &h, sizeof h);
+#elif defined(__aarch64__)
+  } else if constexpr (S == Store::f16) {
+    const float16x4_t h = vcvt_f16_f32(bits_as<float32x4_t>(v));
+    std::memcpy(static_cast<char*>(base) + 2 * i, &h, sizeof h);
+#endif
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+  } else if constexpr (S == Store::bf16) {
+    const bfloat16x4_t h = vcvt_bf16_f32(bits_as<float32x4_t>(v));
     std::memcpy(static_cast<char*>(base) + 2 * i, &h, sizeof h);
 #endif
   } else if constexpr (S == Store::bf16) {

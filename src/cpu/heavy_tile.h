@@ -3,7 +3,8 @@
 // A tile of C, kTileRows x kTileVectors vectors, stays in registers over a run of k: each step
 // loads the vectors of B once and meets them with one broadcast of each row of A. Tiles fill the
 // register file less what B and a broadcast need, so the multiply-add units are never short of
-// independent sums: 14 x 32 floats on AVX-512, 6 x 16 on AVX2, 4 x 8 on 128 bits.
+// independent sums: 14 x 32 floats on AVX-512, 6 x 16 on AVX2, 12 x 8 on NEON, whose registers are
+// 32, and 4 x 8 on other 128 bits.
 #pragma once
 
 #include "cpu/heavy_store.h"
@@ -31,6 +32,15 @@ struct TileShape<float> {
 template <>
 struct TileShape<double> {
   static constexpr int rows = 4, vectors = 3;
+};
+#elif defined(__aarch64__)
+template <>
+struct TileShape<float> {
+  static constexpr int rows = 12, vectors = 2;
+};
+template <>
+struct TileShape<double> {
+  static constexpr int rows = 8, vectors = 3;
 };
 #else
 template <>

@@ -11,21 +11,14 @@
 // are these.
 #pragma once
 
-#include "cpu/heavy_codes.h"
 #include "cpu/heavy_dot.h"
+#include "cpu/heavy_four_rows.h"
 
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-constexpr int kFewRows = 4;
 constexpr int64_t kStepUnits = 4;
 constexpr int64_t kStepCols = kStepUnits * kUnitCols;
-
-// Four rows of W, of which those past the end repeat the last.
-struct UnitRows {
-  const uint8_t* codes[kFewRows];
-  int64_t first_group[kFewRows];
-};
 
 // Lane r of each quarter: the sum of that quarter of row r.
 TARN_INLINE Vi fold_quarters(const Vi (&row)[kFewRows]) {
@@ -49,7 +42,7 @@ TARN_INLINE Vi add_neighbours(Vi a, Vi b) {
 // Scales or biases of four rows in a step: unit p in quarter p, row r in its lane r; zeros where
 // there is no group.
 template <int Group, Store S, bool Whole>
-TARN_INLINE Vf unit_groups(const void* base, const UnitRows& rows, int64_t step, int64_t groups) {
+TARN_INLINE Vf unit_groups(const void* base, const FourRows& rows, int64_t step, int64_t groups) {
   constexpr int kEach = static_cast<int>(kStepCols) / Group;
   const int64_t g = step * kEach;
   const auto mask = static_cast<__mmask8>((1u << (Whole ? kEach : smaller(kEach, groups - g))) - 1);
@@ -83,7 +76,7 @@ TARN_INLINE Vf unit_groups(const void* base, const UnitRows& rows, int64_t step,
 
 // A step of four rows as bytes, two vectors a row: of 4 bits the even columns and the odd ones.
 template <int Bits, bool Whole>
-TARN_INLINE void load_step(const UnitRows& rows, int64_t step, int64_t row_bytes,
+TARN_INLINE void load_step(const FourRows& rows, int64_t step, int64_t row_bytes,
                            Codes (&codes)[kFewRows][2]) {
   constexpr int64_t kBytes = kStepCols * Bits / 8;
   TARN_UNROLL
@@ -123,7 +116,7 @@ TARN_INLINE Vi dot_units(const Codes (&codes)[kFewRows][2], const int8_t* digits
 }
 
 template <int Bits, int Group, Store S, int T, bool Whole>
-TARN_INLINE void add_step(const QuantMatrix& w, const PackedRows& x, const UnitRows& rows,
+TARN_INLINE void add_step(const QuantMatrix& w, const PackedRows& x, const FourRows& rows,
                           int64_t token, int64_t step, Vf (&sum)[T]) {
   const Vf scale = unit_groups<Group, S, Whole>(w.scales, rows, step, w.cols / Group);
   const Vf bias = unit_groups<Group, S, Whole>(w.biases, rows, step, w.cols / Group);
@@ -138,9 +131,8 @@ TARN_INLINE void add_step(const QuantMatrix& w, const PackedRows& x, const UnitR
   }
 }
 
-// y of four rows, of which `count` are stored, and tokens token .. token + T.
 template <int Bits, int Group, Store S, int T>
-void multiply_rows(const Qmm& q, const PackedRows& x, const UnitRows& rows, int64_t row,
+void multiply_rows(const Qmm& q, const PackedRows& x, const FourRows& rows, int64_t row,
                    int64_t count, int64_t token) {
   Vf sum[T] = {};
   const int64_t whole = q.w.cols / kStepCols;
@@ -154,34 +146,6 @@ void multiply_rows(const Qmm& q, const PackedRows& x, const UnitRows& rows, int6
     const __m128 y = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
     float* to = q.y + (token + k) * q.y_stride + row;
     _mm_mask_storeu_ps(to, static_cast<__mmask8>((1u << count) - 1), y);
-  }
-}
-
-// Rows `row` to row + 4 of W; of other widths than 4 and 8 bits as bytes in `unpacked`.
-template <int Bits>
-UnitRows unit_rows(const QuantMatrix& w, int64_t row, uint8_t* unpacked) {
-  UnitRows rows;
-  for (int r = 0; r < kFewRows; ++r) {
-    const int64_t n = smaller(row + r, w.rows - 1);
-    rows.codes[r] = code_row(w, n);
-    rows.first_group[r] = n * (w.cols / w.group);
-    if (w.bits == Bits) continue;
-    uint8_t* bytes = unpacked + r * round_up(w.cols, 64);
-    unpack_codes(w.bits, rows.codes[r], w.cols, bytes);
-    rows.codes[r] = bytes;
-  }
-  return rows;
-}
-
-template <int Bits, int Group, Store S>
-void multiply_few(const Qmm& q, const PackedRows& x, Range mine, Range tokens, uint8_t* unpacked) {
-  for (int64_t row = mine.begin; row < mine.end; row += kFewRows) {
-    const int64_t count = smaller(kFewRows, mine.end - row);
-    const UnitRows rows = unit_rows<Bits>(q.w, row, unpacked);
-    int64_t k = tokens.begin;
-    for (; k + 4 <= tokens.end; k += 4) multiply_rows<Bits, Group, S, 4>(q, x, rows, row, count, k);
-    if (k + 2 <= tokens.end) multiply_rows<Bits, Group, S, 2>(q, x, rows, row, count, k), k += 2;
-    if (k < tokens.end) multiply_rows<Bits, Group, S, 1>(q, x, rows, row, count, k);
   }
 }
 

@@ -12,6 +12,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__) && defined(__linux__)
 #include <csetjmp>
 #include <csignal>
@@ -23,7 +26,7 @@
 namespace tarn::cpu {
 namespace {
 
-constexpr std::array kNames{"baseline", "avx2", "avx512", "vnni", "amx", "neon"};
+constexpr std::array kNames{"baseline", "avx2", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm"};
 
 // What a level needs beyond the one before it.
 struct Level {
@@ -32,6 +35,8 @@ struct Level {
 };
 
 #if defined(__x86_64__)
+
+constexpr Isa kLowest = Isa::baseline;
 
 struct Leaf {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -164,13 +169,38 @@ const std::vector<Level>& levels() {
 
 #elif defined(__aarch64__)
 
-std::vector<CpuFeature> detect() { return {CpuFeature{"neon", true, {}}}; }
+constexpr Isa kLowest = Isa::neon;
+
+// What the kernel says that programs may use: the processor has it, and its state is saved.
+std::vector<CpuFeature> detect() {
+  std::vector<CpuFeature> features{{"neon", true, {}}};
+#if defined(__linux__)
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+#else
+  const unsigned long first = 0, second = 0;
+#endif
+  // Linux' numbers, which headers older than a feature do not have.
+  const auto add = [&](const char* feature, unsigned long word, int bit) {
+    const bool usable = (word >> bit & 1) != 0;
+    features.push_back({feature, usable, usable ? "" : "the processor or the kernel lacks it"});
+  };
+  add("dotprod", first, 20);
+  add("i8mm", second, 13);
+  add("bf16", second, 14);
+  return features;
+}
+
 const std::vector<Level>& levels() {
-  static const std::vector<Level> table = {{Isa::neon, {"neon"}}};
+  static const std::vector<Level> table = {
+      {Isa::dotprod, {"dotprod"}},
+      {Isa::i8mm, {"i8mm", "bf16"}},
+  };
   return table;
 }
 
 #else
+
+constexpr Isa kLowest = Isa::baseline;
 
 std::vector<CpuFeature> detect() { return {}; }
 const std::vector<Level>& levels() {
@@ -192,7 +222,7 @@ bool usable(std::string_view feature) {
 }
 
 std::vector<Isa> detect_isas() {
-  std::vector<Isa> found{Isa::baseline};
+  std::vector<Isa> found{kLowest};
   for (const Level& level : levels()) {
     for (std::string_view need : level.needs)
       if (!usable(need)) return found;

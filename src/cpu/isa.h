@@ -7,8 +7,9 @@
 
 namespace tarn::cpu {
 
-// Each level of x86 contains the ones before it; neon is Arm's only level above baseline.
-enum class Isa { baseline, avx2, avx512, vnni, amx, neon };
+// Of x86 from baseline to amx, of 64-bit Arm from neon to i8mm, which takes bf16 along; other
+// processors have baseline alone. Each level contains the ones before it.
+enum class Isa { baseline, avx2, avx512, vnni, amx, neon, dotprod, i8mm };
 
 const char* name(Isa isa);
 

@@ -72,6 +72,8 @@ TARN_FN float widened(Half h) {
   return x;
 #elif defined(__F16C__)
   return _cvtsh_ss(h.bits);
+#elif defined(__aarch64__)
+  return __builtin_bit_cast(__fp16, h.bits);
 #else
   unsigned sign = (h.bits & 0x8000u) << 16, m = h.bits & 0x7fffu;
   float scaled = bits::to(m << 13) * 0x1p112f;
@@ -89,6 +91,8 @@ TARN_FN Half narrowed_half(float x) {
   // Not _cvtss_sh: clang makes it of a C99 literal, which -Wpedantic refuses.
   const __m128i rounded = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
   return {static_cast<u16>(_mm_cvtsi128_si32(rounded))};
+#elif defined(__aarch64__)
+  return {__builtin_bit_cast(u16, static_cast<__fp16>(x))};
 #else
   unsigned v = bits::of(x), sign = (v >> 16) & 0x8000u;
   v &= 0x7fffffffu;

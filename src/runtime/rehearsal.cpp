@@ -1,5 +1,7 @@
 #include "runtime/rehearsal.h"
 
+#include <unistd.h>
+
 #include <fstream>
 #include <utility>
 
@@ -10,18 +12,20 @@
 namespace tarn {
 namespace {
 
-constexpr size_t page = 4096;
-
 thread_local MemoryRehearsal::Impl* current_rehearsal = nullptr;
 
 size_t rounded_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
+// Of 2 MiB, as they are beside pages of 4 KiB: beside those of 64 KiB they have 512.
 bool has_huge_pages() {
   static const bool has = [] {
-    std::ifstream in("/sys/kernel/mm/transparent_hugepage/enabled");
+    const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
+    std::ifstream in(folder + "enabled"), size_in(folder + "hpage_pmd_size");
     std::string modes;
     std::getline(in, modes);
-    return !modes.empty() && modes.find("[never]") == std::string::npos;
+    size_t size = 0;
+    if (!(size_in >> size)) size = huge_page;
+    return !modes.empty() && modes.find("[never]") == std::string::npos && size == huge_page;
   }();
   return has;
 }
@@ -30,6 +34,7 @@ bool has_huge_pages() {
 size_t written_pages(size_t bytes) {
   size_t block = class_of(bytes).bytes;
   if (block < huge_from || !has_huge_pages()) return rounded_up(bytes, block_slack);
+  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   size_t in_huge = block / huge_page * huge_page;
   return bytes <= in_huge ? rounded_up(bytes, huge_page)
                           : in_huge + rounded_up(bytes - in_huge, page);

@@ -63,6 +63,12 @@ TEST(ChatTemplate, IndexesByCodePoint) {
             "é世界4界世éa");
 }
 
+// Whether a char has a sign differs between processors.
+TEST(ChatTemplate, BytesAboveAsciiAreNoLettersOfAnAddress) {
+  EXPECT_EQ(render("{{ 'a b/é~' | urlencode }}"), "a%20b/%C3%A9~");
+  EXPECT_EQ(render("{{ 'é_1' | int(7) }}"), "7");
+}
+
 TEST(ChatTemplate, KeepsItsSourceAndName) {
   const ChatTemplate t = ChatTemplate::parse("{{ 1 }}\n", "mine");
   EXPECT_EQ(t.source(), "{{ 1 }}\n");

@@ -197,13 +197,14 @@ Value format_filter(Render& r, const Value& input, Args& args) {
 void append_url(std::string& out, std::string_view s, bool query) {
   static constexpr std::string_view safe = ".-~";
   for (const char c : s) {
-    const bool plain = (c > 0 && is_word(c)) || safe.find(c) != safe.npos;
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (byte < 0x80 && is_word(byte)) || safe.find(c) != safe.npos;
     if (plain || (c == '/' && !query)) {
       out += c;
     } else if (c == ' ' && query) {
       out += '+';
     } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+      out += fmt::format("%{:02X}", byte);
     }
   }
 }

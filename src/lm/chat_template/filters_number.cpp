@@ -15,7 +15,9 @@ namespace {
 bool clean_number(std::string_view s, std::string& out) {
   s = strip(s, true, true);
   for (size_t i = 0; i < s.size(); ++i) {
-    const auto alnum = [&](size_t k) { return k < s.size() && is_word(s[k]) && s[k] != '_'; };
+    const auto alnum = [&](size_t k) {
+      return k < s.size() && s[k] != '_' && is_word(static_cast<unsigned char>(s[k]));
+    };
     if (s[i] != '_') {
       out += s[i];
     } else if (i == 0 || !alnum(i - 1) || !alnum(i + 1)) {
