@@ -1,4 +1,4 @@
-// Communications at any number of ranks: this program runs alone, and under `tarn launch` as 1 to 4
+// Communications at any number of ranks: this program runs alone, and under `tarn launch` as 2 to 4
 // processes by sockets and by MPI (tests/CMakeLists.txt). Every rank knows what the others have, so
 // each judges its own results.
 #include <gtest/gtest.h>
