@@ -15,5 +15,6 @@ void add_low_rank(KernelTable& t);
 void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
+void add_attention(KernelTable& t);
 void add_delta_rules(KernelTable& t);
 }  // namespace tarn::cpu

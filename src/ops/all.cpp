@@ -10,6 +10,7 @@
 #include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "ops/products.h"
+#include "ops/ragged.h"
 #include "ops/reductions.h"
 #include "ops/sparse.h"
 
@@ -42,6 +43,7 @@ const std::vector<Entry>& entries() {
     TransformOps::each(add);
     DecompositionOps::each(add);
     FusedOps::each(add);
+    RaggedOps::each(add);
     BackOps::each(add);
     SourceOps::each(add);
     return out;
