@@ -129,6 +129,7 @@ REACHED_BY = {
     "quantized_matmul_plus": "low_rank_matmul",
     "random_bits": "bits",
     "rms_norm_back": "rms_norm",
+    "rope_rows": "rope",
     "sparse_matmul": "matmul",
     "segmented_rows": "segmented_mm",
 }

@@ -24,6 +24,7 @@ const Backend& cpu_backend() {
     cpu::add_convolutions(b.table);
     cpu::add_transforms(b.table);
     cpu::add_rows(b.table);
+    cpu::add_attention(b.table);
     cpu::add_delta_rules(b.table);
     cpu::add_sparse(b.table);
     cpu::add_custom(b.table);

@@ -8,6 +8,7 @@
 #include "cpu/number.h"
 #include "cpu/share.h"
 #include "ops/movement.h"
+#include "ops/ragged.h"
 
 namespace tarn::cpu {
 namespace {
@@ -240,6 +241,26 @@ void run_slice_update(const Step& s, int worker, int workers) {
     update_box<decltype(t), decltype(mode)::value>(s, worker, workers);
   });
 }
+// The row's positions of each head lie behind each other on both sides.
+void run_append_row(const Step& s, int worker, int workers) {
+  const auto& p = s.params->as<ops::AppendRow::P>();
+  const Operand& x = s.in[1];
+  int64_t bytes = s.out.dtype.size, width = x.shape[3] * bytes;
+  Share heads = share(x.shape[1], worker, workers);
+  for (int64_t h = heads.from; h < heads.to; ++h)
+    for (int64_t t = 0; t < x.shape[2]; ++t) {
+      const std::byte* from = x.as<const std::byte>() +
+                              (p.row * x.strides[0] + h * x.strides[1] + t * x.strides[2]) * bytes;
+      int64_t to = h * s.out.strides[1] + (p.start + t) * s.out.strides[2];
+      std::memcpy(s.out.as<std::byte>() + to * bytes, from, static_cast<size_t>(width));
+    }
+}
+double append_cost(const Step& s) {
+  const Operand& x = s.in[1];
+  return 0.15 * static_cast<double>(x.size() / x.shape[0] * x.dtype.size);
+}
+bool always(const Step&) { return true; }
+
 bool sets(const Step& s) { return s.params->as<ops::SliceUpdate::P>().mode == Update::set; }
 
 void run_view_as(const Step& s, int worker, int workers) {
@@ -271,6 +292,11 @@ void add_movements(KernelTable& t) {
   update.repeatable = sets;
   update.cost = update_cost;
   t.add(op_of<SliceUpdate>, update);
+  Kernel append{.run = run_append_row, .accepts = Accepts::rows, .name = "in place"};
+  append.updates_first = true;
+  append.repeatable = always;
+  append.cost = append_cost;
+  t.add(op_of<AppendRow>, append);
   Kernel scatter{.run = run_scatter, .name = "one worker, in place"};
   scatter.updates_first = true;
   t.add(op_of<Scatter>, scatter);

@@ -15,6 +15,7 @@ void add_low_rank(KernelTable& t);
 void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);
+void add_attention(KernelTable& t);
 void add_delta_rules(KernelTable& t);
 void add_communications(KernelTable& t);
 }  // namespace tarn::cpu

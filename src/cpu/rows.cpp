@@ -1,4 +1,4 @@
-// Softmax, norms, rope and attention: steps turned into calls of the heavy kernels.
+// Softmax, norms and rope: steps turned into calls of the heavy kernels.
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -7,7 +7,7 @@
 #include "cpu/move.h"
 #include "cpu/reduce.h"
 #include "cpu/share.h"
-#include "ops/compound.h"
+#include "ops/ragged.h"
 
 namespace tarn::cpu {
 namespace {
@@ -57,17 +57,33 @@ bool takes_layer_norm(const Step& s) {
   return takes_rows(s) && (s.in.size() < 3 || s.in[1].dtype == s.in[2].dtype);
 }
 
+// How the pairs of a row's first numbers are turned.
+struct Turn {
+  int dims = 0;
+  bool traditional = false;
+  float base = 0, scale = 1;
+  const float* freqs = nullptr;  // in the place of base
+};
+template <class P>
+Turn turn_of(const P& p, const Step& s, size_t freqs) {
+  return {p.dims, p.traditional, p.base, p.scale,
+          s.in.size() > freqs ? s.in[freqs].as<const float>() : nullptr};
+}
+
 // Cosines and sines of the pairs of one position.
 struct Angles {
+  int64_t position = 0;
   std::vector<float> cosines{}, sines{};
 
-  void find(const ops::Rope::P& p, int64_t position, const float* freqs) {
-    auto half = static_cast<size_t>(p.dims / 2);
+  void find(const Turn& turn, int64_t at) {
+    auto half = static_cast<size_t>(turn.dims / 2);
+    position = at;
     cosines.resize(half), sines.resize(half);
     for (size_t i = 0; i < half; ++i) {
-      double rate = freqs ? 1.0 / double{freqs[i]}
-                          : std::exp(-2.0 * double(i) / p.dims * std::log(double{p.base}));
-      double angle = double(position) * double{p.scale} * rate;
+      double rate = turn.freqs
+                        ? 1.0 / double{turn.freqs[i]}
+                        : std::exp(-2.0 * double(i) / turn.dims * std::log(double{turn.base}));
+      double angle = double(at) * double{turn.scale} * rate;
       cosines[i] = static_cast<float>(std::cos(angle));
       sines[i] = static_cast<float>(std::sin(angle));
     }
@@ -75,126 +91,102 @@ struct Angles {
 };
 
 // The angles of a token are asked for by every layer, twice: 2 us of sines each time in double, 8 %
-// of a prompt's time. A thread keeps those of the positions it met, up to kMost after the first.
+// of a prompt's time. A thread keeps those of the positions it met, one of those that are kMost
+// apart.
 class KeptAngles {
  public:
-  const Angles& of(const ops::Rope::P& p, int64_t position, const float* freqs) {
-    size_t count = freqs ? static_cast<size_t>(p.dims / 2) : 0;
-    bool same = dims_ == p.dims && base_ == p.base && scale_ == p.scale && freqs_.size() == count &&
-                std::equal(freqs_.begin(), freqs_.end(), freqs);
-    if (!same || position < first_ || position >= first_ + kMost) {
-      dims_ = p.dims, base_ = p.base, scale_ = p.scale, first_ = position;
-      freqs_.assign(freqs, freqs + count);
+  const Angles& of(const Turn& turn, int64_t position) {
+    size_t count = turn.freqs ? static_cast<size_t>(turn.dims / 2) : 0;
+    bool same = dims_ == turn.dims && base_ == turn.base && scale_ == turn.scale &&
+                freqs_.size() == count && std::equal(freqs_.begin(), freqs_.end(), turn.freqs);
+    if (!same) {
+      dims_ = turn.dims, base_ = turn.base, scale_ = turn.scale;
+      freqs_.assign(turn.freqs, turn.freqs + count);
       angles_.clear();
     }
-    auto at = static_cast<size_t>(position - first_);
+    size_t at = static_cast<uint64_t>(position) % kMost;
     if (at >= angles_.size()) angles_.resize(at + 1);
-    if (angles_[at].cosines.empty()) angles_[at].find(p, position, freqs);
-    return angles_[at];
+    Angles& kept = angles_[at];
+    if (kept.cosines.empty() || kept.position != position) kept.find(turn, position);
+    return kept;
   }
 
  private:
-  static constexpr int64_t kMost = 4096;
+  static constexpr size_t kMost = 4096;
   int dims_ = 0;
   float base_ = 0, scale_ = 0;
-  int64_t first_ = 0;
   std::vector<float> freqs_{};
   std::vector<Angles> angles_{};
 };
 
-const Angles& angles_of(const ops::Rope::P& p, int64_t position, const float* freqs) {
+const Angles& angles_of(const Turn& turn, int64_t position) {
   thread_local KeptAngles kept;
-  return kept.of(p, position, freqs);
+  return kept.of(turn, position);
 }
 
-void rotate_row(const float* in, float* out, int64_t width, const ops::Rope::P& p,
+void rotate_row(const float* in, float* out, int64_t width, const Turn& turn,
                 const Angles& angles) {
-  int64_t half = p.dims / 2, pair = p.traditional ? 1 : half, step = p.traditional ? 2 : 1;
+  int64_t half = turn.dims / 2, pair = turn.traditional ? 1 : half;
+  int64_t step = turn.traditional ? 2 : 1;
   for (int64_t i = 0; i < half; ++i) {
     float a = in[i * step], b = in[i * step + pair];
     float c = angles.cosines[static_cast<size_t>(i)], s = angles.sines[static_cast<size_t>(i)];
     out[i * step] = a * c - b * s;
     out[i * step + pair] = a * s + b * c;
   }
-  std::memcpy(out + p.dims, in + p.dims, static_cast<size_t>(width - p.dims) * sizeof(float));
+  std::memcpy(out + turn.dims, in + turn.dims,
+              static_cast<size_t>(width - turn.dims) * sizeof(float));
 }
 
 // Rotates pairs of each row. A worker takes whole positions, and of a single one, heads.
 void run_rope(const Step& s, int worker, int workers) {
   const auto& p = s.params->as<ops::Rope::P>();
+  const Turn turn = turn_of(p, s, 1);
   const Operand& x = s.in[0];
   size_t rank = x.shape.size();
   int64_t width = x.shape[rank - 1], length = x.shape[rank - 2];
   int64_t outer = x.size() / std::max<int64_t>(width * length, 1);
   Shape lead(x.shape.begin(), x.shape.end() - 2);
   Odometer heads(lead, x.strides);
-  const float* freqs = s.in.size() > 1 ? s.in[1].as<const float>() : nullptr;
   Share positions = length == 1 ? Share{0, 1} : share(length, worker, workers);
   Share part = length == 1 ? share(outer, worker, workers) : Share{0, outer};
   for (int64_t t = positions.from; t < positions.to; ++t) {
-    const Angles& angles = angles_of(p, p.offset + t, freqs);
+    const Angles& angles = angles_of(turn, p.offset + t);
     heads.seek(part.from);
     for (int64_t h = part.from; h < part.to; ++h, heads.next())
       rotate_row(x.as<const float>() + heads.offset() + t * x.strides[rank - 2],
-                 s.out.as<float>() + (h * length + t) * width, width, p, angles);
+                 s.out.as<float>() + (h * length + t) * width, width, turn, angles);
   }
+}
+// A worker takes whole (row, head, position)s: of one position a row, as rows decode, whose angles
+// are kept.
+void run_rope_rows(const Step& s, int worker, int workers) {
+  const Turn turn = turn_of(s.params->as<ops::RopeRows::P>(), s, 2);
+  const Operand& x = s.in[0];
+  size_t rank = x.shape.size();
+  int64_t width = x.shape[rank - 1], length = x.shape[rank - 2];
+  int64_t all = x.size() / std::max<int64_t>(width, 1);
+  int64_t of_row = all / std::max<int64_t>(x.shape[0], 1);
+  Shape lead(x.shape.begin(), x.shape.end() - 1);
+  Odometer at(lead, x.strides);
+  Share part = share(all, worker, workers);
+  at.seek(part.from);
+  for (int64_t i = part.from; i < part.to; ++i, at.next()) {
+    auto offset = static_cast<uint64_t>(s.in[1].as<const int64_t>()[i / of_row]);
+    auto position = static_cast<int64_t>(offset + static_cast<uint64_t>(i % length));
+    rotate_row(x.as<const float>() + at.offset(), s.out.as<float>() + i * width, width, turn,
+               angles_of(turn, position));
+  }
+}
+bool takes_rope_rows(const Step& s) {
+  return s.in[0].dtype == float32 && (s.in.size() < 3 || s.in[2].dtype == float32) &&
+         s.in[0].size() > 0;
 }
 bool takes_rope(const Step& s) {
   return s.in[0].dtype == float32 && (s.in.size() < 2 || s.in[1].dtype == float32) &&
          s.in[0].size() > 0;
 }
 double rope_cost(const Step& s) { return 1.0 * static_cast<double>(s.in[0].size()); }
-
-HeadStrides strides_of(const Operand& o) { return {o.strides[0], o.strides[1], o.strides[2]}; }
-Attention attention_of(const Step& s) {
-  const auto& p = s.params->as<ops::Attention::P>();
-  Attention a;
-  const Operand &q = s.in[0], &k = s.in[1], &v = s.in[2];
-  a.batch = q.shape[0], a.q_heads = q.shape[1], a.kv_heads = k.shape[1];
-  a.queries = q.shape[2], a.key_dim = q.shape[3], a.value_dim = v.shape[3];
-  a.length = p.length > 0 ? p.length : k.shape[2];
-  a.q = q.data, a.q_at = strides_of(q), a.type = store_of(q.dtype);
-  a.k = k.data, a.k_at = strides_of(k);
-  a.v = v.data, a.v_at = strides_of(v);
-  a.kv_type = store_of(k.dtype);
-  a.out = s.out.data, a.out_at = strides_of(s.out);
-  a.scale = p.scale, a.causal = p.causal;
-  if (p.has_mask) {
-    const Operand& m = s.in[3];
-    size_t n = m.shape.size();
-    auto stride = [&](size_t from_end) {
-      return n >= from_end && m.shape[n - from_end] != 1 ? m.strides[n - from_end] : int64_t{0};
-    };
-    a.mask_kind = m.dtype == bool_ ? MaskKind::boolean : MaskKind::additive;
-    a.mask = m.data;
-    a.mask_at = {stride(4), stride(3), stride(2)};
-    a.mask_key = stride(1);
-  }
-  if (p.has_sinks) a.sinks = s.in.back().as<const float>();
-  a.scratch = s.scratch;
-  return a;
-}
-void run_attention(const Step& s, int worker, int workers) {
-  heavy().attention(attention_of(s), worker, workers);
-}
-// The scratch is for the whole capacity, so that a plan lasts while the length grows.
-size_t attention_scratch(const Step& s, int workers) {
-  Attention a = attention_of(s);
-  a.length = s.in[1].shape[2];
-  size_t most = 0;
-  for (int w = 1; w <= workers; ++w) most = std::max(most, heavy().attention_scratch(a, w));
-  return most;
-}
-bool takes_attention(const Step& s) {
-  const auto& p = s.params->as<ops::Attention::P>();
-  bool mask = !p.has_mask || s.in[3].dtype == float32 || s.in[3].dtype == bool_;
-  bool sinks = !p.has_sinks || s.in.back().dtype == float32;
-  return is_store(s.in[0].dtype) && p.softcap == 0 && p.window == 0 && is_store(s.in[1].dtype) &&
-         s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
-}
-double attention_cost(const Step& s) {
-  return 0.1 * static_cast<double>(s.in[0].size()) * static_cast<double>(s.in[1].shape[2]);
-}
 
 }  // namespace
 
@@ -214,12 +206,11 @@ void add_rows(KernelTable& t) {
                       .accepts = Accepts::rows,
                       .cost = rope_cost,
                       .name = "positions"});
-  t.add(op_of<ops::Attention>, {.run = run_attention,
-                                .fits = takes_attention,
-                                .accepts = Accepts::rows,
-                                .scratch = attention_scratch,
-                                .cost = attention_cost,
-                                .name = "online softmax"});
+  t.add(op_of<RopeRows>, {.run = run_rope_rows,
+                          .fits = takes_rope_rows,
+                          .accepts = Accepts::rows,
+                          .cost = rope_cost,
+                          .name = "positions"});
 }
 
 }  // namespace tarn::cpu

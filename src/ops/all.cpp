@@ -11,6 +11,7 @@
 #include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "ops/products.h"
+#include "ops/ragged.h"
 #include "ops/reductions.h"
 #include "ops/sparse.h"
 
@@ -43,6 +44,7 @@ const std::vector<Entry>& entries() {
     TransformOps::each(add);
     DecompositionOps::each(add);
     FusedOps::each(add);
+    RaggedOps::each(add);
     BackOps::each(add);
     SourceOps::each(add);
     CommunicationOps::each(add);

@@ -3,6 +3,7 @@
 
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/ragged.h"
 
 namespace tarn {
 
@@ -89,8 +90,6 @@ Arrays LayerNorm::vmap(const Params& params, std::span<const array> in, const Ba
   return {y};
 }
 
-namespace {
-// The pairs of the last axis' first `dims` numbers, each turned by its angle (..., dims / 2).
 array turned(const array& x, const array& angle, int64_t dims, bool traditional) {
   int64_t half = dims / 2;
   array c = cos(angle), s = sin(angle);
@@ -108,7 +107,6 @@ array turned(const array& x, const array& angle, int64_t dims, bool traditional)
   if (dims == x.shape(-1)) return out;
   return concatenate({out, part(dims, x.shape(-1) - dims, 1)}, -1);
 }
-}  // namespace
 
 ArraySpec Rope::infer(const Params&, std::span<const array> in) { return like_first(in); }
 Arrays Rope::expand(const Params& params, std::span<const array> in) {
@@ -295,17 +293,13 @@ array rope(const array& x, int dims, bool traditional, std::optional<float> base
                       "of x is needed.",
                       text_of(offset.shape()), text_of(x.shape()));
   array in = floats("rope", x, s);
-  array wide = in.dtype() == float64 ? in : astype(in, float32, s);
-  Dtype t = wide.dtype();
-  array place = arange(0.0, double(x.shape(-2)), t, s);
-  Shape shape(x.ndim(), 1);
-  shape[0] = count == 1 ? 1 : count;
-  place = add(reshape(astype(offset, t, s), shape, s), reshape(place, {-1, 1}, s), s);
-  double rate = freqs ? 0 : -2 * std::log(double{*base}) / dims;
-  array rates = freqs ? reciprocal(astype(*freqs, t, s), s)
-                      : exp(multiply(arange(0.0, dims / 2.0, t, s), array(rate, t), s), s);
-  array angle = multiply(multiply(place, array(double{scale}, t), s), rates, s);
-  return astype(ops::turned(wide, angle, dims, traditional), in.dtype(), s);
+  bool by_row = x.ndim() >= 3 && count == x.shape(0);
+  Arrays all =
+      list_of(by_row ? in : expand_dims(in, 0, s), reshape(astype(offset, int64, s), {count}, s));
+  if (freqs) all.push_back(*freqs);
+  array out = record(op_of<RopeRows>, RopeRows::P{dims, traditional, base.value_or(0), scale},
+                     std::move(all), s);
+  return by_row ? out : reshape(out, in.shape(), s);
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #include "ops/back.h"
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/ragged.h"
 #include "ops/reductions.h"
 #include "ops/valid_words.h"
 
@@ -182,14 +183,35 @@ bool valid(type<LayerNorm>, const Params& params, In in) {
   if (in.size() != size_t{1} + p.has_weight + p.has_bias || !has_last_axis(in[0])) return false;
   return std::ranges::all_of(in.subspan(1), [&](const array& x) { return is_row_of(x, in[0]); });
 }
+// Whether `dims` numbers of x's last axis are pairs, and `freqs` none or one array of one for each.
+bool are_pairs(int dims, In freqs, const array& x) {
+  if (dims <= 0 || dims % 2 != 0 || dims > x.shape(-1)) return false;
+  return freqs.empty() || (freqs[0].ndim() == 1 && freqs[0].shape(0) == dims / 2 &&
+                           issubdtype(freqs[0].dtype(), floating));
+}
 bool valid(type<Rope>, const Params& params, In in) {
   const auto& p = params.as<Rope::P>();
   constexpr int64_t furthest = int64_t{1} << 52;  // positions are computed as float64
   if (in.empty() || in.size() > 2 || in[0].ndim() < 2 || !has_last_axis(in[0])) return false;
-  if (p.dims <= 0 || p.dims % 2 != 0 || p.dims > in[0].shape(-1)) return false;
   if (p.offset < -furthest || p.offset > furthest) return false;
-  return in.size() == 1 ||
-         (in[1].ndim() == 1 && in[1].shape(0) == p.dims / 2 && issubdtype(in[1].dtype(), floating));
+  return are_pairs(p.dims, in.subspan(1), in[0]);
+}
+bool valid(type<RopeRows>, const Params& params, In in) {
+  const auto& p = params.as<RopeRows::P>();
+  if (in.size() < 2 || in.size() > 3 || in[0].ndim() < 3 || !has_last_axis(in[0])) return false;
+  return are_pairs(p.dims, in.subspan(2), in[0]) && in[1].dtype() == int64 && in[1].ndim() == 1 &&
+         in[1].shape(0) == in[0].shape(0);
+}
+bool valid(type<AppendRow>, const Params& params, In in) {
+  return in.size() == 2 && is_row_of(params.as<AppendRow::P>(), in[0], in[1]);
+}
+bool valid(type<RaggedAttention>, const Params& params, In in) {
+  const Shape& lengths = params.as<RaggedAttention::P>().lengths;
+  if (lengths.empty() || in.size() != 1 + 2 * lengths.size()) return false;
+  if (in[0].ndim() != 4 || in[0].shape(0) != static_cast<int64_t>(lengths.size())) return false;
+  for (size_t row = 0; row < lengths.size(); ++row)
+    if (!are_keys_of(in[0], in[1 + 2 * row], in[2 + 2 * row], lengths[row])) return false;
+  return true;
 }
 bool valid(type<Attention>, const Params& params, In in) {
   const auto& p = params.as<Attention::P>();
@@ -280,6 +302,7 @@ const std::unordered_map<const Op*, Check>& checks() {
     add_product_checks(t);
     add_decomposition_checks(t);
     FusedOps::each(add);
+    RaggedOps::each(add);
     BackOps::each(add);
     SourceOps::each(add);
     t[&as_type_op] = t[&copy_op] = [](const Params&, In in) { return in.size() == 1; };

@@ -16,6 +16,7 @@
 #include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "ops/products.h"
+#include "ops/ragged.h"
 #include "ops/reductions.h"
 #include "tarn/tarn.h"
 
@@ -134,6 +135,7 @@ inline void add_folds(Table& t);
 inline void add_moves(Table& t);
 inline void add_compounds(Table& t);
 inline void add_products(Table& t);
+inline void add_ragged(Table& t);
 inline void add_convolutions(Table& t);
 inline void add_transforms(Table& t);
 inline void add_decompositions(Table& t);
@@ -149,6 +151,7 @@ inline void add_communications(Table& t);
 #include "laws/samples_linalg.h"
 #include "laws/samples_movement.h"
 #include "laws/samples_products.h"
+#include "laws/samples_ragged.h"
 
 namespace tarn::laws {
 
@@ -161,6 +164,7 @@ inline const Table& table() {
     add_moves(t);
     add_compounds(t);
     add_products(t);
+    add_ragged(t);
     add_convolutions(t);
     add_transforms(t);
     add_decompositions(t);

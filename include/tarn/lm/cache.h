@@ -22,6 +22,12 @@ struct Attend {
   int64_t window = 0;  // positions that a query sees, its own among them; 0: all
 };
 
+// The first `length` positions of buffers (1, kv heads, room, size).
+struct Filled {
+  array keys{}, values{};
+  int64_t length = 0;
+};
+
 // Buffers with room to grow, so that appending writes in place.
 class PlainCache {
  public:
@@ -32,6 +38,13 @@ class PlainCache {
   // Appends keys and values (1, kv heads, n, size); the queries (1, heads, n, size) are their
   // positions', and see themselves and all before.
   array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  // Whether one query more sees just what append_row gives, all of it.
+  bool takes_rows(const Attend& how) const {
+    return how.softcap == 0 && (how.window == 0 || length_ < how.window);
+  }
+  // Appends row `row` of keys and values (rows, kv heads, 1, size), of dtype().
+  Filled append_row(const array& keys, const array& values, int64_t row);
+  Dtype dtype() const { return dtype_; }
   bool can_truncate(int64_t length) const { return length >= 0 && length <= length_; }
   void truncate(int64_t length) { length_ = length; }
   void collect(std::vector<array>& into) const;
@@ -55,6 +68,10 @@ class RotatingCache {
 
   int64_t length() const { return length_; }
   array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  // As those of PlainCache.
+  bool takes_rows(const Attend& how) const { return how.softcap == 0; }
+  Filled append_row(const array& keys, const array& values, int64_t row);
+  Dtype dtype() const { return dtype_; }
   // What has left the ring is lost: only a cache that is not over its size can go back.
   bool can_truncate(int64_t length) const {
     return length >= 0 && (length == length_ || (length < length_ && length_ <= max_size_));
@@ -129,12 +146,17 @@ class LayerCache {
 
   int64_t length() const;
   array attend(const array& queries, const array& keys, const array& values, const Attend& how);
+  // The dtype in which append_row takes keys and values; none: it does not, see
+  // PlainCache::takes_rows.
+  std::optional<Dtype> takes_rows(const Attend& how) const;
+  Filled append_row(const array& keys, const array& values, int64_t row);
   bool can_truncate(int64_t length) const;
   void truncate(int64_t length);
   void collect(std::vector<array>& into) const;
   const Kind& kind() const { return kind_; }
 
  private:
+  bool becomes_quantised() const;
   Kind kind_;
   CacheOptions options_{};  // what becomes of a plain cache later
 };

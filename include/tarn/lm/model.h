@@ -37,13 +37,22 @@ struct Pass {
   void check(const array& ids) const;
   // x (1, heads, n, size) with positions that begin at `offset`, turned by them.
   using Turn = std::function<array(const array& x, int64_t offset)>;
+  // The same for x (rows, heads, 1, size) and offsets (rows,) int64, a row from each on.
+  using TurnRows = std::function<array(const array& x, const array& offsets)>;
   // Each row's queries over what its layer remembers and its new keys and values, which are
   // appended: q (B, n, heads, size), k and v (B, n, kv heads, size) to (B, n, heads * value size).
+  // With `turn_rows`, which gives the numbers of `turn`, rows with a token each are turned together
+  // where their caches allow it, and their attention is one operation.
   array attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
-               const Attend& how);
+               const Attend& how, const TurnRows& turn_rows = nullptr);
   // The positions of x (B, n, hidden) whose logits are wanted: x, (B, 1, hidden) or, with counts,
   // (rows, 1, hidden).
   array wanted(const array& x) const;
+
+ private:
+  // What attend does with q, k and v (rows, heads, 1, size); none: their caches do not allow it.
+  std::optional<array> attend_rows(size_t layer, const array& q, const array& k, const array& v,
+                                   const TurnRows& turn_rows, const Attend& how);
 };
 
 struct ModelShape {

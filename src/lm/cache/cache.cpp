@@ -52,10 +52,34 @@ int64_t LayerCache::length() const {
 }
 array LayerCache::attend(const array& queries, const array& keys, const array& values,
                          const Attend& how) {
-  auto* plain = std::get_if<PlainCache>(&kind_);
-  if (plain && options_.bits > 0 && plain->length() >= options_.quantised_start)
-    kind_ = QuantisedCache(*plain, options_.bits, options_.group_size);
+  if (becomes_quantised())
+    kind_ = QuantisedCache(std::get<PlainCache>(kind_), options_.bits, options_.group_size);
   return std::visit([&](auto& c) { return c.attend(queries, keys, values, how); }, kind_);
+}
+bool LayerCache::becomes_quantised() const {
+  auto* plain = std::get_if<PlainCache>(&kind_);
+  return plain && options_.bits > 0 && plain->length() >= options_.quantised_start;
+}
+std::optional<Dtype> LayerCache::takes_rows(const Attend& how) const {
+  return std::visit(
+      [&](const auto& c) -> std::optional<Dtype> {
+        if constexpr (requires { c.takes_rows(how); })
+          if (c.takes_rows(how) && !becomes_quantised()) return c.dtype();
+        return std::nullopt;
+      },
+      kind_);
+}
+Filled LayerCache::append_row(const array& keys, const array& values, int64_t row) {
+  return std::visit(
+      [&](auto& c) -> Filled {
+        if constexpr (requires { c.append_row(keys, values, row); })
+          return c.append_row(keys, values, row);
+        else
+          fail(
+              "[cache] append_row is for caches whose takes_rows gives a dtype; this one is "
+              "quantised.");
+      },
+      kind_);
 }
 bool LayerCache::can_truncate(int64_t length) const {
   return std::visit([&](const auto& c) { return c.can_truncate(length); }, kind_);

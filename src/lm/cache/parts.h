@@ -14,8 +14,9 @@ namespace tarn::lm {
 // lasts as long as the room does.
 int64_t capacity_for(int64_t length, int64_t most = 0);
 
-// `old` with room for `capacity` positions along axis 2, its first `length` kept; `like` gives the
-// other axes. To be evaluated apart from the decode step, so that its plan does not change.
+// `old` (1, heads, positions, size) with room for `capacity` positions, its first `length` kept;
+// heads and size are those of `like`. To be evaluated apart from the decode step, so that its plan
+// does not change.
 array grown(const array& old, const array& like, int64_t length, int64_t capacity, Dtype dtype);
 
 // x, whose positions are axis 2, with `more` written from position `start` on.

@@ -8,6 +8,7 @@
 #include "tarn/fast.h"
 #include "tarn/lm/model.h"
 #include "tarn/ops.h"
+#include "tarn/ops/ragged.h"
 
 namespace tarn::lm {
 namespace {
@@ -60,8 +61,33 @@ void Pass::check(const array& ids) const {
       joined(ids.shape()), rows.size(), joined(counts), sum);
 }
 
+std::optional<array> Pass::attend_rows(size_t layer, const array& q, const array& k, const array& v,
+                                       const TurnRows& turn_rows, const Attend& how) {
+  // On a GPU there is no kernel for rows of different lengths.
+  if (q.dtype() == float64 || default_device() != Device::cpu) return std::nullopt;
+  std::optional<Dtype> kept = rows[0].layers[layer].takes_rows(how);
+  std::vector<int64_t> offsets;
+  for (const Cache& row : rows) {
+    const LayerCache& cache = row.layers[layer];
+    if (!kept || cache.takes_rows(how) != kept) return std::nullopt;
+    offsets.push_back(cache.length());
+  }
+  array at(offsets.begin(), Shape{static_cast<int64_t>(offsets.size())}, int64);
+  array queries = turn_rows(q, at), new_keys = astype(turn_rows(k, at), *kept);
+  array new_values = astype(v, *kept);
+  std::vector<array> keys, values;
+  std::vector<int64_t> lengths;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    Filled filled =
+        rows[row].layers[layer].append_row(new_keys, new_values, static_cast<int64_t>(row));
+    keys.push_back(std::move(filled.keys)), values.push_back(std::move(filled.values));
+    lengths.push_back(filled.length);
+  }
+  return ragged_attention(queries, keys, values, lengths, how.scale);
+}
+
 array Pass::attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
-                   const Attend& how) {
+                   const Attend& how, const TurnRows& turn_rows) {
   int64_t batch = q.shape(0), n = q.shape(1);
   if (rows.empty()) {
     fast::AttentionOptions o{
@@ -82,6 +108,8 @@ array Pass::attend(size_t layer, const array& q, const array& k, const array& v,
     return heads_first(even ? x : reshape(x, {1, -1, x.shape(2), x.shape(3)}));
   };
   array all_q = all_of(q), all_k = all_of(k), all_v = all_of(v);
+  if (turn_rows && even && n == 1)
+    if (auto y = attend_rows(layer, all_q, all_k, all_v, turn_rows, how)) return heads_joined(*y);
   std::vector<array> results;
   const size_t axis = even ? 0 : 2;
   int64_t from = 0;

@@ -2,6 +2,7 @@
 
 #include "lm/cache/parts.h"
 #include "tarn/ops.h"
+#include "tarn/ops/ragged.h"
 
 namespace tarn::lm {
 
@@ -14,7 +15,7 @@ int64_t capacity_for(int64_t length, int64_t most) {
 
 array grown(const array& old, const array& like, int64_t length, int64_t capacity, Dtype dtype) {
   Shape shape = like.shape();
-  shape[2] = capacity;
+  shape[0] = 1, shape[2] = capacity;
   array fresh = zeros(shape, dtype);
   if (length == 0) return fresh;
   shape[2] = length;
@@ -64,6 +65,13 @@ array PlainCache::attend(const array& queries, const array& keys, const array& v
   o.mask = visible_slots(n, length_, capacity_, how.window);
   // A soft cap has no kernel: over the whole room, so that the plan lasts.
   return fast::cached_attention(queries, keys_, values_, how.softcap > 0 ? capacity_ : length_, o);
+}
+
+Filled PlainCache::append_row(const array& keys, const array& values, int64_t row) {
+  reserve(keys, values);
+  keys_ = tarn::append_row(keys_, keys, row, length_);
+  values_ = tarn::append_row(values_, values, row, length_);
+  return {keys_, values_, ++length_};
 }
 
 void PlainCache::collect(std::vector<array>& into) const {

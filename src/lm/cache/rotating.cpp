@@ -3,6 +3,7 @@
 #include "base/require.h"
 #include "lm/cache/parts.h"
 #include "tarn/ops.h"
+#include "tarn/ops/ragged.h"
 
 namespace tarn::lm {
 namespace {
@@ -40,6 +41,15 @@ void RotatingCache::put(const array& keys, const array& values) {
   keys_ = with_positions(keys_, keys, next_);
   values_ = with_positions(values_, values, next_);
   next_ += keys.shape(2), length_ += keys.shape(2);
+}
+
+Filled RotatingCache::append_row(const array& keys, const array& values, int64_t row) {
+  reserve(keys, values);
+  if (next_ == max_size_) next_ = keep_;
+  keys_ = tarn::append_row(keys_, keys, row, next_);
+  values_ = tarn::append_row(values_, values, row, next_);
+  ++next_, ++length_;
+  return {keys_, values_, std::min(length_, max_size_)};
 }
 
 std::pair<array, array> RotatingCache::in_order() const {

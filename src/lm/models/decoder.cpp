@@ -51,10 +51,11 @@ struct Attention {
     array v = heads(qkv_proj ? columns(all, q_size + kv_size, kv_size) : (*v_proj)(x));
     if (q_norm) q = normed(d, *q_norm, q), k = normed(d, *k_norm, k);
     const LayerKind& kind = d->layers[layer];
-    const Rope& rope = kind.local ? d->local_rope : d->rope;
-    auto turn = [&](const array& y, int64_t offset) { return kind.turns ? rope(y, offset) : y; };
+    static const Rope unturned;
+    const Rope& rope = !kind.turns ? unturned : kind.local ? d->local_rope : d->rope;
+    auto turn = [&](const array& y, int64_t offset) { return rope(y, offset); };
     Attend how{d->attention_scale, d->attention_softcap, kind.window};
-    return d->summed(o_proj(pass.attend(layer, q, k, v, turn, how)));
+    return d->summed(o_proj(pass.attend(layer, q, k, v, turn, how, rope.by_row())));
   }
 };
 

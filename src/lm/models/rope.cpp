@@ -6,7 +6,6 @@
 
 #include "base/printable.h"
 #include "base/require.h"
-#include "tarn/fast.h"
 #include "tarn/ops.h"
 
 namespace tarn::lm {
@@ -125,24 +124,16 @@ void Rope::set_gain(double gain) {
   gain_ = row(all);
 }
 
-array Rope::operator()(const array& x, int64_t offset) const {
-  if (basis_.dims == 0) return x;
-  int64_t length = offset + x.shape(2);
-  auto periods = far_periods_ && length > near_ ? far_periods_ : periods_;
-  std::optional<float> base;
-  if (!periods) base = static_cast<float>(basis_.theta);
-  if (stretch_ > 0 && length > basis_.context) {
-    // The base grows with the length ("NTK-aware" scaling).
-    auto dims = static_cast<double>(basis_.dims);
-    double ratio = static_cast<double>(length) / static_cast<double>(basis_.context);
-    double theta = basis_.theta * std::pow(stretch_ * ratio - (stretch_ - 1), dims / (dims - 2));
-    std::vector<double> all;
-    for (int64_t i = 0; i < basis_.dims / 2; ++i) all.push_back(period_of(theta, i, basis_.dims));
-    periods = row(all), base = std::nullopt;
-  }
-  array y = fast::rope(x, static_cast<int>(basis_.dims), basis_.traditional, base, scale_,
-                       static_cast<int>(offset), periods);
-  return gain_ ? y * *gain_ : y;
+std::optional<array> Rope::periods_for(int64_t length) const {
+  if (stretch_ == 0 || length <= basis_.context)
+    return far_periods_ && length > near_ ? far_periods_ : periods_;
+  // The base grows with the length ("NTK-aware" scaling).
+  auto dims = static_cast<double>(basis_.dims);
+  double ratio = static_cast<double>(length) / static_cast<double>(basis_.context);
+  double theta = basis_.theta * std::pow(stretch_ * ratio - (stretch_ - 1), dims / (dims - 2));
+  std::vector<double> all;
+  for (int64_t i = 0; i < basis_.dims / 2; ++i) all.push_back(period_of(theta, i, basis_.dims));
+  return row(all);
 }
 
 }  // namespace tarn::lm

@@ -8,6 +8,7 @@
 
 #include "tarn/array.h"
 #include "tarn/lm/config.h"
+#include "tarn/lm/model.h"
 
 namespace tarn::lm {
 
@@ -43,12 +44,19 @@ class Rope {
 
   // x (1, heads, n, head size), whose first position is `offset`.
   array operator()(const array& x, int64_t offset) const;
+  // For Pass::attend; none where the turn depends on a sequence's length. Valid while this lives.
+  Pass::TurnRows by_row() const;
 
  private:
   void set_llama3(const RopeScaling& s, const Config& config);
   void set_yarn(const RopeScaling& s);
   void set_longrope(const RopeScaling& s, const Config& config);
   void set_gain(double gain);
+  // Of a call that reaches `length` positions; none: powers of basis_.theta.
+  std::optional<array> periods_for(int64_t length) const;
+  // Offset: an int or an array.
+  template <class Offset>
+  array turned(const array& x, const Offset& offset, const std::optional<array>& periods) const;
 
   Basis basis_{};
   float scale_ = 1;                     // of positions
