@@ -61,7 +61,12 @@ void fold_ranks(std::span<const T* const> ranks, T* to, size_t n) {
   }
 }
 
-// The sums of one communication, whose ranks have n numbers each.
+// Numbers of a rank.
+struct Part {
+  size_t at, count;
+};
+
+// The sums of one communication.
 template <Fold fold, class T>
 class Reducer {
  public:
@@ -71,10 +76,9 @@ class Reducer {
         ranks_(static_cast<size_t>(peers.size())),
         me_(static_cast<size_t>(peers.rank())) {}
 
-  // Part r of `from` goes to rank r; this rank's part of the sum comes to `to`. All parts but this
-  // rank's, of `mine` numbers, are where `part` says.
-  template <class Part>
-  void scatter(const T* from, Part part, T* to) {
+  // part(r) of `from` goes to rank r; the sum of what all ranks have of this rank's comes to `to`.
+  template <class Parts>
+  void scatter(const T* from, Parts part, T* to) {
     size_t mine = part(me_).count;
     std::vector<Sent> sent(ranks_);
     std::vector<Received> received(ranks_);
@@ -90,8 +94,8 @@ class Reducer {
     fold_ranks<fold, T>(all, to, mine);
   }
   // Every rank has its part of `to`; now all have all.
-  template <class Part>
-  void gather(T* to, Part part) {
+  template <class Parts>
+  void gather(T* to, Parts part) {
     auto [at, count] = part(me_);
     std::vector<Sent> sent(ranks_, std::as_bytes(std::span(to + at, count)));
     std::vector<Received> received;
@@ -117,9 +121,6 @@ class Reducer {
   }
 
  private:
-  struct Part {
-    size_t at, count;
-  };
   Peers& peers_;
   std::string_view what_;
   size_t ranks_, me_;
@@ -144,9 +145,6 @@ void run_sum_scatter(const Step& s, int, int) {
     Reducer<Fold::sum, T> reducer(peers_of(s), s.op->name);
     auto n = static_cast<size_t>(s.out.size());
     size_t most = std::max<size_t>(1, block_bytes / sizeof(T));
-    struct Part {
-      size_t at, count;
-    };
     for (size_t at = 0; at < n; at += most) {
       size_t count = std::min(most, n - at);
       auto part = [&](size_t r) { return Part{r * n, count}; };

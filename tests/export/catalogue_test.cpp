@@ -11,6 +11,7 @@ namespace {
 
 TEST(Catalogue, ParametersAreReadBackFromTheirPrint) {
   for_each_sample([](const Op& op, Dtype t, const Sample& s) {
+    if (!ops::has_check(op)) return;  // not written to files: groups are of this process only
     if (!op.params) {
       EXPECT_EQ(s.params.print(), "") << op.name;
       return;
@@ -150,6 +151,7 @@ TEST(Catalogue, EveryOpWithACheckGoesThroughAFile) {
       return out;
     };
     if (!ops::has_check(*op)) {
+      if (in.empty()) continue;  // what no argument decides is a constant of the file
       EXPECT_EQ(what_is_thrown([&] { export_function(folder.at("f"), all, in); }),
                 fmt::format("[export_function] the operation {} cannot be written to a file: no "
                             "check of its parameters is known.",
