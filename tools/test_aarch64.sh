@@ -8,6 +8,9 @@ source "$(dirname "$0")/shell.sh"
 tools/setup.sh build test aarch64
 # Language models are half of what there is to compile, and have no kernels of their own.
 tools/build.sh aarch64 -DTARN_BUILD_TESTS=ON -DTARN_LM=OFF cpu_test ops_test laws_test
+# What cpu.no_leaked_symbols of the whole build looks for.
+mapfile -t units < <(find build/aarch64/CMakeFiles -path '*/tarn_heavy_*' -name '*.o')
+tests/cpu/no_leaked_symbols.sh aarch64-linux-gnu-nm "${units[@]}"
 logs=build/ctest
 mkdir -p "$logs"
 
