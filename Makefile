@@ -20,8 +20,8 @@ help:
 	  '' \
 	  'make chat PROMPT="..."   answer once; only the answer is on standard output' \
 	  'make build               build/release/tarn, and nothing else' \
-	  'make test-long           the tests again under sanitizers and at each instruction set' \
-	  '                         (at most 55 minutes on two cores)' \
+	  'make test-long           the tests again under sanitizers, at each instruction set and' \
+	  '                         as 64-bit Arm (at most 75 minutes on two cores)' \
 	  'make test-gpu            build/gpu-tests: tests for a machine with an NVIDIA GPU, which needs' \
 	  '                         no compiler, network or CUDA there (docs/gpu.md)' \
 	  'make bench               the benchmarks in bench/' \

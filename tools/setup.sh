@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing: tools/setup.sh PURPOSE..., where PURPOSE is build, model, test, bench,
-# oracles or make.
+# oracles, aarch64 or make.
 # Debian 12 is what it is tested on; Ubuntu 24.04 has the same package names (not tested).
 source "$(dirname "$0")/shell.sh"
 
@@ -31,6 +31,10 @@ test=(
   openmpi-bin libopenmpi3               # programs of several processes
 )
 bench=(libbenchmark-dev)
+aarch64=(
+  g++-aarch64-linux-gnu  # compiles for 64-bit Arm
+  qemu-user              # and runs it here
+)
 make=(make)
 
 missing_packages() {
@@ -97,6 +101,15 @@ install_oracles() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
+# For the other processor: the libraries of a build and its tests, from the lists above.
+install_sysroot() {
+  local libraries=() name
+  for name in "${build[@]}" "${test[@]}"; do
+    if [[ $name == *-dev ]]; then libraries+=("$name"); fi
+  done
+  tools/aarch64_sysroot.sh "${libraries[@]}"
+}
+
 packages=()
 for purpose in "$@"; do
   case "$purpose" in
@@ -105,8 +118,11 @@ for purpose in "$@"; do
     test) packages+=("${test[@]}") ;;
     bench) packages+=("${bench[@]}") ;;
     make) packages+=("${make[@]}") ;;
+    aarch64) packages+=("${aarch64[@]}") ;;
     oracles) ;;
-    *) die "tools/setup.sh knows build, model, test, bench, oracles and make; not $purpose." ;;
+    *)
+      die "tools/setup.sh knows build, model, test, bench, oracles, aarch64 and make; not $purpose."
+      ;;
   esac
 done
 [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
@@ -114,5 +130,6 @@ for purpose in "$@"; do
   case "$purpose" in
     build) check_cmake ;;
     oracles) install_oracles ;;
+    aarch64) install_sysroot ;;
   esac
 done

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # The tests again, under address and undefined-behaviour sanitizers, under the thread sanitizer,
-# with the kernels held to each lower instruction set that this processor has, and some for longer:
-# a training run killed at 100 points, threads that answer, swap and unload for a minute, in both
-# builds. The tests labelled long (the whole model against its goldens, the consumers, the hostile
-# templates) are left to `make test`.
+# with the kernels held to each lower instruction set that this processor has, those of the kernels
+# for 64-bit Arm in an emulator, and some for longer: a training run killed at 100 points, threads
+# that answer, swap and unload for a minute, in both builds. The tests labelled long (the whole model
+# against its goldens, the consumers, the hostile templates) are left to `make test`.
 source "$(dirname "$0")/shell.sh"
 
-# What to run: any of isa, asan, tsan, stress, vocabularies, cuda; all but the last without
+# What to run: any of isa, asan, tsan, stress, vocabularies, aarch64, cuda; all but the last without
 # arguments. cuda compiles the GPU backend where nvcc is found and runs what needs no card.
-# vocabularies compares tokenizers and chat templates with their references on the vocabularies of
+# aarch64 is tools/test_aarch64.sh, which can be run alone. vocabularies compares tokenizers and chat templates with their references on the vocabularies of
 # real models, and the answers of the one whose weights come with it.
-stages=" ${*:-isa asan tsan stress vocabularies} "
+stages=" ${*:-isa asan tsan stress vocabularies aarch64} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
 tools/setup.sh build model test oracles
@@ -30,6 +30,9 @@ isa_levels=(
   "vnni:avx512_vnni avx512vbmi gfni"
   "amx:avx512_bf16 amx_tile amx_int8 amx_bf16"
 )
+if [ "$(uname -m)" = aarch64 ]; then
+  isa_levels=("neon:asimd" "dotprod:asimddp" "i8mm:i8mm bf16")
+fi
 
 # What computes nothing, or the same as others: files, downloads, signatures, the tree itself.
 no_kernels='^(hub|io|api|graph|repository)\.|^oracle\.(io|hub_cache|mlx_headers|chat_template)'
@@ -106,6 +109,7 @@ if wants asan; then
 fi
 if wants tsan; then threads; fi
 if wants stress; then stress; fi
+if wants aarch64; then tools/test_aarch64.sh || failed+=(aarch64); fi
 
 say "Not run again here: the tests labelled long; make test runs them."
 if [ ${#absent[@]} -gt 0 ]; then
