@@ -12,7 +12,7 @@
 namespace tarn {
 
 struct Device {
-  enum class DeviceType : uint8_t { cpu, gpu };
+  enum class DeviceType : int { cpu, gpu };  // no padding: streams are copied with each operation
   static constexpr DeviceType cpu = DeviceType::cpu;
   static constexpr DeviceType gpu = DeviceType::gpu;
 
@@ -51,7 +51,7 @@ struct ThreadLocalStream : Stream {
 // Nothing (the calling thread's default stream), a stream, a thread's own stream, or a device (its
 // default stream). Which stream that is, is decided where it is used.
 struct StreamOrDevice {
-  enum class What : uint8_t { nothing, device, stream, thread_local_stream } what = What::nothing;
+  enum class What : int { nothing, device, stream, thread_local_stream } what = What::nothing;
   Stream stream{};
   constexpr StreamOrDevice() = default;
   constexpr StreamOrDevice(Stream s) : what(What::stream), stream(s) {}

@@ -111,9 +111,13 @@ TARN_INLINE T sum_lanes(Vec<T> v) {
 TARN_INLINE Vf max_of(Vf a, Vf b) { return a > b ? a : b; }  // b where either is NaN
 
 TARN_INLINE float max_lanes(Vf v) {
-  float best = v[0];
-  for (int l = 1; l < kLanes; ++l) best = v[l] > best ? v[l] : best;
-  return best;
+  float lanes[kLanes];
+  std::memcpy(lanes, &v, sizeof v);
+  TARN_UNROLL
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l)
+      lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
+  return lanes[0];
 }
 
 // e^x within 1 ULP for x in [-87.3, 88.7]; 0 below, where float32 is subnormal; inf above; NaN
