@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cpu/heavy.h"
+#include "cpu/heavy_conv.h"
 #include "cpu/isa.h"
 
 #if defined(__x86_64__)
@@ -345,6 +346,30 @@ void bench_gemm(const char* only, int64_t m, int64_t n, int64_t k, bool turned, 
   }
 }
 
+// One line of pixels from the cache, as the 3x3 convolution of bench/compare.py has 448 of: what
+// the register tile does alone, where nothing is packed and nothing waits for memory.
+void bench_line(const char* only) {
+  if (std::strstr("conv line of 56 pixels", only) == nullptr) return;
+  constexpr int64_t kPixels = 56, kChannels = 64, kTaps = 9, kStep = 80, kRepeats = 100;
+  const auto& kernels = heavy_conv().of_float;
+  const auto w = normal(kChannels * kChannels * kTaps, 1), x = normal(3 * kChannels * kStep, 2);
+  std::vector<float> packed(w.size() + PackFilters<float>::kSlack), y(2 * kPixels * kChannels);
+  kernels.pack_filters({w.data(), kChannels, kChannels * kTaps, packed.data()});
+  const float* taps[kTaps];
+  for (int t = 0; t < kTaps; ++t) taps[t] = x.data() + t / 3 * kChannels * kStep + t % 3;
+  const auto multiply = [&](int id) {
+    float* to = y.data() + id * kPixels * kChannels;
+    for (int i = 0; i < kRepeats; ++i)
+      kernels.multiply_line({taps, kTaps, kChannels, kStep, kPixels, packed.data(), 64, to, 64});
+  };
+  for (int workers : {1, 2}) {
+    const Times t = sample([&] { team->run(workers, multiply); });
+    const double flops = 2e-9 * workers * kRepeats * kPixels * kChannels * kChannels * kTaps;
+    std::printf("conv line of 56 pixels %dw median %6.0f GFLOP/s (%3.0f%% of peak)\n", workers,
+                flops / t.median, 100 * flops / t.median / fma_gflops[workers]);
+  }
+}
+
 void bench_attention(const char* only, int64_t queries, int64_t length, int64_t heads,
                      int64_t kv_heads, Store type) {
   char title[96];
@@ -451,6 +476,7 @@ int run(int argc, char** argv) {
     bench_gemm(only, m, 4096, 4096, true, Store::f32);
     bench_gemm(only, m, 4096, 4096, false, Store::f32);
   }
+  bench_line(only);
   bench_attention(only, 1, 512, 9, 3, Store::f32);
   bench_attention(only, 1, 512, 9, 3, Store::f16);
   bench_attention(only, 512, 512, 9, 3, Store::f32);

@@ -109,6 +109,7 @@ LONGER = {
     "tests/ops/linalg_test.cpp": (450, "one case a promise of twenty functions"),
     "tests/lm/cache_test.cpp": (450, "one table of caches, and what each must do"),
     "tests/ops/mlx_calls.h": (300, "a table: one call an op"),
+    "src/cpu/heavy_tile.h": (260, "one tile, its packing and its blocks, read together"),
     "src/cpu/heavy_attention.cpp": (350, "one kernel; cut in two it cannot be inlined"),
     "tests/cpu/heavy_test.cpp": (500, "cases of one table of kernels"),
     "tests/lm/tokenizer_test.cpp": (500, "one case a rule of four formats"),

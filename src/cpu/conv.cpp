@@ -187,6 +187,7 @@ void add_convolutions(KernelTable& t) {
   auto is32 = [](const Step& s) { return s.out.dtype == float32; };
   auto is64 = [](const Step& s) { return s.out.dtype == float64; };
   add_depthwise_convolutions(t);
+  add_line_convolutions(t);
   t.add(op, {.run = run_blocks<float>,
              .fits = is32,
              .scratch = blocks_scratch<float>,

@@ -19,6 +19,8 @@ struct Geometry {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t depth() const { return taps() * channels; }
   int64_t pixel() const { return groups * channels; }
+  // How far the kernel reaches on axis d of the spread and padded input.
+  int64_t span(int d) const { return (kernel[d] - 1) * kernel_dilation[d] + 1; }
   // A row of taps is the pixel itself.
   bool plain() const {
     for (int d = 0; d < 3; ++d)
@@ -44,16 +46,23 @@ inline Geometry geometry_of(const Step& s) {
   return g;
 }
 
-// Where a tap of an output position lies on axis d of the input, or -1.
-inline int64_t place(const Geometry& g, int d, int64_t out, int64_t tap) {
-  int64_t k = g.flip ? g.kernel[d] - 1 - tap : tap;
-  int64_t at = out * g.stride[d] + k * g.kernel_dilation[d] - g.lo[d];
+// Where tap `tap` lies among those that an output reads on axis d, before the padding is taken off.
+inline int64_t reach(const Geometry& g, int d, int64_t tap) {
+  return (g.flip ? g.kernel[d] - 1 - tap : tap) * g.kernel_dilation[d];
+}
+// Where place `at` of the spread and padded input lies on axis d of the input, or -1.
+inline int64_t inside(const Geometry& g, int d, int64_t at) {
+  at -= g.lo[d];
   if (at < 0) return -1;
   if (g.input_dilation[d] != 1) {
     if (at % g.input_dilation[d] != 0) return -1;
     at /= g.input_dilation[d];
   }
   return at < g.in[d] ? at : -1;
+}
+// Where a tap of an output position lies on axis d of the input, or -1.
+inline int64_t place(const Geometry& g, int d, int64_t out, int64_t tap) {
+  return inside(g, d, out * g.stride[d] + reach(g, d, tap));
 }
 
 // One output position and the input it reads.
@@ -81,7 +90,8 @@ inline double conv_cost(const Step& s) {
          static_cast<double>(g.depth());
 }
 
-// The rows of conv_depthwise.cpp.
+// The rows of conv_depthwise.cpp and of conv_lines.cpp.
 void add_depthwise_convolutions(KernelTable& t);
+void add_line_convolutions(KernelTable& t);
 
 }  // namespace tarn::cpu

@@ -12,9 +12,10 @@
 namespace tarn::cpu {
 namespace {
 
-// 1024 elements: the registers of a chain stay in the first cache (blocks of 256 to 2048 measured
-// the same).
-constexpr int64_t block_elements = 1024;
+// The registers of a chain stay in the first cache, and memory goes on while a block is computed:
+// 16 numbers of sigmoid(a) * a + exp(-a * a) over 16 M floats take 20.3 ns on one core in blocks of
+// 256 and 22.5 in blocks of 1024; from the cache 14.1 and 13.7.
+constexpr int64_t block_elements = 256;
 constexpr int64_t block_bytes = block_elements * 8;
 // A share is at least this long, so that workers do not meet in a cache line.
 constexpr int64_t grain = 4096;

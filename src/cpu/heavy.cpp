@@ -1,42 +1,50 @@
 #include "cpu/heavy.h"
 
 #include "cpu/heavy_back.h"
+#include "cpu/heavy_conv.h"
 #include "cpu/isa.h"
 
 namespace tarn::cpu {
 
-// Defined by heavy_table.cpp and heavy_back_rows.cpp, compiled once for each level.
+// Defined by heavy_table.cpp, heavy_back_rows.cpp and heavy_conv.cpp, compiled once for each level.
 #if defined(__aarch64__)
 namespace neon {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace neon
 namespace dotprod {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace dotprod
 namespace i8mm {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace i8mm
 #else
 namespace baseline {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace baseline
 #endif
 #if defined(__x86_64__)
 namespace avx2 {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace avx2
 namespace avx512 {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace avx512
 namespace vnni {
 extern const Heavy kernels;
 extern const HeavyBack back_kernels;
+extern const HeavyConv conv_kernels;
 }  // namespace vnni
 
 // heavy_amx*.cpp: what the level adds to the one below it.
@@ -89,30 +97,31 @@ namespace {
 struct Tables {
   const Heavy& kernels;
   const HeavyBack& back;
+  const HeavyConv& conv;
 };
 
 Tables tables_of(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
-      return {avx2::kernels, avx2::back_kernels};
+      return {avx2::kernels, avx2::back_kernels, avx2::conv_kernels};
     case Isa::avx512:
-      return {avx512::kernels, avx512::back_kernels};
+      return {avx512::kernels, avx512::back_kernels, avx512::conv_kernels};
     case Isa::vnni:
-      return {vnni::kernels, vnni::back_kernels};
+      return {vnni::kernels, vnni::back_kernels, vnni::conv_kernels};
     case Isa::amx:
-      return {amx::kernels(), amx::back_kernels()};
+      return {amx::kernels(), amx::back_kernels(), vnni::conv_kernels};
 #endif
 #if defined(__aarch64__)
     case Isa::dotprod:
-      return {dotprod::kernels, dotprod::back_kernels};
+      return {dotprod::kernels, dotprod::back_kernels, dotprod::conv_kernels};
     case Isa::i8mm:
-      return {i8mm::kernels, i8mm::back_kernels};
+      return {i8mm::kernels, i8mm::back_kernels, i8mm::conv_kernels};
     default:
-      return {neon::kernels, neon::back_kernels};
+      return {neon::kernels, neon::back_kernels, neon::conv_kernels};
 #else
     default:
-      return {baseline::kernels, baseline::back_kernels};
+      return {baseline::kernels, baseline::back_kernels, baseline::conv_kernels};
 #endif
   }
 }
@@ -123,5 +132,7 @@ const Heavy& heavy(Isa isa) { return tables_of(isa).kernels; }
 const Heavy& heavy() { return heavy(best_isa()); }
 const HeavyBack& heavy_back(Isa isa) { return tables_of(isa).back; }
 const HeavyBack& heavy_back() { return heavy_back(best_isa()); }
+const HeavyConv& heavy_conv(Isa isa) { return tables_of(isa).conv; }
+const HeavyConv& heavy_conv() { return heavy_conv(best_isa()); }
 
 }  // namespace tarn::cpu

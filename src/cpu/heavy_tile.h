@@ -90,12 +90,14 @@ struct Operand {
 // How many steps ahead a strip of B is asked for: it comes from L2.
 constexpr int64_t kStepsAhead = 16;
 
-// c[Rows][..] (+)= a · b over `depth` steps. a: (i, k) at i * a_row + k * a_step. b: whole vectors.
 template <class T, int Rows>
-TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
-                      int64_t depth, T* c, int64_t c_row, bool add) {
+using TileSums = Vec<T>[Rows][TileShape<T>::vectors];
+
+// sum += a · b over `depth` steps. a: (i, k) at i * a_row + k * a_step. b: whole vectors.
+template <class T, int Rows>
+TARN_INLINE void add_products(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
+                              int64_t depth, TileSums<T, Rows>& sum) {
   constexpr int kVectors = TileShape<T>::vectors, kStep = kLanesOf<T>;
-  Vec<T> sum[Rows][kVectors] = {};
   TARN_UNROLL_BY_FOUR
   for (int64_t k = 0; k < depth; ++k, a += a_step, b += b_step) {
     Vec<T> right[kVectors];
@@ -111,6 +113,11 @@ TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int
       for (int j = 0; j < kVectors; ++j) sum[i][j] += left * right[j];
     }
   }
+}
+
+template <class T, int Rows>
+TARN_INLINE void store_tile(const TileSums<T, Rows>& sum, T* c, int64_t c_row, bool add) {
+  constexpr int kVectors = TileShape<T>::vectors, kStep = kLanesOf<T>;
   TARN_UNROLL
   for (int i = 0; i < Rows; ++i) {
     TARN_UNROLL
@@ -119,6 +126,15 @@ TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int
       store(at, add ? load<T>(at) + sum[i][j] : sum[i][j]);
     }
   }
+}
+
+// c[Rows][..] (+)= a · b, as add_products reads them.
+template <class T, int Rows>
+TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
+                      int64_t depth, T* c, int64_t c_row, bool add) {
+  TileSums<T, Rows> sum = {};
+  add_products<T, Rows>(a, a_row, a_step, b, b_step, depth, sum);
+  store_tile<T, Rows>(sum, c, c_row, add);
 }
 
 // A function of its own for each height, so that the register allocator sees one tile at a time.
