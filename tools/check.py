@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "transforms": ["ops/kinds.h", "graph", "base"],
     "runtime": ["ops/kinds.h", "ops/all.h", "graph", "base"],
     "cpu": ["runtime/backend.h", "ops", "graph", "base"],
-    "cuda": ["runtime/backend.h", "io/atomic_write.h", "ops", "graph", "base"],
+    "cuda": ["runtime/backend.h", "runtime/values.h", "io/atomic_write.h", "ops", "graph", "base"],
     "io": ["base"],
     "export": [
         "transforms/record.h",

@@ -50,8 +50,9 @@ class CaptureQueue {
   cudaGraphNode_t last() const {
     cudaStreamCaptureStatus status{};
     const cudaGraphNode_t* nodes = nullptr;
+    const cudaGraphEdgeData* edges = nullptr;  // it refuses to leave them out
     size_t count = 0;
-    check(cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, nullptr, &count),
+    check(cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, &edges, &count),
           "a capture");
     return count > 0 ? nodes[0] : nullptr;
   }

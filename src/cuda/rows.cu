@@ -1,5 +1,6 @@
 // Softmax, norms and rope: a block a row, float throughout, rounded when stored. A row is read
 // again for each pass; it is in the second cache by then.
+#include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
 
@@ -37,6 +38,58 @@ __device__ void to_row(const RowsCall& c, F f) {
     write_number(c.y, c.type, base + i, f(read_number<float>(c.x, c.type, base + i), i));
 }
 
+// Rows of float32 of which a thread holds a few numbers: they are read once.
+constexpr int held = 8;
+bool fits_threads(const RowsCall& c) { return c.cols <= held * threads && c.type == float_column; }
+struct HeldRow {
+  float of[held];
+  int64_t base = static_cast<int64_t>(blockIdx.x);
+  __device__ explicit HeldRow(const RowsCall& c, float outside) {
+    base *= c.cols;
+    each(c, [&](int j, int64_t i, bool there) {
+      of[j] = there ? static_cast<const float*>(c.x)[base + i] : outside;
+    });
+  }
+  template <class F>
+  __device__ void each(const RowsCall& c, F f) {
+#pragma unroll
+    for (int j = 0; j < held; ++j) {
+      int64_t i = threadIdx.x + static_cast<int64_t>(j) * blockDim.x;
+      f(j, i, i < c.cols);
+    }
+  }
+  __device__ void store(const RowsCall& c) {
+    each(c, [&](int j, int64_t i, bool there) {
+      if (there) static_cast<float*>(c.y)[base + i] = of[j];
+    });
+  }
+};
+__global__ void softmax_held(const __grid_constant__ RowsCall c) {
+  __shared__ float shared[32];
+  HeldRow row(c, -__builtin_inff());
+  float top = row.of[0];
+  for (int j = 1; j < held; ++j) top = Larger()(top, row.of[j]);
+  top = of_block(top, shared, Larger());
+  float sum = 0;
+  for (float& x : row.of) sum += x = math::exp(x - top);
+  sum = of_block(sum, shared, Plus());
+  for (float& x : row.of) x /= sum;
+  row.store(c);
+}
+__global__ void rms_norm_held(const __grid_constant__ RowsCall c) {
+  __shared__ float shared[32];
+  HeldRow row(c, 0);
+  float squares = 0;
+  for (float x : row.of) squares += x * x;
+  squares = of_block(squares, shared, Plus());
+  float factor = 1.f / math::sqrt(squares / static_cast<float>(c.cols) + c.eps);
+  row.each(c, [&](int j, int64_t i, bool there) {
+    row.of[j] *= factor;
+    if (there && c.weight) row.of[j] *= read_number<float>(c.weight, c.weight_type, i);
+  });
+  row.store(c);
+}
+
 __global__ void softmax(const __grid_constant__ RowsCall c) {
   float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
   float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
@@ -70,7 +123,10 @@ __global__ void layer_norm(const __grid_constant__ RowsCall c) {
 }
 
 // A thread a pair, and one for each column that is not turned.
-__global__ void rope(const __grid_constant__ RopeCall c) {
+__global__ void rope(const __grid_constant__ RopeCalls calls) {
+  wait_for_queue();
+  let_next_begin();
+  const RopeCall& c = calls.of[blockIdx.y];
   int64_t half = c.dims / 2, each = c.width - half;
   int64_t at = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (at >= c.outer * c.length * each) return;
@@ -84,7 +140,7 @@ __global__ void rope(const __grid_constant__ RopeCall c) {
   double rate = c.freqs ? 1.0 / static_cast<double>(c.freqs[i])
                         : math::exp(-2.0 * static_cast<double>(i) / c.dims *
                                     math::log(static_cast<double>(c.base)));
-  double angle = static_cast<double>(c.offset + t) * static_cast<double>(c.scale) * rate;
+  double angle = static_cast<double>(*c.number + t) * static_cast<double>(c.scale) * rate;
   auto cosine = static_cast<float>(math::cos(angle)), sine = static_cast<float>(math::sin(angle));
   int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + half;
   auto a = read_number<float>(c.x, c.type, from + first);
@@ -98,20 +154,30 @@ unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 }  // namespace
 
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
+  if (fits_threads(c)) return softmax_held<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
   softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
   logsumexp<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
+  if (fits_threads(c))
+    return rms_norm_held<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
   rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_layer_norm(const RowsCall& c, cudaStream_t queue) {
   layer_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
-void launch_rope(const RopeCall& c, cudaStream_t queue) {
-  int64_t n = c.outer * c.length * (c.width - c.dims / 2);
-  rope<<<blocks_of((n + threads - 1) / threads), threads, 0, queue>>>(c);
+void launch_rope(const RopeCalls& calls, cudaStream_t queue) {
+  int64_t most = 0;
+  for (int i = 0; i < calls.count; ++i) {
+    const RopeCall& c = calls.of[i];
+    int64_t n = c.outer * c.length * (c.width - c.dims / 2);
+    most = n > most ? n : most;
+  }
+  dim3 grid(blocks_of((most + threads - 1) / threads), static_cast<unsigned>(calls.count));
+  static const bool early = can_begin_early(rope);
+  launch_early(rope, early, grid, threads, 0, queue, calls);
 }
 
 }  // namespace tarn::cuda
