@@ -134,15 +134,22 @@ void bench_all_codes() {
 }
 
 // A thousand small ops, each of which waits for the one before and cannot be fused with it.
-void bench_launches() {
-  if (std::strstr("1000 dependent ops", only) == nullptr) return;
-  array x = normal({1, 64}), weight = normal({64});
+void bench_launches(const char* title, const std::function<array(const array&)>& op) {
+  if (std::strstr(title, only) == nullptr) return;
+  array x = normal({1, 1, 64});
   double s = seconds_of([&] {
     array y = x;
-    for (int i = 0; i < 1000; ++i) y = fast::rms_norm(y, weight, 1e-5f);
+    for (int i = 0; i < 1000; ++i) y = op(y);
     return y;
   });
-  std::printf("%-52s %9.2f us an op\n", "1000 dependent ops", s * 1e3);
+  std::printf("%-52s %9.2f us an op\n", title, s * 1e3);
+}
+void bench_all_launches() {
+  array weight = normal({64});
+  bench_launches("1000 dependent ops",
+                 [&](const array& x) { return fast::rms_norm(x, weight, 1e-5f); });
+  bench_launches("1000 dependent ops that begin early",
+                 [](const array& x) { return fast::rope(x, 64, false, 10000.0f, 1.0f, 1); });
 }
 
 // --- whole models
@@ -251,6 +258,6 @@ int main(int argc, char** argv) {
   bench_memory();
   bench_products();
   bench_all_codes();
-  bench_launches();
+  bench_all_launches();
   return 0;
 }

@@ -8,18 +8,19 @@
 #include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/scores.cuh"
+#include "cuda/soft.cuh"
 
 namespace tarn::cuda {
 namespace {
 
+using namespace soft;
+
 constexpr int warps = 4;
 constexpr int threads = 32 * warps;
-constexpr int part = 8;             // numbers of a lane
 constexpr int most_heads = 8;       // of a block, which share keys
 constexpr int64_t least_keys = 32;  // of a block
 constexpr int most_shares = 32;     // of a place, a lane each
 constexpr int64_t most_places = 4096;
-constexpr float none = -__builtin_inff();
 
 // How many shares of each place have ended; 0 between launches, which follow each other.
 __device__ unsigned ended[most_places];
@@ -37,45 +38,6 @@ __device__ void load_part(const void* p, int64_t at, float (&to)[part]) {
   for (int i = 0; i < part; ++i) to[i] = read_as<float, T>(x.numbers, i);
 }
 
-// A softmax over some keys, of eight of the values' columns.
-struct Soft {
-  float top = none, sum = 0;
-  float of[part] = {};
-
-  __device__ void add(float score, const float (&value)[part]) {
-    if (score == none) return;
-    float higher = score > top ? score : top;
-    float before = math::exp(top - higher), weight = math::exp(score - higher);
-    top = higher;
-    sum = sum * before + weight;
-#pragma unroll
-    for (int i = 0; i < part; ++i) of[i] = of[i] * before + weight * value[i];
-  }
-};
-// What the numbers of a softmax count when the largest score is `top`.
-__device__ float factor_of(float own, float top) { return own == none ? 0 : math::exp(own - top); }
-
-template <int lanes>
-__device__ float over_lanes(float x) {
-#pragma unroll
-  for (int step = 1; step < lanes; step *= 2) x += __shfl_xor_sync(~0u, x, step);
-  return x;
-}
-// Joins the keys that a warp took at a time.
-template <int lanes>
-__device__ void join_lanes(Soft& s) {
-#pragma unroll
-  for (int step = lanes; step < 32; step *= 2) {
-    float other = __shfl_xor_sync(~0u, s.top, step), top = math::max(s.top, other);
-    float mine = factor_of(s.top, top), theirs = factor_of(other, top);
-    s.sum = s.sum * mine + __shfl_xor_sync(~0u, s.sum, step) * theirs;
-#pragma unroll
-    for (int i = 0; i < part; ++i)
-      s.of[i] = s.of[i] * mine + __shfl_xor_sync(~0u, s.of[i], step) * theirs;
-    s.top = top;
-  }
-}
-
 // The top, the sum and the values' columns of a share.
 template <int dim>
 struct Share {
@@ -84,58 +46,91 @@ struct Share {
 
 // The block's place: heads of one query that share keys.
 struct Heads {
-  int64_t batch, kv, query, first;
-  int count;
+  int batch, kv, query, first, count;
 };
 __device__ Heads heads_of(const AttentionCall& c) {
-  int64_t group = c.q_heads / c.kv_heads, pieces = (group + most_heads - 1) / most_heads;
-  int64_t at = blockIdx.y;
+  const int kv_heads = static_cast<int>(c.kv_heads), queries = static_cast<int>(c.queries);
+  const int group = static_cast<int>(c.q_heads) / kv_heads;
+  const int pieces = (group + most_heads - 1) / most_heads;
+  int at = static_cast<int>(blockIdx.y);
   Heads h;
   h.first = at % pieces * most_heads;
+  h.count = group - h.first < most_heads ? group - h.first : most_heads;
   at /= pieces;
-  h.query = at % c.queries;
-  at /= c.queries;
-  h.kv = at % c.kv_heads, h.batch = at / c.kv_heads;
-  int64_t left = group - h.first;
-  h.count = static_cast<int>(left < most_heads ? left : most_heads);
+  h.query = at % queries;
+  at /= queries;
+  h.kv = at % kv_heads, h.batch = at / kv_heads;
   h.first += h.kv * group;
   return h;
 }
 
+// What a lane holds of a key and its value.
+struct Pair {
+  float key[part], value[part];
+};
 template <class T, int dim, int heads>
-__device__ void attend_to(const AttentionCall& c, const Heads& h, Soft (&soft)[heads]) {
-  constexpr int lanes = dim / part, keys = 32 / lanes;
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = lane % lanes * part;
-  float q[heads][part];
-  Place place[heads];
+class Attender {
+ public:
+  static constexpr int lanes = dim / part, at_a_time = 32 / lanes;
+
+  __device__ Attender(const AttentionCall& c, const Heads& h) : c_(c), h_(h) {
+    lane_ = threadIdx.x % 32;
+    const int column = lane_ % lanes * part;
+    place_ = place_of(c, h.batch, h.first, h.query);
+    place_.k += column, place_.v += column;
 #pragma unroll
-  for (int g = 0; g < heads; ++g) {
-    place[g] = place_of(c, h.batch, h.first + (g < h.count ? g : 0), h.query);
+    for (int g = 0; g < heads; ++g) {
+      int64_t from = place_.q + column + (g < h.count ? g : 0) * c.q_at[1];
 #pragma unroll
-    for (int i = 0; i < part; ++i)
-      q[g][i] = c.type == float_column ? static_cast<const float*>(c.q)[place[g].q + column + i]
-                                       : read_number<float>(c.q, c.type, place[g].q + column + i);
+      for (int i = 0; i < part; ++i)
+        query_[g][i] = c.type == float_column ? static_cast<const float*>(c.q)[from + i]
+                                              : read_number<float>(c.q, c.type, from + i);
+    }
   }
-  const int64_t length = *c.number;
-  int64_t each = (length + gridDim.x - 1) / gridDim.x, from = each * blockIdx.x;
-  int64_t to = from + each < length ? from + each : length;
-  for (int64_t key = from + warp * keys; key < to; key += warps * keys) {
-    int64_t mine = key + lane / lanes;
-    bool counts = mine < to;
-    if (!counts) mine = to - 1;
-    float k[part], v[part];
-    load_part<T>(c.k, place[0].k + mine * c.k_at[2] + column, k);
-    load_part<T>(c.v, place[0].v + mine * c.v_at[2] + column, v);
+  // The share of this block; the next keys are on their way while those before are looked at.
+  __device__ void attend(Softmax (&soft)[heads]) {
+    const int length = static_cast<int>(*c_.number), shares = static_cast<int>(gridDim.x);
+    const int each = (length + shares - 1) / shares, from = each * static_cast<int>(blockIdx.x);
+    const int to = from + each < length ? from + each : length;
+    constexpr int step = warps * at_a_time;
+    int key = from + static_cast<int>(threadIdx.x / 32) * at_a_time;
+    if (key >= to) return;
+    Pair now, next = read(key, to);
+    for (; key < to; key += step) {
+      now = next;
+      if (key + step < to) next = read(key + step, to);
+      look(now, key + lane_ / lanes, to, length, soft);
+    }
+  }
+
+ private:
+  __device__ Pair read(int first, int to) const {
+    int key = first + lane_ / lanes;
+    if (key >= to) key = to - 1;
+    Pair p;
+    load_part<T>(c_.k, place_.k + key * c_.k_at[2], p.key);
+    load_part<T>(c_.v, place_.v + key * c_.v_at[2], p.value);
+    return p;
+  }
+  __device__ void look(const Pair& p, int key, int to, int length, Softmax (&soft)[heads]) const {
 #pragma unroll
     for (int g = 0; g < heads; ++g) {
       float sum = 0;
 #pragma unroll
-      for (int i = 0; i < part; ++i) sum += q[g][i] * k[i];
+      for (int i = 0; i < part; ++i) sum += query_[g][i] * p.key[i];
       sum = over_lanes<lanes>(sum);
-      if (counts) soft[g].add(score_of(c, place[g], length, sum, mine), v);
+      Place mine = place_;
+      mine.mask += g * c_.mask_at[1];
+      if (key < to && g < h_.count) soft[g].add(score_of(c_, mine, length, sum, key), p.value);
     }
   }
-}
+
+  const AttentionCall& c_;
+  const Heads& h_;
+  Place place_{};
+  int lane_ = 0;
+  float query_[heads][part];
+};
 
 // The softmax of a block's share of one head, from those of its warps.
 template <int dim>
@@ -191,7 +186,7 @@ __device__ void finish(const AttentionCall& c, const Heads& h, const Share<dim>*
     float sum = 0;
 #pragma unroll 8
     for (int s = 0; s < count; ++s) sum += weights[g][s] * __ldcg(&shares[g * count + s].of[i]);
-    int64_t out = (h.batch * c.q_heads + h.first + g) * c.queries + h.query;
+    int64_t out = (static_cast<int64_t>(h.batch) * c.q_heads + h.first + g) * c.queries + h.query;
     write_number(c.out, c.type, out * dim + i, sum);
   }
 }
@@ -203,8 +198,8 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Attent
   wait_for_queue();
   let_next_begin();
   Heads h = heads_of(c);
-  Soft soft[heads];
-  attend_to<T, dim, heads>(c, h, soft);
+  Softmax soft[heads];
+  Attender<T, dim, heads>(c, h).attend(soft);
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll
   for (int g = 0; g < heads; ++g) {

@@ -183,7 +183,8 @@ __global__ void __launch_bounds__(32 * warps, blocks)
   typename Way::Factors next_factors{};
   reader.read(tile, mine, next);
   Way::read(reader, tile, mine, next_factors);
-  Packed<terms, rows> x(rows == 1 ? shared : c.scratch, c.k);
+  // Of several rows x was packed for the first call.
+  Packed<terms, rows> x(rows == 1 ? shared : calls.of[0].scratch, c.k);
   if constexpr (rows == 1) RowPacker<terms, words, 32 * warps>(c, calls.beside[call], x).pack();
   for (int turn = 0; tile < tiles; turn ^= 1) {
     Sums y;

@@ -39,7 +39,7 @@ __global__ void dequantize_words(const __grid_constant__ QuantizedCall c) {
   int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (i >= c.n * c.k / 8) return;
   unsigned word = static_cast<const unsigned*>(c.codes)[i];
-  int64_t group = i * 8 / c.group;
+  int64_t group = i >> (__ffs(c.group) - 4);  // words of a group are a power of two
   auto scale = read_number<float>(c.scales, c.scale_type, group);
   auto bias = read_number<float>(c.biases, c.scale_type, group);
   union {
@@ -135,7 +135,8 @@ void launch_quantized(const QuantizedCall& c, cudaStream_t queue) {
 unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) / threads); }
 void launch_dequantize(const QuantizedCall& c, cudaStream_t queue) {
   constexpr int bfloat_column = 12;
-  if (c.bits == 4 && c.type == bfloat_column && reinterpret_cast<uintptr_t>(c.y) % 16 == 0)
+  bool power = (c.group & (c.group - 1)) == 0 && c.group >= 8;
+  if (c.bits == 4 && power && c.type == bfloat_column && reinterpret_cast<uintptr_t>(c.y) % 16 == 0)
     dequantize_words<<<blocks_for(c.n * c.k / 8), threads, 0, queue>>>(c);
   else
     dequantize<<<blocks_for(c.n * c.k), threads, 0, queue>>>(c);

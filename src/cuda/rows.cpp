@@ -59,6 +59,8 @@ RopeCall rope_call(const Step& s) {
                    Strides(x.strides.begin(), x.strides.end() - 2));
   for (size_t i = 0; i < lead; ++i) c.outer *= x.shape[i];
   c.length = size_at(x, 2), c.width = size_at(x, 1), c.row_stride = stride_at(x, 2);
+  constexpr int64_t enough = 1 << 16, shared = 8;  // numbers; angles take longer than the rest
+  if (s.out.size() >= enough) c.rows = shared;
   c.number = s.number;
   c.dims = p.dims, c.type = column(x.dtype);
   c.traditional = p.traditional, c.base = p.base, c.scale = p.scale;

@@ -27,6 +27,7 @@ struct RopeCall {
   const float* freqs = nullptr;  // null: powers of base
   Strided lead{};                // where the axes before the last two lie
   int64_t outer = 1, length = 1, width = 1, row_stride = 1;
+  int64_t rows = 1;                 // of a thread, which share their angle
   const int64_t* number = nullptr;  // the first position
   int dims = 0, type = 0;
   bool traditional = false;
