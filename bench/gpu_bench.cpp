@@ -1,11 +1,10 @@
-// The GPU through the public API: gpu_bench [part of a title], a line a shape, or gpu_bench model
-// FILE; see docs/gpu.md.
+// The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
+// FILE, or gpu_bench decode [1B, 3B or 8B]; see docs/gpu.md.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -135,35 +134,105 @@ void bench_all_codes() {
 }
 
 // A thousand small ops, each of which waits for the one before and cannot be fused with it.
-void bench_launches() {
-  if (std::strstr("1000 dependent ops", only) == nullptr) return;
-  array x = normal({1, 64}), weight = normal({64});
+void bench_launches(const char* title, const std::function<array(const array&)>& op) {
+  if (std::strstr(title, only) == nullptr) return;
+  array x = normal({1, 1, 64});
   double s = seconds_of([&] {
     array y = x;
-    for (int i = 0; i < 1000; ++i) y = fast::rms_norm(y, weight, 1e-5f);
+    for (int i = 0; i < 1000; ++i) y = op(y);
     return y;
   });
-  std::printf("%-52s %9.2f us an op\n", "1000 dependent ops", s * 1e3);
+  std::printf("%-52s %9.2f us an op\n", title, s * 1e3);
+}
+void bench_all_launches() {
+  array weight = normal({64});
+  bench_launches("1000 dependent ops",
+                 [&](const array& x) { return fast::rms_norm(x, weight, 1e-5f); });
+  bench_launches("1000 dependent ops that begin early",
+                 [](const array& x) { return fast::rope(x, 64, false, 10000.0f, 1.0f, 1); });
 }
 
-// One answer at a time: the model's new tokens a second, and all threads' time on the host a token.
+// --- whole models
+
+// One answer: the prompt's and the new tokens a second.
+void bench_answer(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
+                  Precision precision, int tokens) {
+  lm::GenerateParameters options{.max_tokens = tokens, .temperature = 0};
+  options.precision = precision;
+  for (const lm::Event& e : lm::generate(model, prompt, options)) {
+    if (e.kind != lm::Event::Kind::info) continue;
+    std::printf("%s, %zu + %d tokens: %.0f and %.1f a second\n",
+                precision == Precision::exact ? "exact" : "balanced", prompt.size(), tokens,
+                e.info.prompt_tokens_per_second(), e.info.tokens_per_second());
+    std::fflush(stdout);
+  }
+}
+void bench_answers(const lm::LanguageModel& model, int prompt_tokens) {
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < prompt_tokens; ++i) prompt.push_back(1000 + i * 379 % 40000);
+  for (auto precision : {Precision::balanced, Precision::exact})
+    for (int tokens : {33, 129, 129}) bench_answer(model, prompt, precision, tokens);
+}
 void bench_model(const char* path) {
   lm::LanguageModel model = lm::load(path);
   model.stop_ids.clear();
-  std::vector<int32_t> prompt;
-  for (int i = 0; i < 16; ++i) prompt.push_back(1000 + i * 379);
-  for (auto precision : {Precision::balanced, Precision::exact})
-    for (int tokens : {33, 129, 129}) {
-      lm::GenerateParameters options{.max_tokens = tokens, .temperature = 0};
-      options.precision = precision;
-      std::clock_t before = std::clock();
-      for (const lm::Event& e : lm::generate(model, prompt, options))
-        if (e.kind == lm::Event::Kind::info)
-          std::printf("%s, %d tokens: %.1f a second, %.0f us of the host a token\n",
-                      precision == Precision::exact ? "exact" : "balanced", tokens,
-                      e.info.tokens_per_second(),
-                      double(std::clock() - before) / CLOCKS_PER_SEC * 1e6 / tokens);
-    }
+  bench_answers(model, 16);
+}
+
+// Llamas of random weights in 4 bits, groups of 64 with bfloat16 scales.
+struct LlamaShape {
+  const char* title;
+  int hidden, layers, inner, heads, kv_heads;
+  bool tied;
+};
+constexpr LlamaShape llama_shapes[] = {{"1B", 2048, 16, 8192, 32, 8, true},
+                                       {"3B", 3072, 28, 8192, 24, 8, true},
+                                       {"8B", 4096, 32, 14336, 32, 8, false}};
+
+// Codes that look random, as a hash of their place, and factors that keep a vector's length.
+class RandomWeights {
+ public:
+  void fill(nn::Matrix& m) {
+    int64_t words = m.rows * m.columns / 8, groups = m.columns / 64;
+    array at = slice(places_, {0}, {words}) + array(++seed_ * 0x9e3779b9u);
+    array mixed = (at ^ (at >> array(15u))) * array(0x2c1b3c6du);
+    m.weight = reshape(mixed ^ (mixed >> array(12u)), {m.rows, m.columns / 8});
+    float scale = 1 / (4.61f * std::sqrt(float(m.columns)));
+    m.scales = astype(full({m.rows, groups}, array(scale)), bfloat16);
+    m.biases = astype(full({m.rows, groups}, array(-7.5f * scale)), bfloat16);
+    eval(m.weight, *m.scales, *m.biases);
+  }
+
+ private:
+  array places_ = astype(arange(0.0, double(1 << 26), uint32), uint32);
+  uint32_t seed_ = 0;
+};
+
+lm::LanguageModel random_llama(const LlamaShape& s) {
+  std::string text =
+      "{\"model_type\": \"llama\", \"vocab_size\": 128256, "
+      "\"rms_norm_eps\": 1e-5, \"rope_theta\": 500000, "
+      "\"max_position_embeddings\": 8192, \"tie_word_embeddings\": ";
+  text += s.tied ? "true" : "false";
+  auto add = [&](const char* key, int value) {
+    text += std::string(", \"") + key + "\": " + std::to_string(value);
+  };
+  add("hidden_size", s.hidden), add("num_hidden_layers", s.layers);
+  add("intermediate_size", s.inner);
+  add("num_attention_heads", s.heads), add("num_key_value_heads", s.kv_heads);
+  lm::LanguageModel model;
+  model.model = lm::find_architecture("llama")->make(lm::Config::parse(text + "}", s.title));
+  RandomWeights random;
+  model.model.matrices([&](const std::string&, nn::Matrix& m) { random.fill(m); });
+  model.model.norms([](const std::string&, nn::RMSNorm& norm) { norm.weight = ones({norm.size}); });
+  return model;
+}
+void bench_decode(const char* which) {
+  for (const LlamaShape& s : llama_shapes) {
+    if (std::strstr(s.title, which) == nullptr) continue;
+    std::printf("%s\n", s.title);
+    bench_answers(random_llama(s), 512);
+  }
 }
 
 }  // namespace
@@ -182,9 +251,13 @@ int main(int argc, char** argv) {
     bench_model(argv[2]);
     return 0;
   }
+  if (std::strcmp(only, "decode") == 0) {
+    bench_decode(argc > 2 ? argv[2] : "");
+    return 0;
+  }
   bench_memory();
   bench_products();
   bench_all_codes();
-  bench_launches();
+  bench_all_launches();
   return 0;
 }

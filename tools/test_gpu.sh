@@ -17,7 +17,8 @@ done
 cat >"$folder/run.sh" <<'END'
 #!/bin/sh
 # run.sh: the tests. run.sh compiled: those of kernels, with every chain compiled first, in 16
-# processes. run.sh bench: the benchmark. run.sh memcheck (or another tool of
+# processes; run.sh background: with an empty cache, while chains are compiled. run.sh bench: the
+# benchmark. run.sh memcheck (or another tool of
 # compute-sanitizer): a small part of the tests under it.
 cd "$(dirname "$0")" || exit
 export TARN_NEEDS_CARD=1
@@ -25,8 +26,9 @@ export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 case "$1" in
   memcheck | racecheck | initcheck | synccheck)
     exec compute-sanitizer --tool "$1" --error-exitcode 9 ./laws_test --gtest_filter='Devices.ComputeWhat*' ;;
-  compiled)
-    export TARN_CHAINS=compiled
+  compiled | background)
+    export TARN_CHAINS="$1"
+    if [ "$1" = background ]; then TARN_CACHE=$(mktemp -d) && export TARN_CACHE; fi
     parts=0 failed=0 all=
     while [ "$parts" -lt 16 ]; do
       TARN_SAMPLE_SHARD=$parts/16 ./laws_test --gtest_filter='Devices.Compute*' &
@@ -38,7 +40,7 @@ case "$1" in
     shift
     exec ./gpu_bench "$@" ;;
 esac
-./runtime_test --gtest_filter='OneMemory.*' && ./laws_test --gtest_filter='Devices.*'
+./runtime_test --gtest_filter='OneMemory.*:Joined.*' && ./laws_test --gtest_filter='Devices.*'
 END
 chmod +x "$folder/run.sh"
 say "$folder is complete: copy it to the machine with the GPU and run run.sh there."

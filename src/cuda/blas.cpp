@@ -101,7 +101,7 @@ Product describe(const Library& l, const MatmulCall& c, const BlasShape& s, cons
           s.b_step);
   lay_out(l, p.a, t.data, s.a_turned ? c.m : c.k, s.a_turned ? c.k : c.m, s.a_lead, c.batch,
           s.a_step);
-  lay_out(l, p.c, t.data, c.n, c.m, c.n, c.batch, c.m * c.n);
+  lay_out(l, p.c, c.c_in_float ? CUDA_R_32F : t.data, c.n, c.m, c.n, c.batch, c.m * c.n);
   cublasLtMatmulPreferenceOpaque_t preference{};
   l.preference(&preference, sizeof preference);
   l.set_preference(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
@@ -118,14 +118,14 @@ Product describe(const Library& l, const MatmulCall& c, const BlasShape& s, cons
 // Choosing takes longer than many a product: what was chosen for a shape stays. Alignment is part
 // of it, since algorithms may need it.
 Product product_of(const Library& l, const MatmulCall& c, const BlasShape& s, const Types& t) {
-  using Key = std::array<int64_t, 13>;
+  using Key = std::array<int64_t, 14>;
   static auto* const known = new std::map<Key, Product>;
   static std::mutex mutex;
   auto low = [](const void* p) {
     return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % 16);
   };
   Key key{c.m,      c.n,      c.k,        c.batch,    c.type,   s.a_lead, s.b_lead,
-          s.a_step, s.b_step, s.a_turned, s.b_turned, low(c.a), low(c.b)};
+          s.a_step, s.b_step, s.a_turned, s.b_turned, low(c.a), low(c.b), c.c_in_float};
   std::lock_guard lock(mutex);
   auto it = known->find(key);
   if (it == known->end()) it = known->emplace(key, describe(l, c, s, t)).first;
@@ -133,6 +133,8 @@ Product product_of(const Library& l, const MatmulCall& c, const BlasShape& s, co
 }
 
 }  // namespace
+
+bool has_blas() { return library() != nullptr; }
 
 bool multiply_by_blas(const MatmulCall& c, const BlasShape& s) {
   auto types = types_of(c.type);

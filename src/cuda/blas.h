@@ -10,6 +10,7 @@ struct BlasShape {
   int64_t a_lead = 0, b_lead = 0, a_step = 0, b_step = 0;  // steps from one batch to the next
   bool a_turned = false, b_turned = false;
 };
+bool has_blas();
 // Whether the product was queued; false when the library is not there or does not take it.
 bool multiply_by_blas(const MatmulCall& call, const BlasShape& shape);
 

@@ -37,8 +37,8 @@ Mode mode() {
   static const Mode chosen = [] {
     const char* value = std::getenv("TARN_CHAINS");
     std::string_view text = value ? value : "";
-    if (text == "background") return Mode::when_worth_it;
-    return text == "compiled" ? Mode::compiled : Mode::interpreted;
+    if (text == "interpreted") return Mode::interpreted;
+    return text == "compiled" ? Mode::compiled : Mode::when_worth_it;
   }();
   return chosen;
 }

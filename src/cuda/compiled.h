@@ -27,10 +27,8 @@ class CompiledKernel {
 
 // The one for that source, which defines a kernel `chain`.
 std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
-// The kernel, when it is there: never, unless TARN_CHAINS is set. With TARN_CHAINS=background each
-// call counts as a run, and after some the kernel is compiled; with TARN_CHAINS=compiled it is at
-// once, and this waits. A program that ended during a compilation did not always end (docs/gpu.md),
-// so this is asked for.
+// The kernel, when it is there. Each call counts as a run, and after some the kernel is compiled;
+// with TARN_CHAINS=compiled it is at once, and this waits; with TARN_CHAINS=interpreted never.
 const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
 
 // How many have been made in this program.

@@ -8,6 +8,8 @@
 // A block makes 16 outputs of all rows at a time, its warps share k, and the codes that a warp
 // takes next are on their way while it multiplies.
 #include "cuda/few_rows.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/pack_row.cuh"
 
 namespace tarn::cuda {
 namespace {
@@ -127,10 +129,12 @@ struct OneRow {
 
 // --- tiles
 
+int64_t tiles_of(const QuantizedCall& c) { return (c.n + outputs - 1) / outputs; }
+
 // The sums of all warps, in their order, as numbers of the result. With one row, a quad of lanes
 // has sums of different groups.
-template <int rows>
-__device__ void finish_tile(const QuantizedCall& c, int tile, Sums& y,
+template <int rows, int warps>
+__device__ void finish_tile(const QuantizedCall& c, const float* added, int tile, Sums& y,
                             float (*part)[outputs][rows]) {
   Lane lane = lane_of_thread();
   int warp = threadIdx.x / 32;
@@ -149,38 +153,42 @@ __device__ void finish_tile(const QuantizedCall& c, int tile, Sums& y,
   __syncthreads();
   int output = threadIdx.x % outputs, row = threadIdx.x / outputs;
   if (row >= rows || row >= c.m || tile * outputs + output >= c.n) return;
-  float all = 0;
+  int64_t to = row * c.n + tile * outputs + output;
+  float all = added ? added[to] : 0.f;
   for (int w = 0; w < warps; ++w) all += part[w][output][row];
-  static_cast<float*>(c.y)[row * c.n + tile * outputs + output] = all;
+  static_cast<float*>(c.y)[to] = all;
 }
 
-template <template <class, int, int> class How, class Scale, int words, int terms>
-__global__ void __launch_bounds__(threads, blocks_a_processor)
-    multiply_rows(const __grid_constant__ QuantizedCall c) {
+template <template <class, int, int> class How, class Scale, int words, int terms, int warps,
+          int blocks>
+__global__ void __launch_bounds__(32 * warps, blocks)
+    multiply_rows(const __grid_constant__ FewRowsCalls calls) {
   using Way = How<Scale, words, terms>;
   constexpr int rows = Way::rows, step = warps * Chunk<words>::groups;
   extern __shared__ __align__(16) ops::u8 shared[];
   // Two, so that a warp may be a tile ahead of one that still reads.
   __shared__ float part[2][warps][outputs][rows];
-  Reader<Scale, words> reader(c);
+  int call = 0;
+  while (call + 1 < calls.count && blockIdx.x >= calls.first_block[call + 1]) ++call;
+  const QuantizedCall& c = calls.of[call];
   const int tiles = static_cast<int>((c.n + outputs - 1) / outputs);
+  const int stride = static_cast<int>(calls.first_block[call + 1] - calls.first_block[call]);
+  int tile = static_cast<int>(blockIdx.x - calls.first_block[call]);
+  Reader<Scale, words> reader(c);
   const int mine = static_cast<int>(threadIdx.x / 32) * Chunk<words>::groups;
-  int tile = blockIdx.x;
+  for (int first = mine; first < reader.groups; first += step) reader.prefetch(tile, first);
+  wait_for_queue();
+  let_next_begin();
   Chunk<words> next{};
   typename Way::Factors next_factors{};
   reader.read(tile, mine, next);
   Way::read(reader, tile, mine, next_factors);
-  Packed<terms, rows> x(rows == 1 ? shared : c.scratch, c.k);
-  if constexpr (rows == 1) {
-    for (int word = threadIdx.x; word < (reader.words_a_row + 31) / 32 * 32; word += threads)
-      pack_word<terms, words>(c, 0, word, x.word(word, 0), x.sum(word / (4 * words), 0));
-    if (threadIdx.x < 4 * terms)
-      x.sums[(reader.groups + 3) / 4 * 4 + static_cast<int>(threadIdx.x)] = 0;
-    __syncthreads();
-  }
+  // Of several rows x was packed for the first call.
+  Packed<terms, rows> x(rows == 1 ? shared : calls.of[0].scratch, c.k);
+  if constexpr (rows == 1) RowPacker<terms, words, 32 * warps>(c, calls.beside[call], x).pack();
   for (int turn = 0; tile < tiles; turn ^= 1) {
     Sums y;
-    const int following = tile + static_cast<int>(gridDim.x);
+    const int following = tile + stride;
     for (int first = mine; first < reader.groups; first += step) {
       Chunk<words> now = next;
       typename Way::Factors factors = next_factors;
@@ -191,7 +199,7 @@ __global__ void __launch_bounds__(threads, blocks_a_processor)
       }
       Way::multiply(now, factors, first, reader, x, y);
     }
-    finish_tile<rows>(c, tile, y, part[turn]);
+    finish_tile<rows, warps>(c, calls.beside[call].added, tile, y, part[turn]);
     tile = following;
   }
 }
@@ -202,32 +210,57 @@ size_t packed_bytes(const QuantizedCall& c, int terms, int rows) {
          static_cast<size_t>(terms) * sizeof(Eight);
 }
 
-template <class Scale, int words, int terms>
-void launch(const QuantizedCall& c, int processors, cudaStream_t queue) {
-  int64_t tiles = (c.n + outputs - 1) / outputs;
-  auto blocks = static_cast<unsigned>(
-      tiles < processors * blocks_a_processor ? tiles : processors * blocks_a_processor);
-  if (c.m == 1) {
-    auto kernel = multiply_rows<OneRow, Scale, words, terms>;
-    static const cudaError_t allowed =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most_shared);
-    (void)allowed;  // a launch that needs it says so
-    kernel<<<blocks, threads, packed_bytes(c, terms, 1), queue>>>(c);
-  } else {
-    dim3 words_and_rows(static_cast<unsigned>((c.k / 8 + threads - 1) / threads), most_rows);
-    pack<terms, words><<<words_and_rows, threads, 0, queue>>>(c);
-    multiply_rows<FewRows, Scale, words, terms><<<blocks, threads, 0, queue>>>(c);
+// Deals at most that many blocks to the calls, and returns how many there are.
+unsigned deal_blocks(FewRowsCalls& c, int64_t tiles, int64_t most) {
+  unsigned next = 0;
+  for (int i = 0; i < c.count; ++i) {
+    c.first_block[i] = next;
+    int64_t mine = tiles_of(c.of[i]), share = tiles <= most ? mine : mine * most / tiles;
+    next += static_cast<unsigned>(share < 1 ? 1 : share);
   }
+  c.first_block[c.count] = next;
+  return next;
+}
+// One row: many warps share k where there are few tiles for the card.
+template <class Scale, int words, int terms, int warps, int blocks_a_processor>
+void launch_row(FewRowsCalls c, int64_t tiles, int processors, cudaStream_t queue) {
+  auto kernel = multiply_rows<OneRow, Scale, words, terms, warps, blocks_a_processor>;
+  static const bool early = can_begin_early(kernel);
+  static const cudaError_t allowed =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most_shared);
+  (void)allowed;  // a launch that needs it says so
+  dim3 grid(deal_blocks(c, tiles, processors * blocks_a_processor));
+  launch_early(kernel, early, grid, 32 * warps, packed_bytes(c.of[0], terms, 1), queue, c);
+}
+template <class Scale, int words, int terms>
+void launch(FewRowsCalls c, int processors, cudaStream_t queue) {
+  const QuantizedCall& first = c.of[0];
+  int64_t tiles = 0;
+  for (int i = 0; i < c.count; ++i) tiles += tiles_of(c.of[i]);
+  if (first.m == 1) {
+    constexpr int many = 16;
+    bool long_rows = first.k / first.group >= many * Chunk<words>::groups;
+    if (tiles <= 2 * processors && long_rows)
+      return launch_row<Scale, words, terms, many, 1>(c, tiles, processors, queue);
+    return launch_row<Scale, words, terms, 8, 3>(c, tiles, processors, queue);
+  }
+  constexpr int blocks_a_processor = 3;
+  dim3 words_and_rows(static_cast<unsigned>((first.k / 8 + threads - 1) / threads), most_rows);
+  pack<terms, words><<<words_and_rows, threads, 0, queue>>>(first);
+  unsigned blocks = deal_blocks(c, tiles, processors * blocks_a_processor);
+  multiply_rows<FewRows, Scale, words, terms, 8, blocks_a_processor>
+      <<<blocks, threads, 0, queue>>>(c);
 }
 template <class Scale, int words>
-void launch_terms(const QuantizedCall& c, int terms, int processors, cudaStream_t queue) {
+void launch_terms(const FewRowsCalls& c, int terms, int processors, cudaStream_t queue) {
   if (terms == 2) return launch<Scale, words, 2>(c, processors, queue);
   launch<Scale, words, 3>(c, processors, queue);
 }
 template <class Scale>
-void launch_words(const QuantizedCall& c, int terms, int processors, cudaStream_t queue) {
-  if (c.group == 32) return launch_terms<Scale, 1>(c, terms, processors, queue);
-  if (c.group == 64) return launch_terms<Scale, 2>(c, terms, processors, queue);
+void launch_words(const FewRowsCalls& c, int terms, int processors, cudaStream_t queue) {
+  int group = c.of[0].group;
+  if (group == 32) return launch_terms<Scale, 1>(c, terms, processors, queue);
+  if (group == 64) return launch_terms<Scale, 2>(c, terms, processors, queue);
   launch_terms<Scale, 4>(c, terms, processors, queue);
 }
 
@@ -241,9 +274,10 @@ bool few_rows_fit(const QuantizedCall& c, int terms) {
          c.type == float_column && c.n * (c.k / 8) < INT32_MAX &&
          (c.m > 1 || packed_bytes(c, terms, 1) <= most_shared);
 }
-void launch_few_rows(const QuantizedCall& c, int terms, int processors, cudaStream_t queue) {
-  if (c.scale_type == float_column) return launch_words<float>(c, terms, processors, queue);
-  if (c.scale_type == half_column) return launch_words<ops::Half>(c, terms, processors, queue);
+void launch_few_rows(const FewRowsCalls& c, int terms, int processors, cudaStream_t queue) {
+  int type = c.of[0].scale_type;
+  if (type == float_column) return launch_words<float>(c, terms, processors, queue);
+  if (type == half_column) return launch_words<ops::Half>(c, terms, processors, queue);
   launch_words<ops::Bfloat>(c, terms, processors, queue);
 }
 

@@ -6,11 +6,9 @@
 
 namespace tarn::cuda::few {
 
-constexpr int threads = 256;
-constexpr int warps = threads / 32;
-constexpr int outputs = 16;   // of a tile
-constexpr int most_rows = 8;  // of x
-constexpr int blocks_a_processor = 3;
+constexpr int threads = 256;           // of a block, where there is no reason for others
+constexpr int outputs = 16;            // of a tile
+constexpr int most_rows = 8;           // of x
 constexpr int most_shared = 96 << 10;  // bytes for x; what every card of sm_80 and later has
 
 struct Sums {
@@ -71,14 +69,10 @@ __device__ float as_terms(float (&left)[8], Eight* to) {
     }
   return sum;
 }
-// Writes `word` of a row of x, and, for the first word of a group, the sum of the group. All lanes
-// of a warp call it, with neighbouring words.
+// Writes a word of x, of eight numbers, and, for the first word of a group, the sum of the group.
+// All lanes of a warp call it, with neighbouring words; `there` where the row has one.
 template <int terms, int words>
-__device__ void pack_word(const QuantizedCall& c, int row, int word, Eight* to, float* sum) {
-  float x[8] = {};
-  bool there = word < c.k / 8;
-  if (there && row < c.m)
-    for (int i = 0; i < 8; ++i) x[i] = static_cast<const float*>(c.x)[row * c.k + word * 8 + i];
+__device__ void pack_word(float (&x)[8], bool there, int word, Eight* to, float* sum) {
   Eight packed[terms];
   float all = as_terms<terms>(x, packed);
   constexpr int of_a_group = 4 * words;
@@ -103,7 +97,11 @@ template <int terms, int words>
 __global__ void pack(const __grid_constant__ QuantizedCall c) {
   Packed<terms, most_rows> x(c.scratch, c.k);
   int word = static_cast<int>(blockIdx.x * threads + threadIdx.x), row = blockIdx.y;
-  pack_word<terms, words>(c, row, word, x.word(word, row), x.sum(word / (4 * words), row));
+  float of[8] = {};
+  bool there = word < c.k / 8;
+  if (there && row < c.m)
+    for (int i = 0; i < 8; ++i) of[i] = static_cast<const float*>(c.x)[row * c.k + word * 8 + i];
+  pack_word<terms, words>(of, there, word, x.word(word, row), x.sum(word / (4 * words), row));
 }
 
 // --- codes
@@ -116,6 +114,8 @@ struct alignas(16) Four {
 };
 __device__ inline Four stream(const unsigned* from) {
   Four c;
+  if (reinterpret_cast<unsigned long>(from) % sizeof c != 0)
+    return {{from[0], from[1], from[2], from[3]}};
   asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(c.of[0]), "=r"(c.of[1]), "=r"(c.of[2]), "=r"(c.of[3])
                : "l"(from));
@@ -179,6 +179,14 @@ struct Reader {
   __device__ unsigned output(int tile, int i) const {
     int at = tile * outputs + i;
     return static_cast<unsigned>(at < n ? at : n - 1);
+  }
+  // Has the chunk that read() will ask for brought to the second cache.
+  __device__ void prefetch(int tile, int first) const {
+    int word = first * (4 * words) + 4 * lane.t;
+    if (word >= words_a_row) return;
+    for (int i : {0, 8})
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(
+          codes + (output(tile, lane.g + i) * words_a_row + word)));
   }
   // The chunk from group `first` on. Past the end of k codes are 0.
   __device__ void read(int tile, int first, Chunk<words>& to) const {

@@ -30,6 +30,7 @@ const Backend* make_backend() try {
   cuda::add_products(b->table);
   cuda::add_rows(b->table);
   b->memory = &cuda::arena();
+  b->fold = cuda::fold_values;
   b->record = cuda::record;
   b->kernels_made = cuda::kernels_made;
   b->check = cuda::wait_and_check;

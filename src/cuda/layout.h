@@ -8,6 +8,8 @@
 
 namespace tarn::cuda {
 
+static_assert(most_calls == most_joined);
+
 // A dtype's column in tables and kernels: its place in Dtype::Val.
 inline int column(Dtype t) { return static_cast<int>(t.val); }
 

@@ -3,6 +3,7 @@
 
 #include "cuda/blas.h"
 #include "cuda/device.h"
+#include "cuda/fold.h"
 #include "cuda/layout.h"
 #include "cuda/table.h"
 #include "ops/compound.h"
@@ -35,6 +36,21 @@ bool lies_well(int64_t rows, int64_t cols, int64_t row, int64_t col, int64_t& le
   lead = outer == 1 ? std::max<int64_t>(inner, 1) : step;
   return (unit == 1 || inner == 1) && lead >= inner;
 }
+// Where matrices of b repeat for neighbours of a, the rows of those are the rows of one matrix.
+void join_repeated(MatmulCall& c) {
+  const Strided &a = c.a_batch, &b = c.b_batch;
+  if (b.axes != 2 || b.stride[1] != 0 || a.axes < 1 || a.axes > 2) return;
+  int64_t times = b.size[1], next = a.stride[a.axes - 1];
+  bool same_axes = a.axes == 1 || a.size[1] == times;
+  if (!same_axes || next != c.m * c.a_row) return;
+  Strided rows, matrices;
+  rows.axes = matrices.axes = 1;
+  rows.size[0] = matrices.size[0] = b.size[0];
+  rows.stride[0] = a.axes == 1 ? times * next : a.stride[0];
+  matrices.stride[0] = b.stride[0];
+  c.m *= times, c.batch /= times;
+  c.a_batch = rows, c.b_batch = matrices;
+}
 bool blas_shape(const MatmulCall& c, BlasShape& s) {
   if (c.m == 0 || c.n == 0 || c.k == 0 || c.a_batch.axes > 1 || c.b_batch.axes > 1) return false;
   s.a_step = c.a_batch.axes ? c.a_batch.stride[0] : 0;
@@ -48,6 +64,7 @@ bool takes_matmul(const Step& s) { return s.out.shape.size() <= most_axes; }
 void run_matmul(const Step& s, int, int) {
   if (s.out.size() == 0) return;
   MatmulCall c = call_of(s);
+  join_repeated(c);
   BlasShape shape;
   if (blas_shape(c, shape) && multiply_by_blas(c, shape)) return;
   launch_matmul(c, queue());
@@ -55,6 +72,8 @@ void run_matmul(const Step& s, int, int) {
 }
 
 // --- quantised
+
+constexpr std::string_view few_rows_name = "16 columns a block, on tensor cores";
 
 bool affine_floats(const Step& s, size_t scales) {
   return is_small_float(s.in[scales].dtype) && s.in[scales].dtype == s.in[scales + 1].dtype &&
@@ -82,21 +101,66 @@ void run_quantized(const Step& s, int, int) {
   check(cudaGetLastError(), "a launch");
 }
 // bfloat16 terms that x is split into: three hold a float.
-int terms_of(const Step& s) {
-  return s.params->as<ops::QuantizedMatmul::P>().precision == Precision::balanced ? 2 : 3;
-}
+int terms_of(Precision precision) { return precision == Precision::balanced ? 2 : 3; }
+int terms_of(const Step& s) { return terms_of(s.params->as<ops::QuantizedMatmul::P>().precision); }
 bool takes_few_rows(const Step& s) {
   return takes_quantized(s) && few_rows_fit(quantized_call(s), terms_of(s));
 }
 size_t few_rows_scratch_of(const Step& s, int) {
   return few_rows_scratch(quantized_call(s), terms_of(s));
 }
-void run_few_rows(const Step& s, int workers, int share) {
-  QuantizedCall c = quantized_call(s);
-  if (reinterpret_cast<uintptr_t>(c.codes) % 16 != 0) return run_quantized(s, workers, share);
-  launch_few_rows(c, terms_of(s), card()->processors, queue());
+void run_joined_rows(std::span<const Step> steps) {
+  FewRowsCalls calls;
+  calls.count = static_cast<int>(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i) calls.of[i] = quantized_call(steps[i]);
+  launch_few_rows(calls, terms_of(steps[0]), card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
+void run_few_rows(const Step& s, int, int) { run_joined_rows({&s, 1}); }
+bool joins_rows(const Step& first, const Step& other) {
+  const auto &a = first.params->as<ops::QuantizedMatmul::P>(),
+             &b = other.params->as<ops::QuantizedMatmul::P>();
+  return a.group == b.group && a.precision == b.precision && first.in[2].dtype == other.in[2].dtype;
+}
+
+// --- quantised, with many rows: dense weights in the step's memory, and the library
+
+// In exact precision float32 weights are made, by the op's expansion.
+bool takes_many_rows(const Step& s) {
+  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
+  return p.coding == ops::Coding::affine && p.transpose && p.precision == Precision::balanced &&
+         affine_floats(s, 2) && s.in[1].shape.size() == 2 && s.out.dtype == float32 &&
+         s.out.size() > 0 && s.out.size() / size_at(s.out, 1) > most_quantized_rows &&
+         size_at(s.out, 1) % 8 == 0 && has_blas();
+}
+// x in bfloat16, which products of the same x share.
+void run_narrow(const Step& s, int, int) {
+  launch_narrow(s.in[0].as<const float>(), s.out.data, s.in[0].size(), queue());
+  check(cudaGetLastError(), "a launch");
+}
+const Packing narrow_rows{
+    .kernel = {.run = run_narrow, .name = "rows in bfloat16"},
+    .bytes = [](const Step& s) { return static_cast<size_t>(s.in[0].size()) * sizeof(uint16_t); },
+    .key = [](const Step&) { return uint64_t{0}; }};
+size_t many_rows_scratch(const Step& s, int) {
+  QuantizedCall c = quantized_call(s);
+  return static_cast<size_t>(c.n * c.k) * sizeof(uint16_t);
+}
+void run_many_rows(const Step& s, int, int) {
+  QuantizedCall c = quantized_call(s);
+  c.y = s.scratch, c.type = column(bfloat16);
+  launch_dequantize(c, queue());
+  check(cudaGetLastError(), "a launch");
+  MatmulCall product;
+  product.a = s.in.back().data, product.b = s.scratch, product.c = s.out.data;
+  product.m = c.m, product.n = c.n, product.k = c.k;
+  product.type = column(bfloat16), product.c_in_float = true;
+  BlasShape shape{.a_lead = c.k, .b_lead = c.k, .b_turned = true};
+  require<DeviceError>(multiply_by_blas(product, shape),
+                       "[quantized_matmul] cuBLASLt does not take {} rows of {} by {}.", c.m, c.k,
+                       c.n);
+}
+
 bool takes_dequantize(const Step& s) {
   return s.params->as<ops::Dequantize::P>().coding == ops::Coding::affine && affine_floats(s, 1) &&
          s.out.size() > 0;
@@ -113,7 +177,56 @@ void run_dequantize(const Step& s, int, int) {
   check(cudaGetLastError(), "a launch");
 }
 
+// --- one row of quantised weights together with its neighbours
+
+const FoldedProduct& folded(const Step& s) { return s.params->as<FoldedProduct>(); }
+QuantizedCall folded_call(const Step& s) {
+  QuantizedCall c;
+  c.x = s.in[0].data, c.codes = s.in[1].data, c.scales = s.in[2].data, c.biases = s.in[3].data;
+  c.y = s.out.data;
+  c.m = 1, c.n = size_at(s.out, 1), c.k = size_at(s.in[0], 1);
+  c.group = folded(s).group;
+  c.type = column(s.out.dtype), c.scale_type = column(s.in[2].dtype);
+  return c;
+}
+Neighbours neighbours(const Step& s) {
+  const FoldedProduct& p = folded(s);
+  Neighbours beside;
+  beside.normed = p.normed, beside.eps = p.eps;
+  if (p.weighted) beside.weight = s.in[4].data, beside.weight_type = column(s.in[4].dtype);
+  if (p.gated) beside.times = s.in[4].as<const float>();
+  if (p.added) beside.added = s.in.back().as<const float>();
+  return beside;
+}
+void run_folded_together(std::span<const Step> steps) {
+  FewRowsCalls calls;
+  calls.count = static_cast<int>(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i)
+    calls.of[i] = folded_call(steps[i]), calls.beside[i] = neighbours(steps[i]);
+  launch_few_rows(calls, terms_of(folded(steps[0]).precision), card()->processors, queue());
+  check(cudaGetLastError(), "a launch");
+}
+void run_folded(const Step& s, int, int) { run_folded_together({&s, 1}); }
+bool joins_folded(const Step& first, const Step& other) {
+  const FoldedProduct &a = folded(first), &b = folded(other);
+  return a.group == b.group && a.precision == b.precision && a.normed == b.normed &&
+         a.eps == b.eps && a.weighted == b.weighted && a.gated == b.gated && a.added == b.added &&
+         first.in[2].dtype == other.in[2].dtype;
+}
+
 }  // namespace
+
+bool is_one_row(const Kernel& kernel, const Step& s) {
+  return kernel.run == run_few_rows && quantized_call(s).m == 1;
+}
+const Kernel& folded_kernel() {
+  static const Kernel kernel{.run = run_folded,
+                             .joins = joins_folded,
+                             .run_joined = run_folded_together,
+                             .shares = 0b1,
+                             .name = few_rows_name};
+  return kernel;
+}
 
 void add_products(KernelTable& t) {
   using namespace ops;
@@ -124,7 +237,15 @@ void add_products(KernelTable& t) {
   t.add(op_of<QuantizedMatmul>, {.run = run_few_rows,
                                  .fits = takes_few_rows,
                                  .scratch = few_rows_scratch_of,
-                                 .name = "16 columns a block, on tensor cores"});
+                                 .joins = joins_rows,
+                                 .run_joined = run_joined_rows,
+                                 .shares = 0b10001,
+                                 .name = few_rows_name});
+  t.add(op_of<QuantizedMatmul>, {.run = run_many_rows,
+                                 .fits = takes_many_rows,
+                                 .scratch = many_rows_scratch,
+                                 .packing = &narrow_rows,
+                                 .name = "bfloat16 weights, and cuBLASLt"});
   t.add(op_of<QuantizedMatmul>,
         {.run = run_quantized, .fits = takes_quantized, .name = "a warp a column"});
   t.add(op_of<Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "numbers"});

@@ -14,7 +14,8 @@ struct MatmulCall {
   int64_t m = 0, n = 0, k = 0, batch = 1;
   int64_t a_row = 0, a_col = 0, b_row = 0, b_col = 0;
   Strided a_batch{}, b_batch{};
-  int type = 0;  // a dtype, as column: a float or complex64
+  int type = 0;             // a dtype, as column: a float or complex64
+  bool c_in_float = false;  // c is float32 whatever `type` is: for the library only
 };
 void launch_matmul(const MatmulCall& call, cudaStream_t queue);
 
@@ -27,14 +28,31 @@ struct QuantizedCall {
   int bits = 4, group = 64;
   int type = 0, scale_type = 0;  // dtypes, as columns
 };
+// What is done to x before, and to y after; of float32.
+struct Neighbours {
+  const void* weight = nullptr;  // of an rms_norm of x, (k,)
+  const float* times = nullptr;  // x is silu(x) times this, (k,)
+  const float* added = nullptr;  // to y, (m, n)
+  int weight_type = 0;
+  bool normed = false;
+  float eps = 0;
+};
 inline constexpr int64_t most_quantized_rows = 8;  // of x; with more, dense weights are cheaper
 void launch_quantized(const QuantizedCall& call, cudaStream_t queue);
-// The same on tensor cores, with x as the sum of `terms` bfloat16 terms: 4 bits, and codes that
-// begin at a multiple of 16 bytes.
+// The same on tensor cores, with x as the sum of `terms` bfloat16 terms: 4 bits.
 bool few_rows_fit(const QuantizedCall& call, int terms);
 size_t few_rows_scratch(const QuantizedCall& call, int terms);
-void launch_few_rows(const QuantizedCall& call, int terms, int processors, cudaStream_t queue);
+// Products of the same x.
+struct FewRowsCalls {
+  QuantizedCall of[most_calls];
+  Neighbours beside[most_calls];  // of one row only
+  int count = 1;
+  unsigned first_block[most_calls + 1] = {};  // of each; made by the launch
+};
+void launch_few_rows(const FewRowsCalls& calls, int terms, int processors, cudaStream_t queue);
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
+// y (count) in bfloat16 of x in float32.
+void launch_narrow(const float* x, void* y, int64_t count, cudaStream_t queue);
 
 }  // namespace tarn::cuda

@@ -81,22 +81,25 @@ bool takes_update(const Step& s) {
          s.out.shape.size() <= most_axes;
 }
 bool always(const Step&) { return true; }
+int64_t first_element(const Step& s) {
+  const auto& p = s.params->as<ops::SliceUpdate::P>();
+  int64_t offset = 0;
+  for (size_t i = 0; i < p.start.size(); ++i) offset += s.out.strides[i] * p.start[i];
+  return offset;
+}
 void run_update(const Step& s, int, int) {
   const auto& p = s.params->as<ops::SliceUpdate::P>();
   const Operand& x = s.in[1];
   if (x.size() == 0) return;
   Strides steps(p.step.size());
-  int64_t offset = 0;
-  for (size_t i = 0; i < p.step.size(); ++i) {
-    steps[i] = s.out.strides[i] * p.step[i];
-    offset += s.out.strides[i] * p.start[i];
-  }
+  for (size_t i = 0; i < p.step.size(); ++i) steps[i] = s.out.strides[i] * p.step[i];
   UpdateCall c;
-  c.bytes = x.dtype.size;
-  c.x = x.data, c.y = s.out.as<std::byte>() + offset * c.bytes;
+  c.bytes = s.out.dtype.size;
+  c.x = x.data, c.y = s.out.data, c.number = s.number;
   c.from = strided(x.shape, x.strides);
   c.to = strided(x.shape, steps);
   c.count = x.size();
+  c.from_type = column(x.dtype), c.to_type = column(s.out.dtype);
   launch_update(c, queue());
   check(cudaGetLastError(), "a launch");
 }
@@ -117,6 +120,7 @@ void add_movements(KernelTable& t) {
   t.add(op_of<GatherAxis>, lines);
   Kernel update{.run = run_update, .fits = takes_update, .accepts = Accepts::any};
   update.updates_first = true;
+  update.number = first_element;
   update.repeatable = always;
   update.name = "in place";
   t.add(op_of<SliceUpdate>, update);

@@ -1,5 +1,6 @@
 // Gathers and in-place updates: a thread an element. An index that is outside its axis is written
 // down as a fault, which the evaluation throws, and counts as 0 meanwhile.
+#include "cuda/launch.cuh"
 #include "cuda/move.h"
 #include "cuda/numbers.cuh"
 
@@ -55,8 +56,13 @@ __global__ void gather_axis(const __grid_constant__ GatherAxisCall c) {
   copy_element(c, i, offset_of(c.from, i) + at * c.stride);
 }
 __global__ void update(const __grid_constant__ UpdateCall c) {
+  wait_for_queue();
+  let_next_begin();
   int64_t i = element_index();
-  if (i < c.count) copy_element(c, offset_of(c.to, i), offset_of(c.from, i));
+  if (i >= c.count) return;
+  int64_t to = *c.number + offset_of(c.to, i), from = offset_of(c.from, i);
+  if (c.from_type == c.to_type) return copy_element(c, to, from);
+  write_number(c.y, c.to_type, to, read_number<float>(c.x, c.from_type, from));
 }
 
 unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) / threads); }
@@ -70,7 +76,8 @@ void launch_gather_axis(const GatherAxisCall& c, cudaStream_t queue) {
   gather_axis<<<blocks_for(c.count), threads, 0, queue>>>(c);
 }
 void launch_update(const UpdateCall& c, cudaStream_t queue) {
-  update<<<blocks_for(c.count), threads, 0, queue>>>(c);
+  static const bool early = can_begin_early(update);
+  launch_early(update, early, dim3(blocks_for(c.count)), threads, 0, queue, c);
 }
 
 }  // namespace tarn::cuda

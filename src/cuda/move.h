@@ -37,13 +37,15 @@ struct GatherAxisCall {
 };
 void launch_gather_axis(const GatherAxisCall& call, cudaStream_t queue);
 
-// A box of y is replaced by x.
+// A box of y is replaced by x, which may be of another float.
 struct UpdateCall {
   const void* x = nullptr;
   void* y = nullptr;
+  const int64_t* number = nullptr;  // where in y the box begins
   Strided from{}, to{};
   int64_t count = 0;
   int bytes = 4;
+  int from_type = 0, to_type = 0;  // dtypes, as columns
 };
 void launch_update(const UpdateCall& call, cudaStream_t queue);
 

@@ -55,18 +55,28 @@ void run_fold(const Step& s, int, int) {
 }
 
 template <bool largest>
-void run_arg(const Step& s, int, int) {
+ArgCall arg_call(const Step& s) {
   auto axis = static_cast<size_t>(s.params->as<ops::ArgParams>().axis);
   const Operand& in = s.in[0];
   Shape kept = in.shape;
   kept[axis] = 1;
   ArgCall c;
-  c.x = in.data, c.y = s.out.as<unsigned>();
+  c.x = in.data, c.y = s.out.as<unsigned>(), c.partial = s.scratch;
   c.kept = strided(kept, in.strides);
   c.outputs = s.out.size(), c.each = in.shape[axis], c.stride = in.strides[axis];
   c.from = column(in.dtype);
   c.largest = largest;
   c.in = fold_in(in.dtype);
+  c.pieces = arg_pieces(c);
+  return c;
+}
+size_t arg_scratch(const Step& s, int) {
+  ArgCall c = arg_call<true>(s);
+  return c.pieces > 1 ? static_cast<size_t>(c.outputs * c.pieces) * 16 : 0;
+}
+template <bool largest>
+void run_arg(const Step& s, int, int) {
+  ArgCall c = arg_call<largest>(s);
   if (c.outputs == 0) return;
   launch_arg(c, queue());
   check(cudaGetLastError(), "a launch");
@@ -81,6 +91,14 @@ Kernel fold_kernel() {
           .name = "fold"};
 }
 
+Kernel arg_kernel(KernelFn run) {
+  return {.run = run,
+          .fits = takes_real,
+          .accepts = Accepts::any,
+          .scratch = arg_scratch,
+          .name = "arg"};
+}
+
 }  // namespace
 
 void add_reductions(KernelTable& t) {
@@ -91,10 +109,8 @@ void add_reductions(KernelTable& t) {
   t.add(op_of<Min>, fold_kernel<Fold::min>());
   t.add(op_of<All>, fold_kernel<Fold::min>());
   t.add(op_of<Any>, fold_kernel<Fold::max>());
-  t.add(op_of<ArgMax>,
-        {.run = run_arg<true>, .fits = takes_real, .accepts = Accepts::any, .name = "arg"});
-  t.add(op_of<ArgMin>,
-        {.run = run_arg<false>, .fits = takes_real, .accepts = Accepts::any, .name = "arg"});
+  t.add(op_of<ArgMax>, arg_kernel(run_arg<true>));
+  t.add(op_of<ArgMin>, arg_kernel(run_arg<false>));
 }
 
 }  // namespace tarn::cuda

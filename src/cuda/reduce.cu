@@ -142,23 +142,50 @@ __device__ Best<Acc> better(Best<Acc> a, Best<Acc> b, bool largest) {
   if (a.value == b.value) return a.at < b.at ? a : b;
   return (a.value > b.value) == largest ? a : b;
 }
+// Of all threads, for the first.
 template <class Acc>
-__global__ void arg_with_block(const __grid_constant__ ArgCall c) {
-  __shared__ Best<Acc> shared[threads];
-  int64_t base = offset_of(c.kept, blockIdx.x);
-  auto at = [&](int64_t i) {
-    return Best<Acc>{read_number<Acc>(c.x, c.from, base + i * c.stride), static_cast<unsigned>(i)};
-  };
-  Best<Acc> best = at(threadIdx.x < c.each ? threadIdx.x : 0);
-  for (int64_t i = threadIdx.x + threads; i < c.each; i += threads)
-    best = better(best, at(i), c.largest);
-  shared[threadIdx.x] = best;
+__device__ Best<Acc> best_of_block(Best<Acc> mine, Best<Acc>* shared, bool largest) {
+  shared[threadIdx.x] = mine;
   for (int step = threads / 2; step > 0; step /= 2) {
     __syncthreads();
     if (threadIdx.x < step)
-      shared[threadIdx.x] = better(shared[threadIdx.x], shared[threadIdx.x + step], c.largest);
+      shared[threadIdx.x] = better(shared[threadIdx.x], shared[threadIdx.x + step], largest);
   }
-  if (threadIdx.x == 0) c.y[blockIdx.x] = shared[0].at;
+  return shared[0];
+}
+template <class Acc>
+__global__ void arg_with_block(const __grid_constant__ ArgCall c) {
+  __shared__ Best<Acc> shared[threads];
+  int64_t base = offset_of(c.kept, blockIdx.x / c.pieces);
+  int64_t size = (c.each + c.pieces - 1) / c.pieces, from = blockIdx.x % c.pieces * size;
+  int64_t to = from + size < c.each ? from + size : c.each;
+  auto at = [&](int64_t i) {
+    return Best<Acc>{read_number<Acc>(c.x, c.from, base + i * c.stride), static_cast<unsigned>(i)};
+  };
+  Best<Acc> best = at(from + threadIdx.x < to ? from + threadIdx.x : 0);
+  for (int64_t i = from + threadIdx.x + threads; i < to; i += threads)
+    best = better(best, at(i), c.largest);
+  best = best_of_block(best, shared, c.largest);
+  if (threadIdx.x > 0) return;
+  if (c.pieces > 1)
+    static_cast<Best<Acc>*>(c.partial)[blockIdx.x] = best;
+  else
+    c.y[blockIdx.x] = best.at;
+}
+template <class Acc>
+__global__ void join_args(const __grid_constant__ ArgCall c) {
+  __shared__ Best<Acc> shared[threads];
+  auto* pieces = static_cast<const Best<Acc>*>(c.partial) + blockIdx.x * c.pieces;
+  Best<Acc> best =
+      pieces[threadIdx.x < c.pieces ? threadIdx.x : 0];  // there are fewer than threads
+  best = best_of_block(best, shared, c.largest);
+  if (threadIdx.x == 0) c.y[blockIdx.x] = best.at;
+}
+template <class Acc>
+void launch_arg_in(const ArgCall& c, cudaStream_t queue) {
+  static_assert(sizeof(Best<Acc>) == 16);
+  arg_with_block<Acc><<<static_cast<unsigned>(c.outputs * c.pieces), threads, 0, queue>>>(c);
+  if (c.pieces > 1) join_args<Acc><<<static_cast<unsigned>(c.outputs), threads, 0, queue>>>(c);
 }
 
 }  // namespace
@@ -182,15 +209,19 @@ void launch_fold(const FoldCall& c, cudaStream_t queue) {
   }
 }
 
+int64_t arg_pieces(const ArgCall& c) {
+  constexpr int64_t few = 64, most = 128;  // outputs, pieces
+  int64_t pieces = c.each / least_piece * 2;
+  return c.outputs > few || pieces < 2 ? 1 : pieces < most ? pieces : most;
+}
 void launch_arg(const ArgCall& c, cudaStream_t queue) {
-  auto blocks = static_cast<unsigned>(c.outputs);
   switch (c.in) {
     case FoldIn::real:
-      return arg_with_block<double><<<blocks, threads, 0, queue>>>(c);
+      return launch_arg_in<double>(c, queue);
     case FoldIn::integer:
-      return arg_with_block<long><<<blocks, threads, 0, queue>>>(c);
+      return launch_arg_in<long>(c, queue);
     case FoldIn::natural:
-      return arg_with_block<unsigned long><<<blocks, threads, 0, queue>>>(c);
+      return launch_arg_in<unsigned long>(c, queue);
   }
 }
 

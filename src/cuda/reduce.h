@@ -29,12 +29,14 @@ void launch_fold(const FoldCall& call, cudaStream_t queue);
 struct ArgCall {
   const void* x = nullptr;
   unsigned* y = nullptr;
+  void* partial = nullptr;  // outputs x pieces times 16 bytes, when pieces > 1
   Strided kept{};
-  int64_t outputs = 1, each = 1, stride = 1;
+  int64_t outputs = 1, each = 1, stride = 1, pieces = 1;
   int from = 0;
   bool largest = true;
   FoldIn in = FoldIn::real;
 };
+int64_t arg_pieces(const ArgCall& call);
 void launch_arg(const ArgCall& call, cudaStream_t queue);
 
 }  // namespace tarn::cuda

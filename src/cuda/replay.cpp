@@ -50,8 +50,9 @@ class CaptureQueue {
   cudaGraphNode_t last() const {
     cudaStreamCaptureStatus status{};
     const cudaGraphNode_t* nodes = nullptr;
+    const cudaGraphEdgeData* edges = nullptr;  // it refuses to leave them out
     size_t count = 0;
-    check(cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, nullptr, &count),
+    check(cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, &edges, &count),
           "a capture");
     return count > 0 ? nodes[0] : nullptr;
   }
@@ -68,13 +69,12 @@ class CaptureQueue {
 };
 
 bool follows(cudaGraphNode_t node, cudaGraphNode_t before) {
-  cudaGraphNode_t found = nullptr;
-  size_t count = 0;
-  if (cudaGraphNodeGetDependencies(node, nullptr, nullptr, &count) != cudaSuccess || count != 1)
-    return false;
-  cudaGraphEdgeData edge{};
-  return cudaGraphNodeGetDependencies(node, &found, &edge, &count) == cudaSuccess &&
-         found == before;
+  // Without room for what edges are, those of kernels that begin early are refused.
+  cudaGraphNode_t found[2] = {};
+  cudaGraphEdgeData edges[2] = {};
+  size_t count = 2;
+  return cudaGraphNodeGetDependencies(node, found, edges, &count) == cudaSuccess && count == 1 &&
+         found[0] == before;
 }
 // The nodes of a graph in which each follows the one before; none of another graph.
 std::vector<cudaGraphNode_t> in_order(cudaGraph_t graph) {

@@ -1,5 +1,6 @@
 // Softmax, norms and rope: a block a row, float throughout, rounded when stored. A row is read
 // again for each pass; it is in the second cache by then.
+#include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
 
@@ -37,6 +38,63 @@ __device__ void to_row(const RowsCall& c, F f) {
     write_number(c.y, c.type, base + i, f(read_number<float>(c.x, c.type, base + i), i));
 }
 
+// Rows of float32 of which a thread holds a few numbers: they are read once.
+constexpr int most_held = 8;
+bool fits_threads(const RowsCall& c) {
+  return c.cols <= most_held * threads && c.type == float_column;
+}
+template <int held>
+struct HeldRow {
+  float of[held];
+  int64_t base = static_cast<int64_t>(blockIdx.x);
+  __device__ explicit HeldRow(const RowsCall& c, float outside) {
+    base *= c.cols;
+    each(c, [&](int j, int64_t i, bool there) {
+      of[j] = there ? static_cast<const float*>(c.x)[base + i] : outside;
+    });
+  }
+  template <class F>
+  __device__ void each(const RowsCall& c, F f) {
+#pragma unroll
+    for (int j = 0; j < held; ++j) {
+      int64_t i = threadIdx.x + static_cast<int64_t>(j) * blockDim.x;
+      f(j, i, i < c.cols);
+    }
+  }
+  __device__ void store(const RowsCall& c) {
+    each(c, [&](int j, int64_t i, bool there) {
+      if (there) static_cast<float*>(c.y)[base + i] = of[j];
+    });
+  }
+};
+template <int held>
+__global__ void softmax_held(const __grid_constant__ RowsCall c) {
+  __shared__ float shared[32];
+  HeldRow<held> row(c, -__builtin_inff());
+  float top = row.of[0];
+  for (int j = 1; j < held; ++j) top = Larger()(top, row.of[j]);
+  top = of_block(top, shared, Larger());
+  float sum = 0;
+  for (float& x : row.of) sum += x = math::exp(x - top);
+  sum = of_block(sum, shared, Plus());
+  for (float& x : row.of) x /= sum;
+  row.store(c);
+}
+template <int held>
+__global__ void rms_norm_held(const __grid_constant__ RowsCall c) {
+  __shared__ float shared[32];
+  HeldRow<held> row(c, 0);
+  float squares = 0;
+  for (float x : row.of) squares += x * x;
+  squares = of_block(squares, shared, Plus());
+  float factor = 1.f / math::sqrt(squares / static_cast<float>(c.cols) + c.eps);
+  row.each(c, [&](int j, int64_t i, bool there) {
+    row.of[j] *= factor;
+    if (there && c.weight) row.of[j] *= read_number<float>(c.weight, c.weight_type, i);
+  });
+  row.store(c);
+}
+
 __global__ void softmax(const __grid_constant__ RowsCall c) {
   float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
   float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
@@ -69,28 +127,38 @@ __global__ void layer_norm(const __grid_constant__ RowsCall c) {
   });
 }
 
-// A thread a pair, and one for each column that is not turned.
-__global__ void rope(const __grid_constant__ RopeCall c) {
-  int64_t half = c.dims / 2, each = c.width - half;
-  int64_t at = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
-  if (at >= c.outer * c.length * each) return;
-  int64_t i = at % each, row = at / each, t = row % c.length;
-  int64_t from = offset_of(c.lead, row / c.length) + t * c.row_stride, to = row * c.width;
-  if (i >= half) {
-    int64_t column = i + half;
-    write_number(c.y, c.type, to + column, read_number<float>(c.x, c.type, from + column));
-    return;
-  }
-  double rate = c.freqs ? 1.0 / static_cast<double>(c.freqs[i])
-                        : math::exp(-2.0 * static_cast<double>(i) / c.dims *
-                                    math::log(static_cast<double>(c.base)));
-  double angle = static_cast<double>(c.offset + t) * static_cast<double>(c.scale) * rate;
-  auto cosine = static_cast<float>(math::cos(angle)), sine = static_cast<float>(math::sin(angle));
-  int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + half;
+__device__ void turn_pair(const RopeCall& c, int64_t from, int64_t to, int64_t i, float cosine,
+                          float sine) {
+  int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + c.dims / 2;
   auto a = read_number<float>(c.x, c.type, from + first);
   auto b = read_number<float>(c.x, c.type, from + second);
   write_number(c.y, c.type, to + first, a * cosine - b * sine);
   write_number(c.y, c.type, to + second, a * sine + b * cosine);
+}
+// A thread a pair, and one for each column that is not turned, of `rows` rows of one position.
+__global__ void rope(const __grid_constant__ RopeCalls calls) {
+  wait_for_queue();
+  let_next_begin();
+  const RopeCall& c = calls.of[blockIdx.y];
+  const int64_t half = c.dims / 2, each = c.width - half;
+  int64_t at = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
+  int64_t i = at % each, t = at / each % c.length, row = at / each / c.length * c.rows;
+  if (row >= c.outer) return;
+  float cosine = 1, sine = 0;
+  if (i < half) {
+    double rate = c.freqs ? 1.0 / static_cast<double>(c.freqs[i])
+                          : math::exp(-2.0 * static_cast<double>(i) / c.dims *
+                                      math::log(static_cast<double>(c.base)));
+    double angle = static_cast<double>(*c.number + t) * static_cast<double>(c.scale) * rate;
+    cosine = static_cast<float>(math::cos(angle)), sine = static_cast<float>(math::sin(angle));
+  }
+  for (int64_t end = row + c.rows < c.outer ? row + c.rows : c.outer; row < end; ++row) {
+    int64_t from = offset_of(c.lead, row) + t * c.row_stride, to = (row * c.length + t) * c.width;
+    if (i < half)
+      turn_pair(c, from, to, i, cosine, sine);
+    else
+      write_number(c.y, c.type, to + i + half, read_number<float>(c.x, c.type, from + i + half));
+  }
 }
 
 unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
@@ -98,20 +166,35 @@ unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 }  // namespace
 
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
+  if (fits_threads(c)) {
+    auto kernel = c.cols <= 2 * threads ? softmax_held<2> : softmax_held<most_held>;
+    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  }
   softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
   logsumexp<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
+  if (fits_threads(c)) {
+    auto kernel = c.cols <= 2 * threads ? rms_norm_held<2> : rms_norm_held<most_held>;
+    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  }
   rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
 void launch_layer_norm(const RowsCall& c, cudaStream_t queue) {
   layer_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
-void launch_rope(const RopeCall& c, cudaStream_t queue) {
-  int64_t n = c.outer * c.length * (c.width - c.dims / 2);
-  rope<<<blocks_of((n + threads - 1) / threads), threads, 0, queue>>>(c);
+void launch_rope(const RopeCalls& calls, cudaStream_t queue) {
+  int64_t most = 0;
+  for (int i = 0; i < calls.count; ++i) {
+    const RopeCall& c = calls.of[i];
+    int64_t n = (c.outer + c.rows - 1) / c.rows * c.length * (c.width - c.dims / 2);
+    most = n > most ? n : most;
+  }
+  dim3 grid(blocks_of((most + threads - 1) / threads), static_cast<unsigned>(calls.count));
+  static const bool early = can_begin_early(rope);
+  launch_early(rope, early, grid, threads, 0, queue, calls);
 }
 
 }  // namespace tarn::cuda

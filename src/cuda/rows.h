@@ -27,22 +27,28 @@ struct RopeCall {
   const float* freqs = nullptr;  // null: powers of base
   Strided lead{};                // where the axes before the last two lie
   int64_t outer = 1, length = 1, width = 1, row_stride = 1;
-  int64_t offset = 0;
+  int64_t rows = 1;                 // of a thread, which share their angle
+  const int64_t* number = nullptr;  // the first position
   int dims = 0, type = 0;
   bool traditional = false;
   float base = 0, scale = 1;
 };
-void launch_rope(const RopeCall& call, cudaStream_t queue);
+struct RopeCalls {
+  RopeCall of[most_calls];
+  int count = 0;
+};
+void launch_rope(const RopeCalls& calls, cudaStream_t queue);
 
 enum class Mask : uint8_t { none, boolean, additive };
 // q (batch, q_heads, queries, key_dim), k and v (batch, kv_heads, capacity, ...), of which the
-// first `length` keys count. Strides are those of the first three axes.
+// first *number keys count. Strides are those of the first three axes.
 struct AttentionCall {
   const void *q = nullptr, *k = nullptr, *v = nullptr, *mask = nullptr, *sinks = nullptr;
-  void* out = nullptr;
+  void *out = nullptr, *scratch = nullptr;
+  const int64_t* number = nullptr;
   int64_t q_at[3] = {}, k_at[3] = {}, v_at[3] = {}, mask_at[4] = {};
   int64_t batch = 1, q_heads = 1, kv_heads = 1, queries = 1, key_dim = 1, value_dim = 1;
-  int64_t length = 0, window = 0;
+  int64_t capacity = 0, window = 0;
   float scale = 1, softcap = 0;
   int type = 0, kv_type = 0, mask_type = 0;
   Mask masked = Mask::none;
@@ -51,5 +57,9 @@ struct AttentionCall {
 void launch_attention(const AttentionCall& call, cudaStream_t queue);
 // The most keys whose scores a block holds.
 inline constexpr int64_t most_keys = 24 << 10;
+// The same for few queries over any number of keys, which several blocks share.
+bool few_queries_fit(const AttentionCall& call);
+size_t few_queries_scratch(const AttentionCall& call, int processors);  // bytes
+void launch_few_queries(const AttentionCall& call, int processors, cudaStream_t queue);
 
 }  // namespace tarn::cuda

@@ -15,6 +15,7 @@
 namespace tarn {
 
 class DeviceMemory;
+struct Value;
 
 // One array as a kernel sees it. While a plan is made `data` is null.
 struct Operand {
@@ -56,7 +57,8 @@ struct Step {
   std::span<Operand> in{};
   Operand out{};
   void* scratch = nullptr;
-  const void* program = nullptr;  // fused steps: what Backend::compile made
+  const void* program = nullptr;    // fused steps: what Backend::compile made
+  const int64_t* number = nullptr;  // on a device: where what Kernel::number gave is
 };
 
 // A kernel's share of a step: worker `worker` of `workers`. No barrier and no thread inside; what
@@ -70,6 +72,7 @@ enum class Accepts : uint8_t {
 };
 
 struct Packing;
+inline constexpr int most_joined = 4;  // steps that one launch does
 
 struct Kernel {
   KernelFn run = nullptr;
@@ -77,7 +80,14 @@ struct Kernel {
   Accepts accepts = Accepts::contiguous;
   size_t (*scratch)(const Step&, int workers) = nullptr;  // bytes
   const Packing* packing = nullptr;
-  bool checks = false;         // a device's: may meet an error in the data, see Backend::check
+  bool checks = false;  // a device's: may meet an error in the data, see Backend::check
+  // A device's: what the run-time parameters come to. The kernel reads it at Step::number when it
+  // runs, and nothing else of them, so that a recorded launch stays right when they change.
+  int64_t (*number)(const Step&) = nullptr;
+  // A device's: whether one launch, of run_joined, can do both steps when neither needs the other.
+  bool (*joins)(const Step& first, const Step& other) = nullptr;
+  void (*run_joined)(std::span<const Step>) = nullptr;
+  unsigned shares = 0;         // a bit for each input that joined steps have in common
   bool updates_first = false;  // writes into its first input's memory, which becomes the output
   // For such a kernel: running it twice does the same as once, so that after a failed evaluation
   // an array whose memory was taken over can still be used. Null: never.
@@ -141,6 +151,8 @@ struct Backend {
   // it cannot.
   std::unique_ptr<Recording> (*record)(size_t count,
                                        const std::function<void(size_t)>& launch) = nullptr;
+  // Makes one of several values of a plan where the device has a kernel for them together.
+  void (*fold)(std::vector<Value>& values) = nullptr;
   // Another number when the same steps would be launched otherwise, since a kernel was compiled.
   uint64_t (*kernels_made)() = nullptr;
   // Waits until the queue is empty and throws what its kernels met.

@@ -29,7 +29,8 @@ class DeviceRun {
  public:
   DeviceRun(Plan& plan, const PlanBindings& bound)
       : plan_(plan), bound_(bound), memory_(*plan.device->memory) {
-    size_t bytes = plan.slab_bytes + number_bytes * plan.memories.size();
+    params_at_ = plan.slab_bytes + number_bytes * plan.memories.size();
+    size_t bytes = params_at_ + sizeof(int64_t) * plan.steps.size();
     slab_ = plan.replay.slab ? plan.replay.slab : BufferRef(allocate_on(memory_, bytes));
     slab_device_ = device_bytes_to_write(*slab_.get(), memory_);
     for (size_t m = 0; m < plan.memories.size(); ++m) pieces_.push_back(piece(m));
@@ -39,6 +40,7 @@ class DeviceRun {
     find_row();
     bool check = false;
     try {
+      write_params();
       for (size_t s = 0; s < plan_.steps.size(); ++s) {
         require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
         if (s == replay_.first && s < replay_.last) {
@@ -46,7 +48,8 @@ class DeviceRun {
           s = replay_.last - 1;
           continue;
         }
-        prepare(s);
+        if (plan_.steps[s].follows) continue;
+        for (size_t i = s; i <= last_of(s); ++i) prepare(i);
         launch(s);
         check |= checks(plan_.steps[s]);
       }
@@ -149,13 +152,34 @@ class DeviceRun {
     if (from.scratch)
       step.scratch = (from.on_device ? slab_device_ : static_cast<std::byte*>(slab_->data)) +
                      from.scratch->offset;
-    if (from.params_of >= 0) step.params = bound_.params[static_cast<size_t>(from.params_of)];
+    if (from.kernel.number)
+      step.number = reinterpret_cast<const int64_t*>(slab_device_ + params_at_) + s;
     wrote(out, from.on_device);
   }
+  // The last of the steps that the launch of this one does.
+  size_t last_of(size_t s) const { return s + static_cast<size_t>(plan_.steps[s].joined); }
   void launch(size_t s) {
     const PlanStep& from = plan_.steps[s];
     const Step& step = plan_.of_worker[0].steps[s];
-    from.on_device ? from.kernel.run(step, 0, 1) : run_on_cpu(from, step);
+    if (from.follows) return;
+    if (from.joined > 0)
+      from.kernel.run_joined({&step, 1 + static_cast<size_t>(from.joined)});
+    else
+      from.on_device ? from.kernel.run(step, 0, 1) : run_on_cpu(from, step);
+  }
+  // Finds the steps' parameters, and brings the device what those of the run come to.
+  void write_params() {
+    std::vector<int64_t> now(plan_.steps.size());
+    bool any = false;
+    for (size_t s = 0; s < now.size(); ++s) {
+      const PlanStep& from = plan_.steps[s];
+      Step& step = plan_.of_worker[0].steps[s];
+      if (from.params_of >= 0) step.params = bound_.params[static_cast<size_t>(from.params_of)];
+      if (from.kernel.number) any = true, now[s] = from.kernel.number(step);
+    }
+    if (!any || (replay_.slab && replay_.of_params == now)) return;
+    memory_.to_device(slab_device_ + params_at_, now.data(), sizeof(int64_t) * now.size());
+    if (replay_.slab) replay_.of_params = std::move(now);
   }
 
   // --- the longest row of steps that only the device does, as one
@@ -175,13 +199,17 @@ class DeviceRun {
     }
     if (replay_.last - replay_.first < least_row) replay_.last = replay_.first = 0;
   }
-  uint64_t signature(size_t s) const {
-    const Step& step = plan_.of_worker[0].steps[s];
+  // Of all that a step's launch is given.
+  uint64_t signature(size_t first) const {
     Hash h;
     auto add = [&](const void* p) { h.add(reinterpret_cast<uintptr_t>(p)); };
-    for (const auto& in : step.in) add(in.data);
-    add(step.out.data), add(step.scratch);
-    step.params->hash_runtime(h);
+    if (plan_.steps[first].follows) return 0;
+    for (size_t s = first; s <= last_of(first); ++s) {
+      const Step& step = plan_.of_worker[0].steps[s];
+      for (const auto& in : step.in) add(in.data);
+      add(step.out.data), add(step.scratch);
+      if (!plan_.steps[s].kernel.number) step.params->hash_runtime(h);
+    }
     return h.a;
   }
   void row() {
@@ -262,6 +290,7 @@ class DeviceRun {
   DeviceMemory& memory_;
   BufferRef slab_{};
   std::byte* slab_device_ = nullptr;
+  size_t params_at_ = 0;  // in the slab
   std::vector<Piece> pieces_{};
   PlanReplay& replay_ = plan_.replay;
 };

@@ -9,6 +9,7 @@
 #include "ops/communications.h"
 #include "ops/kinds.h"
 #include "runtime/fuse.h"
+#include "runtime/join_steps.h"
 #include "runtime/schedule.h"
 #include "runtime/slab.h"
 #include "runtime/values.h"
@@ -58,6 +59,10 @@ class Planner {
     builder_.build();
     mark_outputs();
     drop_unneeded();
+    if (device_ && device_->fold) {
+      device_->fold(values());
+      drop_unneeded();
+    }
     choose_steps(values(), lower_options().fuse);
     emit_steps();
     choose_workers();
@@ -249,8 +254,8 @@ class Planner {
         continue;
       }
       if (plan_->device) {
-        // In order, one at a time: memory is in use for the steps themselves, not their stage.
-        step.who = step.on_device || costs_[s] < one_below_ns ? Who::one : Who::all;
+        // A stage's steps on the device do not depend on each other, so that some can be joined.
+        step.who = step.on_device || costs_[s] >= one_below_ns ? Who::all : Who::one;
         continue;
       }
       bool private_result = !made.outlives && made.same_as < 0 && !made.taken_over;
@@ -277,6 +282,7 @@ class Planner {
       uses.push_back(std::move(use));
     }
     Schedule order = schedule(uses);
+    if (plan_->device) join_steps(*plan_, reads_, kept, order);
     std::vector<PlanStep> steps;
     std::vector<std::vector<int>> reads;
     std::vector<int> makes;

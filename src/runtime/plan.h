@@ -56,6 +56,8 @@ struct PlanStep {
   Stored stored = Stored::unread;
   const Op* reader = nullptr;  // for Stored::reader and repeats
   bool on_device = false;
+  int joined = 0;               // so many steps behind this one are done by its launch
+  bool follows = false;         // is one of those
   std::vector<int> memories{};  // in a plan with a device: Plan::memories of `at`
 
   const Operand& out() const { return shapes.back(); }
@@ -111,6 +113,7 @@ struct PlanReplay {
   int runs = 0, refused = 0;           // refused: recordings that were soon of no use
   BufferRef slab{};                    // of a plan with a recording; else each run has its own
   std::vector<std::string> numbers{};  // by memory: the bytes of numbers that the slab has
+  std::vector<int64_t> of_params{};    // by step: what Kernel::number gave, as the slab has it
 };
 
 struct Plan {

@@ -124,10 +124,7 @@ int32_t Answer::step(std::span<const float> logits) {
   int32_t id = p.pick ? p.pick(row_) : sampler_.pick(row_);
   require(id >= 0 && static_cast<size_t>(id) < logits.size(),
           "[generate] the sampler chose token {} of a vocabulary of {}.", id, logits.size());
-  if (info.generated_tokens == 0) {
-    first_token_ = Clock::now();
-    info.prompt_seconds = seconds_between(started_, first_token_);
-  }
+  note_first_token();
   if (is_stop(id)) {
     finish("stop");
     return id;
@@ -138,6 +135,24 @@ int32_t Answer::step(std::span<const float> logits) {
     pending_.top_log_probs.push_back(lm::top_log_probabilities(row, p.top_log_probabilities));
   take(id);
   return id;
+}
+
+bool Answer::takes_likeliest() const {
+  const auto& p = parameters_;
+  return p.temperature == 0 && !processor_ && !p.pick && !p.log_probabilities &&
+         p.top_log_probabilities == 0;
+}
+
+void Answer::step(int32_t likeliest) {
+  note_first_token();
+  if (is_stop(likeliest)) return finish("stop");
+  take(likeliest);
+}
+
+void Answer::note_first_token() {
+  if (info.generated_tokens > 0) return;
+  first_token_ = Clock::now();
+  info.prompt_seconds = seconds_between(started_, first_token_);
 }
 
 void Answer::take(int32_t id) {

@@ -47,6 +47,10 @@ class Answer {
   // Chooses the token that follows tokens(), from the logits (vocabulary,) after them, and takes
   // it.
   int32_t step(std::span<const float> logits);
+  // Whether that is the likeliest, whatever came before, and nothing else is asked of the logits:
+  // who finds it where they were computed calls step with it.
+  bool takes_likeliest() const;
+  void step(int32_t likeliest);
   void finish(const char* reason);
   bool finished() const { return finished_; }
   bool cancel_requested() const { return parameters_.stop.stop_requested(); }
@@ -56,6 +60,7 @@ class Answer {
   GenerationInfo info{};
 
  private:
+  void note_first_token();
   void take(int32_t id);
   bool is_mark(int32_t id) const;
   void take_text(const std::string& text);

@@ -1,6 +1,7 @@
 #include "lm/generation/decode.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/require.h"
 #include "tarn/ops.h"
@@ -30,24 +31,24 @@ std::span<const float> logits_at(const array& logits, size_t position) {
   return {logits.data<float>() + position * width, width};
 }
 
-array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass) {
+array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass,
+              OfLogits wanted) {
   PrecisionScope scope(precision);
-  array logits = model.model(ids, pass);
-  std::vector<array> wanted{logits};
-  pass.collect(wanted);
-  eval(wanted);
-  return logits;
+  std::vector<array> results{wanted(model.model(ids, pass))};
+  pass.collect(results);
+  eval(results);
+  return results[0];
 }
 
-array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
+array Decoder::forward(std::span<const int32_t> ids, bool all_logits, OfLogits wanted) {
   StopScope stop(parameters_.stop);
   auto& [tokens, pass] = session_;
   pass.last_only = !all_logits;
   pass.adapters = {parameters_.adapter};
   try {
-    array logits =
-        compute(model_, parameters_.precision,
-                array(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32), pass);
+    array logits = compute(model_, parameters_.precision,
+                           array(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32),
+                           pass, wanted);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     return logits;
   } catch (...) {
@@ -59,6 +60,13 @@ array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
       truncate(tokens.size());
     throw;
   }
+}
+
+int32_t Decoder::likeliest_after(std::span<const int32_t> ids) {
+  auto likeliest = [](const array& logits) {
+    return argmax(where(isnan(logits), array(-INFINITY), logits), -1);
+  };
+  return static_cast<int32_t>(forward(ids, false, likeliest).item<uint32_t>());
 }
 
 void Decoder::begin_anew() {

@@ -12,8 +12,12 @@ size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b);
 // The logits (vocabulary,) at one position of (…, positions, vocabulary).
 std::span<const float> logits_at(const array& logits, size_t position);
 
-// The logits of ids, evaluated, and the caches of the pass with them.
-array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass);
+// What is wanted of logits.
+using OfLogits = array (*)(const array& logits);
+inline array all_of(const array& logits) { return logits; }
+// The logits of ids, or what is wanted of them, evaluated, and the caches of the pass with it.
+array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass,
+              OfLogits wanted = all_of);
 
 // One sequence.
 class Decoder {
@@ -23,7 +27,10 @@ class Decoder {
 
   // The logits (1, 1, vocabulary) after `ids`, or after each of them (1, n, vocabulary), computed
   // behind what the session holds. Throws Cancelled on request; the session is as before then.
-  array forward(std::span<const int32_t> ids, bool all_logits = false);
+  array forward(std::span<const int32_t> ids, bool all_logits = false, OfLogits wanted = all_of);
+  // The likeliest token after these, found where the model is computed. What is not a number is the
+  // least likely.
+  int32_t likeliest_after(std::span<const int32_t> ids);
   // Brings the session to a beginning of `prompt` that lacks at least its last token.
   void go_back_for(std::span<const int32_t> prompt);
   // Brings the session to all of `prompt` and gives the logits after its last token.

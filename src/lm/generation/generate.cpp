@@ -47,7 +47,9 @@ class SequenceSource final : public Generation::Source {
     }
     ++answer_.info.model_calls;
     std::vector<int32_t> guess = guessed();
-    if (guess.empty())
+    if (guess.empty() && default_device() == Device::gpu && answer_.takes_likeliest())
+      answer_.step(decoder_.likeliest_after({&tokens.back(), 1}));
+    else if (guess.empty())
       answer_.step(logits_at(decoder_.forward({&tokens.back(), 1}), 0));
     else
       judge(guess);

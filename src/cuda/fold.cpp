@@ -1,0 +1,176 @@
+// What decoding does one after the other, done by one kernel: a norm goes into the products that
+// read it, silu(x) * y into the product that reads it, a sum into the one that it adds to, a cast
+// into the update of a cache.
+#include "cuda/fold.h"
+
+#include <algorithm>
+
+#include "cuda/table.h"
+#include "ops/catalogue.h"
+#include "ops/compound.h"
+#include "ops/movement.h"
+#include "runtime/values.h"
+
+namespace tarn::cuda {
+namespace {
+
+const Op& folded_product_op() {
+  static const Op op = [] {
+    Op o{};
+    o.name = "quantized_matmul and its neighbours";
+    o.kind = tarn::Kind::contraction;
+    return o;
+  }();
+  return op;
+}
+
+class Folder {
+ public:
+  explicit Folder(std::vector<Value>& values) : values_(values), readers_(values.size()) {
+    for (size_t i = 0; i < values.size(); ++i)
+      for (int x : values[i].in) readers_[static_cast<size_t>(x)].push_back(static_cast<int>(i));
+  }
+  void run() {
+    for (Value& v : values_) fold_norm(v);
+    for (Value& v : values_) fold_gate(v);
+    for (Value& v : values_) fold_sum(v);
+    for (Value& v : values_) fold_cast(v);
+  }
+
+ private:
+  Value& value(int id) { return values_[static_cast<size_t>(id)]; }
+  const std::vector<int>& readers(int id) const { return readers_[static_cast<size_t>(id)]; }
+  bool is_kernel(const Value& v, const Op& op) const {
+    return v.kind == Value::Kind::kernel && v.op == &op && v.backend == cuda_backend();
+  }
+  bool is_product(const Value& v) {
+    if (!is_kernel(v, ops::op_of<ops::QuantizedMatmul>) || v.in.empty()) return false;
+    std::vector<Operand> in;
+    for (int x : v.in) in.push_back(operand_of(value(x)));
+    Step s;
+    s.params = &v.params;
+    s.in = in;
+    s.out = operand_of(v);
+    bool is_float = value(v.in[0]).dtype == float32 && v.dtype == float32;
+    return is_float && is_one_row(*v.kernel, s);
+  }
+  bool is_folded(const Value& v) const { return is_kernel(v, folded_product_op()); }
+  // A float32 in row order, with that shape.
+  static bool is_plain(const Value& v, const Shape& shape) {
+    return v.dtype == float32 && v.layout.shape == shape && operand_of(v).contiguous;
+  }
+
+  // The product `v` as one that is folded.
+  void begin(Value& v) {
+    if (is_folded(v)) return;
+    const auto& p = v.params.as<ops::QuantizedMatmul::P>();
+    v.params = FoldedProduct{.group = p.group, .precision = p.precision};
+    v.op = &folded_product_op();
+    v.kernel = &folded_kernel();
+  }
+
+  void fold_norm(Value& norm) {
+    if (!is_kernel(norm, ops::op_of<ops::RmsNorm>) || norm.output || norm.in.empty()) return;
+    int id = static_cast<int>(&norm - values_.data());
+    const auto& all = readers(id);
+    bool fits = value(norm.in[0]).dtype == float32 && !all.empty() &&
+                std::all_of(all.begin(), all.end(), [&](int r) {
+                  return value(r).in[0] == id && is_product(value(r)) &&
+                         std::count(value(r).in.begin(), value(r).in.end(), id) == 1;
+                });
+    if (!fits) return;
+    for (int r : all) {
+      Value& v = value(r);
+      begin(v);
+      auto p = v.params.as<FoldedProduct>();
+      p.normed = true, p.eps = norm.params.as<ops::RmsNorm::P>().eps;
+      p.weighted = norm.in.size() > 1;
+      v.params = p;
+      v.in[0] = norm.in[0];
+      if (p.weighted) v.in.push_back(norm.in[1]);
+    }
+    norm.in.clear();
+  }
+
+  bool is_elementwise(int id, const Op& op, size_t arity) {
+    const Value& v = value(id);
+    return v.kind == Value::Kind::elementwise && v.op == &op && v.in.size() == arity && !v.output &&
+           v.backend == cuda_backend();
+  }
+  bool is_read_once(int id) const { return readers(id).size() == 1; }
+  // The x of silu(x), which nothing else reads; -1 where `id` is something else.
+  int gate_of(int id) {
+    if (!is_elementwise(id, ops::op_of<ops::Multiply>, 2) || !is_read_once(id)) return -1;
+    for (size_t side : {0u, 1u}) {
+      int x = value(id).in[side], sigmoid = value(id).in[1 - side];
+      if (is_elementwise(sigmoid, ops::op_of<ops::Sigmoid>, 1) && is_read_once(sigmoid) &&
+          value(sigmoid).in[0] == x)
+        return x;
+    }
+    return -1;
+  }
+  void fold_gate(Value& v) {
+    if (v.in.empty() || !is_product(v)) return;
+    int product = v.in[0];
+    if (!is_elementwise(product, ops::op_of<ops::Multiply>, 2) || !is_read_once(product)) return;
+    for (size_t side : {0u, 1u}) {
+      int gate = gate_of(value(product).in[side]), factor = value(product).in[1 - side];
+      const Shape& shape = value(product).layout.shape;
+      if (gate < 0 || !is_plain(value(gate), shape) || !is_plain(value(factor), shape)) continue;
+      begin(v);
+      auto p = v.params.as<FoldedProduct>();
+      p.gated = true;
+      v.params = p;
+      v.in[0] = gate;
+      v.in.push_back(factor);
+      value(product).in.clear();
+      return;
+    }
+  }
+
+  void fold_sum(Value& sum) {
+    if (sum.kind != Value::Kind::elementwise || sum.op != &ops::op_of<ops::Add> ||
+        sum.in.size() != 2 || sum.dtype != float32 || sum.backend != cuda_backend())
+      return;
+    for (int side : {0, 1}) {
+      int at = sum.in[static_cast<size_t>(side)], other = sum.in[static_cast<size_t>(1 - side)];
+      Value& v = value(at);
+      bool alone = at != other && !v.output && readers(at).size() == 1;
+      if (!alone || !(is_folded(v) || is_product(v)) || !is_plain(v, sum.layout.shape) ||
+          !is_plain(value(other), sum.layout.shape))
+        continue;
+      begin(v);
+      auto p = v.params.as<FoldedProduct>();
+      if (p.added) continue;
+      p.added = true;
+      sum.kind = Value::Kind::kernel;
+      sum.op = v.op, sum.kernel = v.kernel, sum.params = p, sum.item = -1;
+      sum.in = v.in;
+      sum.in.push_back(other);
+      v.in.clear();
+      return;
+    }
+  }
+
+  void fold_cast(Value& update) {
+    if (!is_kernel(update, ops::op_of<ops::SliceUpdate>) || update.in.size() < 2) return;
+    Value& cast = value(update.in[1]);
+    if (cast.kind != Value::Kind::elementwise || cast.op != &ops::as_type_op || cast.output ||
+        readers(update.in[1]).size() != 1 || cast.backend != cuda_backend())
+      return;
+    const Value& from = value(cast.in[0]);
+    bool halves = from.dtype == float32 && (cast.dtype == float16 || cast.dtype == bfloat16);
+    if (!halves || from.layout.shape != cast.layout.shape) return;
+    update.in[1] = cast.in[0];
+    cast.in.clear();
+  }
+
+  std::vector<Value>& values_;
+  std::vector<std::vector<int>> readers_;  // as the values were given
+};
+
+}  // namespace
+
+void fold_values(std::vector<Value>& values) { Folder(values).run(); }
+
+}  // namespace tarn::cuda

@@ -1,0 +1,50 @@
+// A softmax that is taken a key at a time, with the values that it weighs.
+#pragma once
+
+#include "ops/columns.h"
+
+namespace tarn::cuda::soft {
+
+constexpr int part = 8;  // columns of the values that a lane holds
+constexpr float none = -__builtin_inff();
+
+// A softmax over some keys, of eight of the values' columns.
+struct Softmax {
+  float top = none, sum = 0;
+  float of[part] = {};
+
+  __device__ void add(float score, const float (&value)[part]) {
+    if (score == none) return;
+    float higher = score > top ? score : top;
+    float before = math::exp(top - higher), weight = math::exp(score - higher);
+    top = higher;
+    sum = sum * before + weight;
+#pragma unroll
+    for (int i = 0; i < part; ++i) of[i] = of[i] * before + weight * value[i];
+  }
+};
+// What the numbers of a softmax count when the largest score is `top`.
+__device__ float factor_of(float own, float top) { return own == none ? 0 : math::exp(own - top); }
+
+template <int lanes>
+__device__ float over_lanes(float x) {
+#pragma unroll
+  for (int step = 1; step < lanes; step *= 2) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+// Joins the keys that a warp took at a time.
+template <int lanes>
+__device__ void join_lanes(Softmax& s) {
+#pragma unroll
+  for (int step = lanes; step < 32; step *= 2) {
+    float other = __shfl_xor_sync(~0u, s.top, step), top = math::max(s.top, other);
+    float mine = factor_of(s.top, top), theirs = factor_of(other, top);
+    s.sum = s.sum * mine + __shfl_xor_sync(~0u, s.sum, step) * theirs;
+#pragma unroll
+    for (int i = 0; i < part; ++i)
+      s.of[i] = s.of[i] * mine + __shfl_xor_sync(~0u, s.of[i], step) * theirs;
+    s.top = top;
+  }
+}
+
+}  // namespace tarn::cuda::soft
