@@ -13,45 +13,24 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-template <class T>
-struct TileShape;
+// Rows of a tile and vectors of a row.
+struct TileSize {
+  int rows, vectors;
+};
 #if defined(__AVX512F__)
-template <>
-struct TileShape<float> {
-  static constexpr int rows = 14, vectors = 2;
-};
-template <>
-struct TileShape<double> {
-  static constexpr int rows = 8, vectors = 3;
-};
+constexpr TileSize kFloatTile{14, 2}, kDoubleTile{8, 3};
 #elif defined(__AVX2__)
-template <>
-struct TileShape<float> {
-  static constexpr int rows = 6, vectors = 2;
-};
-template <>
-struct TileShape<double> {
-  static constexpr int rows = 4, vectors = 3;
-};
+constexpr TileSize kFloatTile{6, 2}, kDoubleTile{4, 3};
 #elif defined(__aarch64__)
-template <>
-struct TileShape<float> {
-  static constexpr int rows = 12, vectors = 2;
-};
-template <>
-struct TileShape<double> {
-  static constexpr int rows = 8, vectors = 3;
-};
+constexpr TileSize kFloatTile{12, 2}, kDoubleTile{8, 3};
 #else
-template <>
-struct TileShape<float> {
-  static constexpr int rows = 4, vectors = 2;
-};
-template <>
-struct TileShape<double> {
-  static constexpr int rows = 4, vectors = 2;
-};
+constexpr TileSize kFloatTile{4, 2}, kDoubleTile{4, 2};
 #endif
+template <class T>
+struct TileShape {
+  static constexpr TileSize size = sizeof(T) == sizeof(float) ? kFloatTile : kDoubleTile;
+  static constexpr int rows = size.rows, vectors = size.vectors;
+};
 template <class T>
 constexpr int kTileRows = TileShape<T>::rows;
 template <class T>

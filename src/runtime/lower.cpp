@@ -249,13 +249,10 @@ class Planner {
       if (skipped_[s]) continue;
       PlanStep& step = plan_->steps[s];
       Storage& made = storage(makes_[s]);
-      if (ops::communicates(step.op)) {
-        step.who = Who::one;
-        continue;
-      }
-      if (plan_->device) {
+      if (plan_->device || ops::communicates(step.op)) {
         // A stage's steps on the device do not depend on each other, so that some can be joined.
-        step.who = step.on_device || costs_[s] >= one_below_ns ? Who::all : Who::one;
+        bool by_all = step.on_device || costs_[s] >= one_below_ns;
+        step.who = by_all && !ops::communicates(step.op) ? Who::all : Who::one;
         continue;
       }
       bool private_result = !made.outlives && made.same_as < 0 && !made.taken_over;
@@ -275,11 +272,10 @@ class Planner {
     std::vector<StepUse> uses;
     for (size_t s = 0; s < plan_->steps.size(); ++s) {
       if (skipped_[s]) continue;
-      StepUse use{plan_->steps[s].who, {}, resolved(makes_[s])};
-      use.ordered = ops::communicates(plan_->steps[s].op);
+      const PlanStep& step = plan_->steps[s];
+      StepUse use{step.who, {}, resolved(makes_[s]), ops::communicates(step.op)};
       for (int x : reads_[s]) use.reads.push_back(resolved(value(x).base));
-      kept.push_back(s);
-      uses.push_back(std::move(use));
+      kept.push_back(s), uses.push_back(std::move(use));
     }
     Schedule order = schedule(uses);
     if (plan_->device) join_steps(*plan_, reads_, kept, order);
@@ -311,8 +307,7 @@ class Planner {
   void touch(int owner, size_t s, size_t stage) {
     Storage& st = storage(owner);
     auto [first, last] = time_of(s, stage, st.own || plan_->steps[s].who == Who::one);
-    st.first = std::min(st.first, first);
-    st.last = std::max(st.last, last);
+    st.first = std::min(st.first, first), st.last = std::max(st.last, last);
   }
 
   void place_storages() {
