@@ -57,6 +57,25 @@ void bench_convolutions(const char* only) {
   bench(only, "conv2d 8x56x56x64, 3x3, 64, by weight", flops, [&] { return slope({x, w})[0]; });
 }
 
+// Deep and small, grouped, along a line, and where taps do not overlap.
+void bench_other_convolutions(const char* only) {
+  array deep = normal({1, 14, 14, 256}), w256 = normal({256, 3, 3, 256});
+  bench(only, "conv2d 14x14x256, 3x3, 256", 2.0 * 14 * 14 * 256 * 256 * 9, [&] {
+    return conv2d(deep, w256, {1, 1}, {1, 1});
+  });
+  array grouped = normal({1, 56, 56, 128}), w32 = normal({128, 3, 3, 32});
+  bench(only, "conv2d 56x56x128, 3x3, 128 in 4 groups", 2.0 * 56 * 56 * 128 * 32 * 9, [&] {
+    return conv2d(grouped, w32, {1, 1}, {1, 1}, {1, 1}, 4);
+  });
+  array line = normal({1, 3000, 80}), w80 = normal({384, 3, 80});
+  bench(only, "conv1d 3000x80, 3, 384", 2.0 * 3000 * 384 * 240,
+        [&] { return conv1d(line, w80, 1, 1); });
+  array picture = normal({1, 224, 224, 3}), patch = normal({768, 16, 16, 3});
+  bench(only, "conv2d 224x224x3, 16x16 stride 16, 768", 2.0 * 14 * 14 * 768 * 768, [&] {
+    return conv2d(picture, patch, {16, 16});
+  });
+}
+
 // 5 n log2(n) operations a complex line, half of that a real one.
 void bench_transforms(const char* only) {
   array long_lines = normal({64, 65536}), lines = normal({16384, 256});
@@ -77,5 +96,6 @@ void bench_transforms(const char* only) {
 int main(int count, char** words) {
   const char* only = count > 1 ? words[1] : "";
   bench_convolutions(only);
+  bench_other_convolutions(only);
   bench_transforms(only);
 }

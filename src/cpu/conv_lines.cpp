@@ -48,10 +48,16 @@ bool fills_tiles(int64_t pixels, int64_t rows) {
   return pixels >= kLeastPixels * ((pixels + rows - 1) / rows) || pixels >= 2 * rows;
 }
 
+// Whether an input number is read by more than one output. Where none is, as in patches, a row of
+// taps copies each number once, which is no more than turning lines does.
+bool overlaps(const Geometry& g) {
+  return g.stride[0] < g.span(0) || g.stride[1] < g.span(1) || g.stride[2] < g.span(2);
+}
+
 template <class T>
 bool takes_lines(const Step& s) {
   Geometry g = geometry_of(s);
-  if (g.plain() || g.channels == 0 || g.outputs < kLeastOutputs ||
+  if (g.plain() || g.channels == 0 || g.outputs < kLeastOutputs || !overlaps(g) ||
       !fills_tiles(g.out[2], kernels_of(T()).rows))
     return false;
   auto wide = [](int64_t n) { return static_cast<double>(n); };
