@@ -7,21 +7,25 @@
 namespace tarn::cpu {
 namespace {
 
-bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
-
 HeadStrides strides_of(const Operand& o) { return {o.strides[0], o.strides[1], o.strides[2]}; }
-Attention attention_of(const Step& s) {
-  const auto& p = s.params->as<ops::Attention::P>();
+// All of q over all of k and v, without what an op's parameters say.
+Attention attention_between(const Operand& q, const Operand& k, const Operand& v,
+                            const Operand& out) {
   Attention a;
-  const Operand &q = s.in[0], &k = s.in[1], &v = s.in[2];
   a.batch = q.shape[0], a.q_heads = q.shape[1], a.kv_heads = k.shape[1];
   a.queries = q.shape[2], a.key_dim = q.shape[3], a.value_dim = v.shape[3];
-  a.length = p.length > 0 ? p.length : k.shape[2];
+  a.length = k.shape[2];
   a.q = q.data, a.q_at = strides_of(q), a.type = store_of(q.dtype);
   a.k = k.data, a.k_at = strides_of(k);
   a.v = v.data, a.v_at = strides_of(v);
   a.kv_type = store_of(k.dtype);
-  a.out = s.out.data, a.out_at = strides_of(s.out);
+  a.out = out.data, a.out_at = strides_of(out);
+  return a;
+}
+Attention attention_of(const Step& s) {
+  const auto& p = s.params->as<ops::Attention::P>();
+  Attention a = attention_between(s.in[0], s.in[1], s.in[2], s.out);
+  if (p.length > 0) a.length = p.length;
   a.scale = p.scale, a.causal = p.causal;
   if (p.has_mask) {
     const Operand& m = s.in[3];
@@ -66,19 +70,12 @@ double attention_cost(const Step& s) {
 Attention attention_of_row(const Step& s, int64_t row) {
   const auto& p = s.params->as<ops::RaggedAttention::P>();
   auto r = static_cast<size_t>(row);
-  const Operand &q = s.in[0], &k = s.in[1 + 2 * r], &v = s.in[2 + 2 * r];
-  Attention a;
-  a.batch = 1, a.q_heads = q.shape[1], a.kv_heads = k.shape[1];
-  a.queries = 1, a.key_dim = q.shape[3], a.value_dim = v.shape[3];
-  a.length = p.lengths[r];
-  a.type = store_of(q.dtype), a.kv_type = store_of(k.dtype);
   auto from = [row](const Operand& o) {
     return o.as<std::byte>() + row * o.strides[0] * int64_t{o.dtype.size};
   };
-  a.q = from(q), a.q_at = strides_of(q);
-  a.k = k.data, a.k_at = strides_of(k);
-  a.v = v.data, a.v_at = strides_of(v);
-  a.out = from(s.out), a.out_at = strides_of(s.out);
+  Attention a = attention_between(s.in[0], s.in[1 + 2 * r], s.in[2 + 2 * r], s.out);
+  a.batch = 1, a.length = p.lengths[r];
+  a.q = from(s.in[0]), a.out = from(s.out);
   a.scale = p.scale;
   return a;
 }
@@ -114,13 +111,14 @@ void run_ragged(const Step& s, int worker, int workers) {
 }
 size_t ragged_scratch(const Step& s, int workers) { return row_scratch(s) * size_t(workers); }
 bool takes_ragged(const Step& s) {
-  for (const Operand& in : s.in)
-    if (!is_store(in.dtype) || in.size() == 0 || in.dtype != (&in == &s.in[0] ? in : s.in[1]).dtype)
+  if (!is_store(s.in[0].dtype) || !is_store(s.in[1].dtype) || s.out.size() == 0) return false;
+  for (size_t i = 1; i < s.in.size(); ++i) {
+    const Operand &x = s.in[i], &first = s.in[2 - i % 2];  // the first keys, or the first values
+    if (x.size() == 0 || x.dtype != s.in[1].dtype || x.shape[1] != s.in[1].shape[1] ||
+        x.shape[3] != first.shape[3])
       return false;
-  for (size_t i = 1; i < s.in.size(); ++i)
-    if (s.in[i].shape[1] != s.in[1].shape[1] || s.in[i].shape[3] != s.in[2 - i % 2].shape[3])
-      return false;
-  return s.out.size() > 0;
+  }
+  return true;
 }
 double ragged_cost(const Step& s) {
   double cost = 0;

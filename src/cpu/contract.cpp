@@ -8,7 +8,6 @@
 namespace tarn::cpu {
 namespace {
 
-bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
 // One of the last two strides is 1, so rows or columns are contiguous.
 int64_t size_at(const Operand& o, int from_end) {
   return o.shape[o.shape.size() - static_cast<size_t>(from_end)];

@@ -52,9 +52,7 @@ template <class T, int Rows>
 [[gnu::noinline]] void tile_of_line(const PixelLine<T>& l, int64_t i, const T* filters, T* y,
                                     int64_t y_step) {
   constexpr int kCols = kTileCols<T>;
-  for (int r = 0; r < Rows; ++r)  // they arrive while the tile is summed
-    for (int64_t j = 0; j < kCols; j += 64 / static_cast<int>(sizeof(T)))
-      __builtin_prefetch(y + r * y_step + j, 1);
+  ask_for_tile<T, Rows>(y, y_step);
   const int64_t taps_at_once = larger(1, kSteps / l.channels);
   for (int64_t t = 0; t < l.taps; t += taps_at_once) {
     const int64_t end = smaller(t + taps_at_once, l.taps);

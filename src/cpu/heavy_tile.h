@@ -116,13 +116,19 @@ TARN_INLINE void tile(const T* a, int64_t a_row, int64_t a_step, const T* b, int
   store_tile<T, Rows>(sum, c, c_row, add);
 }
 
+// C's rows lie far apart: they arrive while the tile is summed.
+template <class T, int Rows>
+TARN_INLINE void ask_for_tile(const T* c, int64_t c_row) {
+  for (int i = 0; i < Rows; ++i)
+    for (int64_t j = 0; j < kTileCols<T>; j += 64 / static_cast<int>(sizeof(T)))
+      __builtin_prefetch(c + i * c_row + j, 1);
+}
+
 // A function of its own for each height, so that the register allocator sees one tile at a time.
 template <class T, int Rows>
 [[gnu::noinline]] void tile_of_packed(const T* a, const T* b, int64_t depth, T* c, int64_t c_row,
                                       bool add) {
-  for (int i = 0; i < Rows; ++i)  // C's rows lie far apart: they arrive while the tile is summed
-    for (int64_t j = 0; j < kTileCols<T>; j += 64 / static_cast<int>(sizeof(T)))
-      __builtin_prefetch(c + i * c_row + j, 1);
+  ask_for_tile<T, Rows>(c, c_row);
   tile<T, Rows>(a, 1, kTileRows<T>, b, kTileCols<T>, depth, c, c_row, add);
 }
 

@@ -12,7 +12,6 @@ namespace tarn::cpu {
 
 using ops::Coding;
 
-inline bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
 inline int64_t size_at(const Operand& o, int from_end) {
   return o.shape[o.shape.size() - static_cast<size_t>(from_end)];
 }

@@ -8,6 +8,7 @@ namespace tarn::cpu {
 
 void add_reductions(KernelTable& t);
 void add_derivatives(KernelTable& t);
-Store store_of(Dtype t);  // float32, float16 or bfloat16
+inline bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
+Store store_of(Dtype t);  // of one that is_store
 
 }  // namespace tarn::cpu

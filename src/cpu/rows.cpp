@@ -12,8 +12,6 @@
 namespace tarn::cpu {
 namespace {
 
-bool is_store(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
-
 Rows rows_of(const Step& s) {
   Rows r;
   r.cols = s.in[0].shape.empty() ? 1 : s.in[0].shape.back();
@@ -178,12 +176,9 @@ void run_rope_rows(const Step& s, int worker, int workers) {
                angles_of(turn, position));
   }
 }
-bool takes_rope_rows(const Step& s) {
-  return s.in[0].dtype == float32 && (s.in.size() < 3 || s.in[2].dtype == float32) &&
-         s.in[0].size() > 0;
-}
+template <size_t freqs>
 bool takes_rope(const Step& s) {
-  return s.in[0].dtype == float32 && (s.in.size() < 2 || s.in[1].dtype == float32) &&
+  return s.in[0].dtype == float32 && (s.in.size() <= freqs || s.in[freqs].dtype == float32) &&
          s.in[0].size() > 0;
 }
 double rope_cost(const Step& s) { return 1.0 * static_cast<double>(s.in[0].size()); }
@@ -202,12 +197,12 @@ void add_rows(KernelTable& t) {
   norm.fits = takes_layer_norm;
   t.add(op_of<LayerNorm>, norm);
   t.add(op_of<Rope>, {.run = run_rope,
-                      .fits = takes_rope,
+                      .fits = takes_rope<1>,
                       .accepts = Accepts::rows,
                       .cost = rope_cost,
                       .name = "positions"});
   t.add(op_of<RopeRows>, {.run = run_rope_rows,
-                          .fits = takes_rope_rows,
+                          .fits = takes_rope<2>,
                           .accepts = Accepts::rows,
                           .cost = rope_cost,
                           .name = "positions"});

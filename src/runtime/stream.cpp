@@ -2,7 +2,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -217,13 +216,8 @@ void clear_streams() {
 }
 
 Stream to_stream(StreamOrDevice s) {
-  // Asked for at each recorded operation: copied as it lies, not field by field around the padding,
-  // which would be written in pieces and read as one.
-  if (s.what == StreamOrDevice::What::nothing) {
-    Stream now;
-    std::memcpy(&now, &current_stream(thread_device), sizeof now);
-    return now;
-  }
+  // Asked for at each recorded operation.
+  if (s.what == StreamOrDevice::What::nothing) return current_stream(thread_device);
   return to_stream(s, thread_device);
 }
 Stream to_stream(StreamOrDevice s, Device default_) {

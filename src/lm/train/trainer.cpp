@@ -282,11 +282,10 @@ struct Trainer::Impl {
   }
 
   double mean_of(const std::vector<SampleLoss>& mine) const {
-    if (!team) return mean_loss(mine);
     double loss = 0, tokens = 0;
     for (const SampleLoss& one : mine) loss += one.loss, tokens += static_cast<double>(one.tokens);
     auto all = team.sums(std::vector<double>{loss, tokens});
-    return all[0] / all[1];
+    return all[1] > 0 ? all[0] / all[1] : 0;
   }
   TrainEvent judge() {
     double start = now();
