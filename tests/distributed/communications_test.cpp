@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "distributed/ranks.h"
 #include "error_of.h"
 #include "tarn/distributed.h"
 #include "tarn/ops.h"
@@ -20,13 +21,9 @@ using distributed::all_sum;
 using distributed::Group;
 using distributed::sum_scatter;
 using tarn_test::error_of;
-
-const Group& everyone() {
-  static const Group group = distributed::init();
-  return group;
-}
-int ranks() { return everyone().size(); }
-int me() { return everyone().rank(); }
+using tarn_test::everyone;
+using tarn_test::me;
+using tarn_test::ranks;
 
 const Dtype dtypes[] = {bool_, uint8, uint16,  uint32,  uint64,  int8,     int16,
                         int32, int64, float16, float32, float64, bfloat16, complex64};

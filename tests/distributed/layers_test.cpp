@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "distributed/ranks.h"
 #include "error_of.h"
 #include "tarn/nn/distributed.h"
 #include "tarn/nn/quantize.h"
@@ -14,13 +15,9 @@ namespace {
 
 using distributed::Group;
 using tarn_test::error_of;
-
-const Group& everyone() {
-  static const Group group = distributed::init();
-  return group;
-}
-int ranks() { return everyone().size(); }
-int me() { return everyone().rank(); }
+using tarn_test::everyone;
+using tarn_test::me;
+using tarn_test::ranks;
 
 array drawn(const Shape& shape, uint64_t seed = 5) {
   return random::normal(shape, random::key(seed));

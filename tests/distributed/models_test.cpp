@@ -3,22 +3,14 @@
 
 #include <cmath>
 
+#include "distributed/ranks.h"
 #include "error_of.h"
 #include "lm/small_models.h"
-#include "lm/tiny_model.h"
+#include "lm/tiny_training.h"
 #include "tarn/lm.h"
 
 namespace tarn_test {
 namespace {
-
-using tarn::distributed::Group;
-
-const Group& everyone() {
-  static const Group group = tarn::distributed::init();
-  return group;
-}
-int ranks() { return everyone().size(); }
-int me() { return everyone().rank(); }
 
 array logits_of(const Model& m, const array& ids) {
   tarn::PrecisionScope scope(tarn::Precision::exact);
@@ -96,21 +88,9 @@ TEST_F(DividedModels, OfFamiliesThatDoNotSumAreRefused) {
             "[load_divided] FOLDER/own: models of this family cannot be divided.");
 }
 
-class TeamTraining : public TinyModel {
+class TeamTraining : public TinyTraining {
  protected:
-  void SetUp() override {
-    TinyModel::SetUp();
-    lm_ = tiny();
-    std::ofstream out(folder_ / "a.jsonl");
-    for (int i = 0; i < 40; ++i)
-      out << fmt::format("{{\"prompt\": \"{} and {}\", \"completion\": \"{}\"}}\n", i % 7, i / 7,
-                         i % 7 + i / 7);
-    out.close();
-    data_ = load_train_data(folder_ / "a.jsonl", lm_, {.mask_prompt = true});
-  }
-  static TrainOptions options() {
-    return {.steps = 8, .batch_size = 4, .steps_per_eval = 4, .compute = ComputeIn::float32};
-  }
+  static TrainOptions options() { return TinyTraining::options(8); }
   static void expect_close(const NamedParameters& got, const NamedParameters& wanted,
                            double tolerance) {
     ASSERT_EQ(got.size(), wanted.size());
@@ -119,9 +99,6 @@ class TeamTraining : public TinyModel {
       EXPECT_LE(tarn::max(tarn::abs(got.at(path) - x)).item<float>(), tolerance * most) << path;
     }
   }
-
-  LanguageModel lm_{};
-  TrainData data_{};
 };
 
 TEST_F(TeamTraining, TakesTheStepsOfOneProcess) {

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "error_of.h"
-#include "lm/tiny_model.h"
+#include "lm/tiny_training.h"
 #include "tarn/error.h"
 
 extern char** environ;
@@ -20,21 +20,9 @@ namespace {
 
 using Kind = TrainEvent::Kind;
 
-class TrainTest : public TinyModel {
+class TrainTest : public TinyTraining {
  protected:
-  void SetUp() override {
-    TinyModel::SetUp();
-    lm_ = tiny();
-    std::ofstream out(folder_ / "a.jsonl");
-    for (int i = 0; i < 40; ++i)
-      out << fmt::format("{{\"prompt\": \"{} and {}\", \"completion\": \"{}\"}}\n", i % 7, i / 7,
-                         i % 7 + i / 7);
-    out.close();
-    data_ = load_train_data(folder_ / "a.jsonl", lm_, {.mask_prompt = true});
-  }
-  static TrainOptions options() {
-    return {.steps = 12, .batch_size = 4, .steps_per_eval = 4, .compute = ComputeIn::float32};
-  }
+  static TrainOptions options() { return TinyTraining::options(12); }
   // The losses of all events, in order.
   static std::vector<double> curve_of(Trainer& trainer) {
     std::vector<double> losses;
@@ -49,9 +37,6 @@ class TrainTest : public TinyModel {
     for (const auto& [path, x] : a)
       EXPECT_TRUE(tarn::array_equal(x, b.at(path)).item<bool>()) << path;
   }
-
-  LanguageModel lm_{};
-  TrainData data_{};
 };
 
 TEST_F(TrainTest, TheLossFalls) {
