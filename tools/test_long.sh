@@ -8,8 +8,9 @@ source "$(dirname "$0")/shell.sh"
 
 # What to run: any of isa, asan, tsan, stress, vocabularies, aarch64, cuda; all but the last without
 # arguments. cuda compiles the GPU backend where nvcc is found and runs what needs no card.
-# aarch64 is tools/test_aarch64.sh, which can be run alone. vocabularies compares tokenizers and chat templates with their references on the vocabularies of
-# real models, and the answers of the one whose weights come with it.
+# aarch64 is tools/test_aarch64.sh, which can be run alone. vocabularies compares tokenizers and chat
+# templates with their references on the vocabularies of real models, and the answers of the one
+# whose weights come with it.
 stages=" ${*:-isa asan tsan stress vocabularies aarch64} "
 wants() { [[ $stages == *" $1 "* ]]; }
 
