@@ -51,6 +51,10 @@ const Card* card() {
 }
 cudaStream_t queue() { return queue_of_thread ? queue_of_thread : card()->queue; }
 void set_queue_of_thread(cudaStream_t queue) { queue_of_thread = queue; }
+std::mutex& workspace_mutex() {
+  static auto* const m = new std::mutex;  // threads may evaluate while the program ends
+  return *m;
+}
 
 void check(cudaError_t result, const char* doing) {
   require<DeviceError>(result == cudaSuccess, "[cuda] {} failed: {}.", doing,

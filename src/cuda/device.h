@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "cuda/fault.h"
@@ -25,6 +26,10 @@ const Card* card();
 cudaStream_t queue();
 // What queue() gives the calling thread from now on; null: the card's.
 void set_queue_of_thread(cudaStream_t queue);
+// Products of all threads use one workspace, and a product may be several kernels. Held while those
+// are put into the queue, and while a recording is, which may hold products: so another thread's
+// product does not come between them.
+std::mutex& workspace_mutex();
 
 // Throws DeviceError when a call of the CUDA runtime failed.
 void check(cudaError_t result, const char* doing);

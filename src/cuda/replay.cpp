@@ -136,7 +136,10 @@ class Graph final : public Recording {
  public:
   Graph(Capture all, cudaGraphExec_t exec) : all_(std::move(all)), exec_(exec) {}
   ~Graph() override { cudaGraphExecDestroy(exec_); }
-  void run() override { check(cudaGraphLaunch(exec_, queue()), "a graph"); }
+  void run() override {
+    std::lock_guard lock(workspace_mutex());
+    check(cudaGraphLaunch(exec_, queue()), "a graph");
+  }
   bool replace(std::span<const size_t> steps, const std::function<void(size_t)>& launch) override {
     Capture fresh = capture(steps, launch);
     if (fresh.of_step.size() != steps.size()) return false;

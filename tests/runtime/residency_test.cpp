@@ -154,6 +154,34 @@ TEST_F(OneMemory, MayBeUsedByThreads) {
     EXPECT_FLOAT_EQ(sums[i], float(i) * 50 * 4096.0f * 4095 / 2);
 }
 
+// Long sums for few results, which a card may make in pieces that lie in memory all products use.
+// They are of whole numbers: exact in any order.
+TEST_F(OneMemory, ProductsOfThreadsDoNotMix) {
+  auto whole = [](const Shape& shape, uint64_t seed) {
+    array x = random::randint(-3, 4, shape, int32, random::key(seed), Device::cpu);
+    return astype(x, float32, Device::cpu);
+  };
+  std::vector<array> a, b, want;
+  for (uint64_t i = 0; i < 3; ++i) {
+    a.push_back(whole({4, 4096}, i)), b.push_back(whole({4096, 64}, 100 + i));
+    want.push_back(matmul(a[i], b[i], Device::cpu));
+  }
+  eval(want);
+  std::vector<int> wrong(want.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < wrong.size(); ++i)
+    threads.emplace_back([&, i] {
+      for (int turn = 0; turn < 50; ++turn) {
+        std::vector<array> got;
+        for (int k = 0; k < 16; ++k)
+          got.push_back(matmul(a[i], b[i], Device::gpu)), got.back().eval();
+        for (const array& y : got) wrong[i] += !array_equal(y, want[i], Device::cpu).item<bool>();
+      }
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(wrong, std::vector<int>(3));
+}
+
 // Steps that nothing can fuse, which a card may get as one recording from the third run on: with
 // other numbers, other parameters, and memory at other places.
 TEST_F(OneMemory, WhatRunsAgainGivesWhatItsInputsSay) {
