@@ -14,27 +14,17 @@
 #include "base/json.h"
 #include "base/printable.h"
 #include "base/require.h"
+#include "descriptor.h"
 
 namespace tarn::cli {
 namespace {
 
-constexpr int cannot_start = 127;  // what shells say as well
-
-class Descriptor {
- public:
-  explicit Descriptor(const std::string& path)
-      : number_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
-    require<FileError>(number_ >= 0, "[research] {}: cannot be written: {}.", printable(path, 4096),
-                       std::strerror(errno));
-  }
-  ~Descriptor() { close(number_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
+Descriptor writable(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  require<FileError>(file.number() >= 0, "[research] {}: cannot be written: {}.",
+                     printable(path, 4096), std::strerror(errno));
+  return file;
+}
 
 // In the child. Other threads are gone, so only system calls.
 [[noreturn]] void become(char* const* words, int output, int log, pid_t parent) {
@@ -51,7 +41,7 @@ class Descriptor {
 }
 
 pid_t start(const ProgramRun& run) {
-  Descriptor output(run.output), log(run.log);
+  Descriptor output = writable(run.output), log = writable(run.log);
   std::vector<char*> words;
   for (const std::string& word : run.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);

@@ -24,6 +24,7 @@
 #include "base/json.h"
 #include "base/printable.h"
 #include "base/require.h"
+#include "descriptor.h"
 #include "tarn/io.h"
 #include "terminal.h"
 
@@ -32,28 +33,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto grace = std::chrono::seconds(3);
-constexpr int cannot_start = 127;  // what shells say as well
 
 void check(bool ok, const char* what) {
   require<DeviceError>(ok, "[launch] {} failed: {}.", what, std::strerror(errno));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& o) noexcept : number_(std::exchange(o.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& o) noexcept {
-    std::swap(number_, o.number_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 // What the processes of a ring find each other by, while they run.
 class Ring {

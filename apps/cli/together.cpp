@@ -11,7 +11,7 @@ namespace tarn::cli {
 namespace {
 
 // The sum of what rank 0 has and zeros.
-array from_first(const distributed::Group& group, const array& a) {
+array array_of_first(const distributed::Group& group, const array& a) {
   return distributed::all_sum(group.rank() == 0 ? a : zeros_like(a), group);
 }
 
@@ -34,11 +34,11 @@ void be_silent() {
 
 std::string from_first(const distributed::Group& group, const std::string& text) {
   if (group.size() == 1) return text;
-  auto size = from_first(group, array(static_cast<int64_t>(text.size()))).item<int64_t>();
+  auto size = array_of_first(group, array(static_cast<int64_t>(text.size()))).item<int64_t>();
   std::string own = text;
   own.resize(static_cast<size_t>(size));
   array bytes =
-      from_first(group, array(reinterpret_cast<const uint8_t*>(own.data()), {size}, uint8));
+      array_of_first(group, array(reinterpret_cast<const uint8_t*>(own.data()), {size}, uint8));
   const auto* data = bytes.data<uint8_t>();
   return {data, data + size};
 }
@@ -46,7 +46,7 @@ std::string from_first(const distributed::Group& group, const std::string& text)
 uint64_t common_seed(const distributed::Group& group) {
   std::random_device random;
   array mine(static_cast<uint64_t>(random()) << 32 | random());
-  return from_first(group, mine).item<uint64_t>();
+  return array_of_first(group, mine).item<uint64_t>();
 }
 
 }  // namespace tarn::cli

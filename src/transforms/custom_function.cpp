@@ -32,7 +32,7 @@ Parts parts_of(const Params& params, std::span<const array> in) {
   return {*p.rules, {results.begin(), results.end()}, {arguments.begin(), arguments.end()}};
 }
 
-void check_count(const char* rule, const char* what, size_t made, size_t needed) {
+void check_returned(const char* rule, const char* what, size_t made, size_t needed) {
   require(made == needed, "[custom_function] {} returned {} {}, {} are needed.", rule, made, what,
           needed);
 }
@@ -57,7 +57,7 @@ std::vector<Maybe> vjp_of(const Call& call, std::span<const Maybe> cotangents) {
   for (size_t k = 0; k < count; ++k)
     given.push_back(cotangents[k] ? *cotangents[k] : zeros_like(parts.results[k]));
   Arrays made = parts.rules.vjp(parts.arguments, given, outputs);
-  check_count("vjp", "cotangents", made.size(), parts.arguments.size());
+  check_returned("vjp", "cotangents", made.size(), parts.arguments.size());
   for (size_t i = 0; i < made.size(); ++i)
     if (ops::detail::differentiable(parts.arguments[i]))
       terms[1 + count + i] = fitting("vjp", i, made[i], parts.arguments[i]);
@@ -82,7 +82,7 @@ std::vector<Maybe> jvp_of(const Call& call, std::span<const Maybe> tangents) {
   }
   if (given.empty()) return out;
   Arrays made = parts.rules.jvp(parts.arguments, given, argnums);
-  check_count("jvp", "tangents", made.size(), count);
+  check_returned("jvp", "tangents", made.size(), count);
   for (size_t k = 0; k < count; ++k) out[k] = fitting("jvp", k, made[k], parts.results[k]);
   return out;
 }
@@ -151,8 +151,8 @@ Arrays vmap_of(const Params& params, std::span<const array> in, const Batch& bat
   Arrays results;
   if (parts.rules.vmap && any) {
     auto [made, out_axes] = parts.rules.vmap(parts.arguments, axes);
-    check_count("vmap", "results", made.size(), count);
-    check_count("vmap", "axes", out_axes.size(), count);
+    check_returned("vmap", "results", made.size(), count);
+    check_returned("vmap", "axes", out_axes.size(), count);
     for (size_t k = 0; k < count; ++k) {
       bool mapped = out_axes[k] >= 0;
       results.push_back(

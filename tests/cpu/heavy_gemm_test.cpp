@@ -8,14 +8,14 @@ using Doubles = std::vector<double>;
 class GemmTest : public EveryIsa {};
 
 // One product's shape and how its operands lie.
-struct Case {
+struct Product {
   int64_t m = 0, n = 0, k = 0, batch = 1;
   bool a_turned = false, b_turned = false;
   double alpha = 1, beta = 0;
 };
 
-std::vector<Case> cases() {
-  std::vector<Case> all;
+std::vector<Product> cases() {
+  std::vector<Product> all;
   for (bool a : {false, true})
     for (bool b : {false, true}) {
       for (int64_t m : {1, 2, 8, 9, 15, 33})
@@ -31,7 +31,7 @@ std::vector<Case> cases() {
 }
 
 template <class G>
-G strided(const Case& c) {
+G strided(const Product& c) {
   G g{.m = c.m, .n = c.n, .k = c.k};
   g.a_row = c.a_turned ? 1 : c.k;
   g.a_col = c.a_turned ? c.m : 1;
@@ -62,14 +62,14 @@ Doubles product(const G& g, const A& a, const A& b, const C& c) {
   return y;
 }
 
-std::string text(const Case& c) {
+std::string text(const Product& c) {
   return ::testing::PrintToString(
       std::vector<int64_t>{c.m, c.n, c.k, c.batch, c.a_turned, c.b_turned});
 }
 
 TEST_P(GemmTest, FloatTypesWithAnyStrides) {
   for (Store type : {Store::f32, Store::f16, Store::bf16})
-    for (const Case& one : cases()) {
+    for (const Product& one : cases()) {
       SCOPED_TRACE(text(one));
       Gemm g = strided<Gemm>(one);
       g.type = type;
@@ -92,7 +92,7 @@ TEST_P(GemmTest, FloatTypesWithAnyStrides) {
 }
 
 TEST_P(GemmTest, DoubleWithAnyStrides) {
-  for (const Case& one : cases()) {
+  for (const Product& one : cases()) {
     SCOPED_TRACE(text(one));
     const auto wide = [](const std::vector<float>& x) { return Doubles(x.begin(), x.end()); };
     Gemm64 g = strided<Gemm64>(one);
@@ -114,12 +114,12 @@ TEST_P(GemmTest, DoubleWithAnyStrides) {
 
 // Whole numbers, whose sums are exact in any order.
 struct WholeNumbers {
-  Case one{};
+  Product one{};
   Stored a{}, b{}, c{};
   std::vector<uint16_t> want{};
 };
 
-WholeNumbers whole_numbers(const Case& one, Store type) {
+WholeNumbers whole_numbers(const Product& one, Store type) {
   const auto whole = [&](int64_t count, unsigned seed) {
     std::vector<float> x = normal(static_cast<size_t>(count), seed, 1.5f);
     for (float& v : x) v = std::round(v);

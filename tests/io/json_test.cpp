@@ -5,7 +5,7 @@
 namespace tarn_test {
 namespace {
 
-std::string refused(const std::string& text) {
+std::string refused_json(const std::string& text) {
   auto first = error_of([&] { tarn::parse_json(text, "f.json"); });
   EXPECT_EQ(first, error_of([&] { tarn::parse_ordered_json(text, "f.json"); }));
   return first;
@@ -24,24 +24,25 @@ TEST(Json, ReadsEveryKindOfValue) {
 }
 
 TEST(Json, NamesTheByte) {
-  EXPECT_EQ(refused(R"({"a":1,"a":2})"), message(9, "the key \"a\" stands twice in one object"));
-  EXPECT_EQ(refused("[1,]"), message(3,
-                                     "syntax error while parsing value - unexpected ']'; "
-                                     "expected '[', '{', or a literal"));
-  EXPECT_EQ(refused(R"({"a":1e999})"), message(10, "number overflow parsing '1e999'"));
-  EXPECT_EQ(refused("\"\x1b\""),
+  EXPECT_EQ(refused_json(R"({"a":1,"a":2})"),
+            message(9, "the key \"a\" stands twice in one object"));
+  EXPECT_EQ(refused_json("[1,]"), message(3,
+                                          "syntax error while parsing value - unexpected ']'; "
+                                          "expected '[', '{', or a literal"));
+  EXPECT_EQ(refused_json(R"({"a":1e999})"), message(10, "number overflow parsing '1e999'"));
+  EXPECT_EQ(refused_json("\"\x1b\""),
             message(1,
                     "syntax error while parsing value - invalid string: control character "
                     "U+001B (ESC) must be escaped to \\u001B; last read: '\"<U+001B>'"));
-  EXPECT_EQ(refused("NaN").substr(0, 22), "[json] f.json: byte 0:");
-  EXPECT_EQ(refused("{} x").substr(0, 22), "[json] f.json: byte 3:");
-  EXPECT_EQ(refused("").substr(0, 22), "[json] f.json: byte 0:");
+  EXPECT_EQ(refused_json("NaN").substr(0, 22), "[json] f.json: byte 0:");
+  EXPECT_EQ(refused_json("{} x").substr(0, 22), "[json] f.json: byte 3:");
+  EXPECT_EQ(refused_json("").substr(0, 22), "[json] f.json: byte 0:");
 }
 
 TEST(Json, DepthIsBounded) {
   std::string deep = std::string(128, '[') + std::string(128, ']');
   EXPECT_EQ(tarn::parse_json(deep, "f").dump(), deep);
-  EXPECT_EQ(refused(std::string(1'000'000, '[')),
+  EXPECT_EQ(refused_json(std::string(1'000'000, '[')),
             message(128, "values nest deeper than 128 levels"));
 }
 

@@ -18,7 +18,7 @@ std::string dict(const std::string& descr, const std::string& shape, const char*
   return "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }";
 }
 
-std::string refused(const std::string& bytes) {
+std::string refused_npy(const std::string& bytes) {
   Folder folder;
   std::string path = folder.write("a.npy", bytes);
   std::string message = error_of([&] { tarn::load(path); });
@@ -110,17 +110,17 @@ TEST(Npy, BoolsOtherThanOneAreOne) {
 }
 
 TEST(Npy, NamesWhatIsWrong) {
-  auto header = [](const std::string& d) { return refused(npy(d, "1234")); };
-  EXPECT_EQ(refused("NUMPY something"),
+  auto header = [](const std::string& d) { return refused_npy(npy(d, "1234")); };
+  EXPECT_EQ(refused_npy("NUMPY something"),
             "byte 0: an .npy file begins with \"\\x93NUMPY\", this one with \"NUMPY \".");
-  EXPECT_EQ(refused(npy(dict("<f4", "(1,)"), "1234", 9)),
+  EXPECT_EQ(refused_npy(npy(dict("<f4", "(1,)"), "1234", 9)),
             "byte 6: .npy version 9; versions 1 to 3 are read.");
-  EXPECT_EQ(refused(std::string("\x93NUMPY\2\0\xff\xff\xff\xff", 12)),
+  EXPECT_EQ(refused_npy(std::string("\x93NUMPY\2\0\xff\xff\xff\xff", 12)),
             "byte 8: a header of 4294967295 bytes, at most 1048576 are read.");
-  EXPECT_EQ(refused(npy(dict("<f4", "(300000000,)"), "1234")),
+  EXPECT_EQ(refused_npy(npy(dict("<f4", "(300000000,)"), "1234")),
             "byte 76: 4 bytes of numbers, float32 of shape (300000000) needs 1200000000. The file "
             "is cut off or damaged; save it again.");
-  EXPECT_EQ(refused(npy(dict("<f4", "(4294967296, 4294967296)"), "1234")),
+  EXPECT_EQ(refused_npy(npy(dict("<f4", "(4294967296, 4294967296)"), "1234")),
             "the shape (4294967296, 4294967296) needs more bytes than 64 bits can count.");
   EXPECT_EQ(header(dict("|O", "(1,)")),
             "byte 24: the .npy header has a pickle of Python objects, which is never run; save "

@@ -201,7 +201,7 @@ TEST(Sample, TopLogProbabilities) {
   EXPECT_EQ(tarn::lm::top_log_probabilities(Logits{1, 2}, 0).size(), 0u);
 }
 
-std::string error_of(const SampleOptions& options) {
+std::string refusal_of(const SampleOptions& options) {
   try {
     Sampler sampler(options);
   } catch (const tarn::ValueError& error) {
@@ -213,20 +213,20 @@ std::string error_of(const SampleOptions& options) {
 TEST(Sample, NumbersOutsideTheirRange) {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(error_of({.temperature = -1}), "[sample] temperature is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of({.temperature = nan}), "[sample] temperature is nan; it must be 0 or more.");
-  EXPECT_EQ(error_of({.temperature = infinity}),
+  EXPECT_EQ(refusal_of({.temperature = -1}), "[sample] temperature is -1; it must be 0 or more.");
+  EXPECT_EQ(refusal_of({.temperature = nan}), "[sample] temperature is nan; it must be 0 or more.");
+  EXPECT_EQ(refusal_of({.temperature = infinity}),
             "[sample] temperature is inf; it must be 0 or more.");
-  EXPECT_EQ(error_of({.top_p = 0}), "[sample] top_p is 0; it must be in (0, 1].");
-  EXPECT_EQ(error_of({.top_p = 1.5f}), "[sample] top_p is 1.5; it must be in (0, 1].");
-  EXPECT_EQ(error_of({.min_p = -0.5f}), "[sample] min_p is -0.5; it must be in [0, 1].");
-  EXPECT_EQ(error_of({.min_p = 2}), "[sample] min_p is 2; it must be in [0, 1].");
-  EXPECT_EQ(error_of({.top_k = -1}), "[sample] top_k is -1; it must be 0 or more.");
-  EXPECT_EQ(error_of({.xtc_probability = 2}),
+  EXPECT_EQ(refusal_of({.top_p = 0}), "[sample] top_p is 0; it must be in (0, 1].");
+  EXPECT_EQ(refusal_of({.top_p = 1.5f}), "[sample] top_p is 1.5; it must be in (0, 1].");
+  EXPECT_EQ(refusal_of({.min_p = -0.5f}), "[sample] min_p is -0.5; it must be in [0, 1].");
+  EXPECT_EQ(refusal_of({.min_p = 2}), "[sample] min_p is 2; it must be in [0, 1].");
+  EXPECT_EQ(refusal_of({.top_k = -1}), "[sample] top_k is -1; it must be 0 or more.");
+  EXPECT_EQ(refusal_of({.xtc_probability = 2}),
             "[sample] xtc_probability is 2; it must be in [0, 1].");
-  EXPECT_EQ(error_of({.xtc_threshold = 0.75f}),
+  EXPECT_EQ(refusal_of({.xtc_threshold = 0.75f}),
             "[sample] xtc_threshold is 0.75; it must be in [0, 0.5].");
-  EXPECT_EQ(error_of({}), "no error");
+  EXPECT_EQ(refusal_of({}), "no error");
   Sampler sampler({});
   Logits none;
   EXPECT_THROW(sampler.pick(none), tarn::ValueError);

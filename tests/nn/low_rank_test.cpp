@@ -13,7 +13,9 @@ namespace {
 using tarn_test::error_of;
 using testing::ElementsAre;
 
-array drawn(const Shape& shape, uint64_t seed) { return random::normal(shape, random::key(seed)); }
+array random_numbers(const Shape& shape, uint64_t seed) {
+  return random::normal(shape, random::key(seed));
+}
 double apart(const array& a, const array& b) {
   EXPECT_EQ(a.shape(), b.shape());
   return double{max(abs(a - b)).item<float>()};
@@ -25,7 +27,7 @@ constexpr int64_t inputs = 64, outputs = 96, count = 50, size = 64;
 template <class L>
 LowRank term(const L& layer, int64_t rank, uint64_t seed, bool dora = false) {
   LowRank t = LowRank::init(layer, rank, random::key(seed), dora);
-  t.lora_b = drawn(t.lora_b.shape(), seed + 1);
+  t.lora_b = random_numbers(t.lora_b.shape(), seed + 1);
   t.scale = 0.5f;
   if (dora) t.m = *t.m * random::uniform(0.5f, 1.5f, t.m->shape(), float32, random::key(seed + 2));
   return t;
@@ -69,7 +71,7 @@ array weight_of(const Embedding& e) {
 }
 
 TEST(LowRank, LinearIsTheFormula) {
-  array x = drawn({2, 3, inputs}, 9);
+  array x = random_numbers({2, 3, inputs}, 9);
   for (Linear l : linears())
     for (bool dora : {false, true})
       for (float weight : {1.0f, 0.25f}) {
@@ -82,7 +84,7 @@ TEST(LowRank, LinearIsTheFormula) {
 }
 
 TEST(LowRank, EmbeddingIsTheFormulaBothWays) {
-  array ids({3, 0, 49, -1, 7, 3}, {2, 3}), x = drawn({2, size}, 9);
+  array ids({3, 0, 49, -1, 7, 3}, {2, 3}), x = random_numbers({2, size}, 9);
   for (Embedding e : tables())
     for (bool dora : {false, true}) {
       e.low_rank.terms = {term(e, 4, 5, dora)};
@@ -96,7 +98,7 @@ TEST(LowRank, EmbeddingIsTheFormulaBothWays) {
 }
 
 TEST(LowRank, AFreshTermChangesNothing) {
-  array x = drawn({5, inputs}, 9);
+  array x = random_numbers({5, inputs}, 9);
   for (bool dora : {false, true}) {
     Linear l = linear();
     array before = l(x);
@@ -145,7 +147,7 @@ TEST(LowRank, ParametersHaveTheNamesOfMlx) {
 }
 
 TEST(LowRank, TermsTrainAndTheWeightDoesNot) {
-  array x = drawn({5, inputs}, 9), target = drawn({5, outputs}, 10);
+  array x = random_numbers({5, inputs}, 9), target = random_numbers({5, outputs}, 10);
   for (Linear l : linears()) {
     if (l.weight.dtype() == bfloat16) continue;
     for (bool dora : {false, true}) {
@@ -184,7 +186,7 @@ TEST(LowRank, GradientsDoNotMakeTheQuantisedWeightDense) {
   Linear l = QuantizedLinear::init(wide, wide, random::key(1), false, {.mode = "affine"});
   LowRank t = LowRank::init(l, 4, random::key(2));
   l.low_rank.terms = {t};
-  array x = drawn({4, wide}, 3);
+  array x = random_numbers({4, wide}, 3);
   eval({l.weight, *l.scales, *l.biases, t.lora_a, t.lora_b, x});
   auto loss = [&](const Linear& layer, const array& in) { return sum(square(layer(layer(in)))); };
   reset_peak_memory();
@@ -195,7 +197,7 @@ TEST(LowRank, GradientsDoNotMakeTheQuantisedWeightDense) {
 }
 
 TEST(LowRank, SettledTermsGiveTheSame) {
-  array x = drawn({5, inputs}, 9);
+  array x = random_numbers({5, inputs}, 9);
   for (bool dora : {false, true}) {
     Linear l = QuantizedLinear::from_linear(linear());
     l.low_rank.terms = {term(l, 4, 5, dora), term(l, 2, 8)};
@@ -239,9 +241,10 @@ TEST(LowRank, RowsChooseTheirAdapters) {
   auto head = [](const auto& layer, const array& x) { return layer.as_linear(x); };
   array ids({3, 0, 49, -1, 7, 3, 1, 1, 2, 0}, {5, 2});
   for (bool dora : {false, true}) {
-    for (const Linear& l : linears()) rows_choose(l, dora, apply, drawn({5, 2, inputs}, 9));
+    for (const Linear& l : linears())
+      rows_choose(l, dora, apply, random_numbers({5, 2, inputs}, 9));
     for (const Embedding& e : tables()) {
-      rows_choose(e, dora, head, drawn({5, 1, size}, 9));
+      rows_choose(e, dora, head, random_numbers({5, 1, size}, 9));
       rows_choose(e, dora, apply, ids);
     }
   }
@@ -250,7 +253,7 @@ TEST(LowRank, RowsChooseTheirAdapters) {
 TEST(LowRank, RowsSideBySideChooseByTheirCounts) {
   Linear l = linear();
   l.low_rank.terms = {named(term(l, 4, 5), "a"), named(term(l, 2, 15), "b")};
-  array x = drawn({1, 6, inputs}, 9);
+  array x = random_numbers({1, 6, inputs}, 9);
   LowRankScope scope({{{"b", 1}, {"a", 1}}, {4, 2}, std::nullopt});
   array mixed = l(x);
   auto alone = [&](const char* name) {
@@ -264,7 +267,7 @@ TEST(LowRank, RowsSideBySideChooseByTheirCounts) {
                   slice(alone("a"), {0, 4, 0}, {1, 6, outputs})),
             1e-5);
   EXPECT_EQ(error_of([&] {
-              l(drawn({3, 1, inputs}, 1));
+              l(random_numbers({3, 1, inputs}, 1));
             }),
             "[LowRank] x has shape (3, 1, 64), and 2 sequences choose their adapters: a row for "
             "each is needed.");
@@ -273,7 +276,7 @@ TEST(LowRank, RowsSideBySideChooseByTheirCounts) {
 TEST(LowRank, DropoutNeedsAKey) {
   Linear l = linear();
   l.low_rank.terms = {term(l, 4, 5)};
-  array x = drawn({5, inputs}, 9), without = l(x);
+  array x = random_numbers({5, inputs}, 9), without = l(x);
   l.low_rank.terms[0].dropout = 0.5f;
   EXPECT_EQ(apart(l(x), without), 0);
   auto with_key = [&](uint64_t seed) {

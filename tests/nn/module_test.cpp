@@ -33,7 +33,7 @@ struct Tokens {
   TARN_FIELDS(table, out)
   array operator()(const array& ids) const { return out(table(ids)); }
 };
-struct Two {
+struct TwoLinears {
   Linear a = Linear::init(4, 4, random::key(1)), b = Linear::init(4, 1, random::key(2));
   TARN_FIELDS(a, b)
 };
@@ -152,10 +152,12 @@ TEST(Module, CountsAndCasts) {
 }
 
 TEST(Module, CheckpointedModulesTrainAlike) {
-  auto plain = [](const Two& n) { return sum(n.b(tanh(n.a(some_input())))); };
-  auto again = [](const Two& n) { return sum(n.b(tanh(nn::checkpoint(n.a)(some_input())))); };
-  auto [v, g] = value_and_grad(plain, Two{});
-  auto [w, h] = value_and_grad(again, Two{});
+  auto plain = [](const TwoLinears& n) { return sum(n.b(tanh(n.a(some_input())))); };
+  auto again = [](const TwoLinears& n) {
+    return sum(n.b(tanh(nn::checkpoint(n.a)(some_input()))));
+  };
+  auto [v, g] = value_and_grad(plain, TwoLinears{});
+  auto [w, h] = value_and_grad(again, TwoLinears{});
   EXPECT_TRUE(allclose(g.a.weight, h.a.weight).item<bool>());
   EXPECT_TRUE(allclose(g.b.weight, h.b.weight).item<bool>());
 }

@@ -5,17 +5,15 @@
 #include <functional>
 
 #include "error_of.h"
+#include "ops/numbers.h"
 #include "tarn/tarn.h"
 
 namespace tarn {
 namespace {
 
 using tarn_test::error_of;
-
-double largest(const array& a) { return max(abs(astype(a, float64))).item<double>(); }
-array normal(Shape shape, uint64_t seed) {
-  return random::normal(std::move(shape), float32, 0, 1, random::key(seed));
-}
+using tarn_test::largest;
+using tarn_test::normal;
 
 TEST(SegmentedMm, IsAProductForEachSegment) {
   array a = normal({3, 9}, 1), b = normal({9, 4}, 2);

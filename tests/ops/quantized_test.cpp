@@ -7,12 +7,15 @@
 #include <random>
 
 #include "error_of.h"
+#include "ops/numbers.h"
 #include "tarn/tarn.h"
 
 namespace tarn {
 namespace {
 
 using tarn_test::error_of;
+using tarn_test::largest;
+using tarn_test::normal;
 
 std::vector<double> values(const array& a) {
   array wide = contiguous(astype(a, float64));
@@ -20,17 +23,9 @@ std::vector<double> values(const array& a) {
   const auto* from = wide.data<double>();
   return {from, from + wide.size()};
 }
-double largest(const array& a) {
-  double most = 0;
-  for (double x : values(a)) most = std::max(most, std::abs(x));
-  return most;
-}
 // The largest difference, as a part of the largest number.
 double distance(const array& a, const array& b) {
   return largest(astype(a, float64) - astype(b, float64)) / largest(b);
-}
-array normal(Shape shape, uint64_t seed) {
-  return random::normal(std::move(shape), float32, 0, 1, random::key(seed));
 }
 const std::vector<std::string> modes{"affine", "mxfp4", "mxfp8", "nvfp4"};
 std::optional<array> biases_of(const std::vector<array>& q) {

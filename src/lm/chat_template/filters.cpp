@@ -233,7 +233,7 @@ Value url_encode(Render& r, const Value& input, Args& args) {
   return r.text(std::move(out));
 }
 
-const std::unordered_map<std::string_view, FilterFunction>& table() {
+const std::unordered_map<std::string_view, FilterFunction>& filters() {
   static const std::unordered_map<std::string_view, FilterFunction> filters = {
       {"upper", convert<upper>},
       {"lower", convert<lower>},
@@ -288,8 +288,8 @@ std::string escape_html(std::string_view s) {
 }
 
 FilterFunction find_filter(std::string_view name) {
-  const auto found = table().find(name);
-  if (found != table().end()) return found->second;
+  const auto found = filters().find(name);
+  if (found != filters().end()) return found->second;
   const FilterFunction number = find_number_filter(name);
   return number != nullptr ? number : find_sequence_filter(name);
 }

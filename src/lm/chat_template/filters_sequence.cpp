@@ -319,7 +319,7 @@ Value attr(Render& r, const Value& input, Args& args) {
   return r.attribute(input, b[0]);
 }
 
-const std::unordered_map<std::string_view, FilterFunction>& table() {
+const std::unordered_map<std::string_view, FilterFunction>& sequence_filters() {
   static const std::unordered_map<std::string_view, FilterFunction> filters = {
       {"length", length},
       {"count", length},
@@ -351,8 +351,8 @@ const std::unordered_map<std::string_view, FilterFunction>& table() {
 }  // namespace
 
 FilterFunction find_sequence_filter(std::string_view name) {
-  const auto found = table().find(name);
-  return found == table().end() ? nullptr : found->second;
+  const auto found = sequence_filters().find(name);
+  return found == sequence_filters().end() ? nullptr : found->second;
 }
 
 }  // namespace tarn::lm::jinja

@@ -95,7 +95,7 @@ bool is_test(Render& r, const Value& input, Args& args) {
   return input.is(Type::string) && find_test(input.text()) != nullptr;
 }
 
-const std::unordered_map<std::string_view, TestFunction>& table() {
+const std::unordered_map<std::string_view, TestFunction>& tests() {
   static const std::unordered_map<std::string_view, TestFunction> tests = {
       {"defined", plain<is_defined>},
       {"undefined", plain<is_undefined>},
@@ -143,8 +143,8 @@ const std::unordered_map<std::string_view, TestFunction>& table() {
 }  // namespace
 
 TestFunction find_test(std::string_view name) {
-  const auto found = table().find(name);
-  return found == table().end() ? nullptr : found->second;
+  const auto found = tests().find(name);
+  return found == tests().end() ? nullptr : found->second;
 }
 
 }  // namespace tarn::lm::jinja

@@ -341,7 +341,7 @@ Value expand_tabs_method(Render& r, const Value& self, Args& args) {
   return r.text(std::move(out));
 }
 
-const std::unordered_map<View, NativeFunction>& table() {
+const std::unordered_map<View, NativeFunction>& text_methods() {
   static const std::unordered_map<View, NativeFunction> methods = {
       {"strip", strip_method<true, true>},
       {"lstrip", strip_method<true, false>},
@@ -390,8 +390,8 @@ const std::unordered_map<View, NativeFunction>& table() {
 }  // namespace
 
 NativeFunction find_text_method(std::string_view name, bool& known) {
-  const auto found = table().find(name);
-  if (found == table().end()) return nullptr;
+  const auto found = text_methods().find(name);
+  if (found == text_methods().end()) return nullptr;
   known = true;
   return found->second;
 }

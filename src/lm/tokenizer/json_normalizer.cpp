@@ -11,7 +11,7 @@
 namespace tarn::lm::tokenizer {
 namespace {
 
-std::string content_of(const Json& json, std::string_view key) {
+std::string bounded_text(const Json& json, std::string_view key) {
   std::string content(json.at(key).text());
   require<FileError>(content.size() <= kLongestContent,
                      "[load] {}: `{}` has {} bytes; at most {} are taken.", json.where(), key,
@@ -24,7 +24,7 @@ Normalizer form(Form form) {
 }
 
 Normalizer replace(const Json& json) {
-  std::string to = content_of(json, "content");
+  std::string to = bounded_text(json, "content");
   Json pattern = json.at("pattern");
   if (auto regex = pattern.find("Regex"))
     return [from = Regex(regex->text(), json.where()), to](std::string text, Place place) {
@@ -75,7 +75,7 @@ Normalizer one_normalizer(const Json& json, std::string_view type) {
   if (type == "Nmt") return [](std::string text, Place) { return nmt_normalized(text); };
   if (type == "ByteLevel") return byte_level();
   if (type == "Prepend")
-    return [with = content_of(json, "prepend")](std::string text, Place) {
+    return [with = bounded_text(json, "prepend")](std::string text, Place) {
       return text.empty() ? text : with + text;
     };
   if (type == "Strip")

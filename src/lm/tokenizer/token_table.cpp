@@ -31,7 +31,7 @@ constexpr std::array<int16_t, kLargestSpelling> bytes_of_spelling() {
   for (size_t b = 0; b < 256; ++b) bytes[kSpelling[b]] = static_cast<int16_t>(b);
   return bytes;
 }
-constexpr std::array<int16_t, kLargestSpelling> kByte = bytes_of_spelling();
+constexpr std::array<int16_t, kLargestSpelling> kByteOfSpelling = bytes_of_spelling();
 
 }  // namespace
 
@@ -107,11 +107,11 @@ bool append_spelled_bytes(std::string& out, std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     Character c = character_at(text, at);
     at += c.length;
-    if (c.code >= kLargestSpelling || kByte[c.code] < 0) {
+    if (c.code >= kLargestSpelling || kByteOfSpelling[c.code] < 0) {
       out.resize(before);
       return false;
     }
-    out.push_back(static_cast<char>(kByte[c.code]));
+    out.push_back(static_cast<char>(kByteOfSpelling[c.code]));
   }
   return true;
 }

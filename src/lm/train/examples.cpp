@@ -16,7 +16,7 @@
 namespace tarn::lm {
 namespace {
 
-constexpr uint64_t most_bytes = uint64_t{2} << 30;
+constexpr uint64_t most_example_bytes = uint64_t{2} << 30;
 constexpr std::array roles{"system", "user", "assistant", "tool", "developer"};
 
 bool is_blank(std::string_view text) { return trimmed(text).empty(); }
@@ -161,7 +161,7 @@ Example read_line(const Line& line) {
 }  // namespace
 
 std::vector<Example> read_examples(const std::string& file) {
-  std::string content = read_text(file, most_bytes);
+  std::string content = read_text(file, most_example_bytes);
   std::vector<Example> all;
   std::string first_mistake;
   int64_t number = 0, mistakes = 0;

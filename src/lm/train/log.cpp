@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Kind = TrainEvent::Kind;
-constexpr uint64_t most_bytes = uint64_t{1} << 30;
+constexpr uint64_t most_log_bytes = uint64_t{1} << 30;
 
 std::string line_of(const TrainEvent& e) {
   OrderedJson json{{"event", e.kind == Kind::step ? "step" : "validation"},
@@ -52,7 +52,7 @@ TrainEvent event_of(const Json& json) {
 // The lines up to the step; the last line may be cut off where the run was killed.
 std::vector<TrainEvent> read_log(const fs::path& file, int64_t step) {
   std::vector<TrainEvent> events;
-  std::string text = read_text(file.string(), most_bytes);
+  std::string text = read_text(file.string(), most_log_bytes);
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
     if (end == std::string::npos) break;
