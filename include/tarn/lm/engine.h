@@ -11,7 +11,8 @@ namespace tarn::lm {
 
 struct EngineOptions {
   // Answers that are made at a time, 1 to 15; others wait. Up to 15 rows, a row's numbers do not
-  // depend on the others: in exact mode each answer is the one it would be alone.
+  // depend on the others, on a GPU but for the last bits: in exact mode each answer is the one it
+  // would be alone.
   int most_answers = 8;
   int most_waiting = 1024;                  // more are refused with a ValueError
   size_t prefix_bytes = size_t{256} << 20;  // for what was computed of former prompts and answers

@@ -123,15 +123,10 @@ struct Engine::Impl {
     active.clear();
   }
 
-  // On a GPU, answers of one batch are not always what each would be alone: there one at a time.
-  size_t most_at_once() const {
-    return default_device() == Device::gpu ? 1 : static_cast<size_t>(options.most_answers);
-  }
-
   void admit() {
     for (auto it = waiting.begin(); it != waiting.end();) {
       bool cancelled = (*it)->answer().cancel_requested();
-      bool has_room = active.size() < most_at_once();
+      bool has_room = active.size() < static_cast<size_t>(options.most_answers);
       if (!cancelled && !has_room) {
         ++it;
         continue;
