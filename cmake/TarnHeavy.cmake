@@ -15,7 +15,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 set(heavy_flags_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(heavy_flags_avx512 ${heavy_flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
-    -mprefer-vector-width=512)
+    -mprefer-vector-width=512 ${aligned_frames})
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND heavy_levels vnni)
   set(heavy_flags_vnni ${heavy_flags_avx512} -mavx512vnni -mavx512vbmi -mgfni)
@@ -35,8 +35,3 @@ foreach(level ${heavy_levels})
   set_target_properties(tarn_heavy_${level} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   list(APPEND made tarn_heavy_${level})
 endforeach()
-# g++ 12 with -Og and address checks reads a vector of 64 bytes from where none can lie.
-if(TARN_KERNEL_OPTIMIZATION STREQUAL "-Og")
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cpu/heavy_rows.cpp PROPERTIES
-                              COMPILE_OPTIONS -O1)
-endif()
