@@ -15,13 +15,8 @@ using tarn::GgmlType;
 using tarn::GgufFile;
 using Type = tarn::GgufValue::Type;
 
-std::string refused(const std::string& bytes) {
-  Folder folder;
-  std::string path = folder.write("m.gguf", bytes);
-  std::string message = error_of([&] { GgufFile::open(path); });
-  std::string head = "[load] " + path + ": ";
-  EXPECT_EQ(message.substr(0, head.size()), head);
-  return message.substr(std::min(message.size(), head.size()));
+std::string refused_gguf(const std::string& bytes) {
+  return read_error("m.gguf", bytes, [](const std::string& path) { GgufFile::open(path); });
 }
 
 TEST(Gguf, ReadsEveryTypeOfValue) {
@@ -233,52 +228,54 @@ TEST(Gguf, ThreadsAndRowOrderGiveTheSame) {
 TEST(Gguf, NamesWhatIsWrong) {
   using W = GgufWriter;
   std::string cut = " The file is cut off or damaged; fetch it again.";
-  EXPECT_EQ(refused("GGML" + std::string(60, '\0')),
+  EXPECT_EQ(refused_gguf("GGML" + std::string(60, '\0')),
             "byte 0: a GGUF file begins with \"GGUF\", this one with \"GGML\". Convert older GGML "
             "formats to GGUF first.");
   W old;
   old.version = 1;
-  EXPECT_EQ(refused(old.bytes()),
+  EXPECT_EQ(refused_gguf(old.bytes()),
             "byte 4: GGUF version 1; versions 2 and 3 are read. Convert the model again.");
   old.version = 0x03000000;
-  EXPECT_EQ(refused(old.bytes()), "byte 4: the file is big-endian. Convert it to little-endian.");
+  EXPECT_EQ(refused_gguf(old.bytes()),
+            "byte 4: the file is big-endian. Convert it to little-endian.");
   EXPECT_EQ(
-      refused("GGUF" + bytes_of(uint32_t{3}) + bytes_of(~uint64_t{0}) + bytes_of(uint64_t{0})),
+      refused_gguf("GGUF" + bytes_of(uint32_t{3}) + bytes_of(~uint64_t{0}) + bytes_of(uint64_t{0})),
       "byte 24: 18446744073709551615 tensors, at most 1048576 are read.");
-  EXPECT_EQ(refused("GGUF" + bytes_of(uint32_t{3}) + bytes_of(uint64_t{2}) + bytes_of(uint64_t{0})),
-            "byte 24: 2 tensors do not fit into the 0 bytes left." + cut);
-  EXPECT_EQ(refused(W().key("a", "1").key("a", "2").bytes()),
+  EXPECT_EQ(
+      refused_gguf("GGUF" + bytes_of(uint32_t{3}) + bytes_of(uint64_t{2}) + bytes_of(uint64_t{0})),
+      "byte 24: 2 tensors do not fit into the 0 bytes left." + cut);
+  EXPECT_EQ(refused_gguf(W().key("a", "1").key("a", "2").bytes()),
             "byte 46: the metadata key \"a\" stands twice.");
-  EXPECT_EQ(refused(W().key("", "1").bytes()),
+  EXPECT_EQ(refused_gguf(W().key("", "1").bytes()),
             "byte 24: a metadata key has 0 bytes, 1 to 65535 are allowed.");
-  EXPECT_EQ(refused(W().raw_key("a", bytes_of(uint32_t{13}) + "xxxx").bytes()),
+  EXPECT_EQ(refused_gguf(W().raw_key("a", bytes_of(uint32_t{13}) + "xxxx").bytes()),
             "byte 33: \"a\" has the unknown type 13; 0 to 12 are known.");
-  EXPECT_EQ(refused(W().list("a", Type::list, 1, "xxxx").bytes()),
+  EXPECT_EQ(refused_gguf(W().list("a", Type::list, 1, "xxxx").bytes()),
             "byte 41: \"a\" is a list of lists; lists of numbers, bools or texts are read.");
   EXPECT_EQ(
-      refused(W().list("a", Type::int64, uint64_t{1} << 61, "xxxx").bytes()),
+      refused_gguf(W().list("a", Type::int64, uint64_t{1} << 61, "xxxx").bytes()),
       "byte 49: \"a\" has 2305843009213693952 values of 8 bytes or more, 15 bytes are left." + cut);
-  EXPECT_EQ(refused(W().key("a", Type::bool_, uint8_t{7}).bytes()),
+  EXPECT_EQ(refused_gguf(W().key("a", Type::bool_, uint8_t{7}).bytes()),
             "byte 37: \"a\" holds the bool 7; 0 and 1 are allowed.");
-  EXPECT_EQ(refused(W().key("general.alignment", Type::uint32, uint32_t{3}).bytes()),
+  EXPECT_EQ(refused_gguf(W().key("general.alignment", Type::uint32, uint32_t{3}).bytes()),
             "byte 53: general.alignment must be a uint32 and a power of two up to 65536.");
-  EXPECT_EQ(refused(W().tensor("t", GgmlType::f32, {1, 1, 1, 1, 1}, "1234").bytes()),
+  EXPECT_EQ(refused_gguf(W().tensor("t", GgmlType::f32, {1, 1, 1, 1, 1}, "1234").bytes()),
             "byte 33: tensor \"t\" has 5 dimensions, 1 to 4 are allowed.");
-  EXPECT_EQ(refused(W().tensor("t", GgmlType::f32, {0}, "1234").bytes()),
+  EXPECT_EQ(refused_gguf(W().tensor("t", GgmlType::f32, {0}, "1234").bytes()),
             "byte 37: tensor \"t\" has a size of 0.");
-  EXPECT_EQ(refused(W().tensor("t", static_cast<GgmlType>(99), {1}, "1234").bytes()),
+  EXPECT_EQ(refused_gguf(W().tensor("t", static_cast<GgmlType>(99), {1}, "1234").bytes()),
             "byte 45: tensor \"t\" has the unknown type 99. It may come from a newer program; "
             "convert it to Q4_1, Q8_0 or F16.");
-  EXPECT_EQ(refused(W().tensor("t", GgmlType::q4_k, {2, 32}, "1234").bytes()),
+  EXPECT_EQ(refused_gguf(W().tensor("t", GgmlType::q4_k, {2, 32}, "1234").bytes()),
             "byte 53: tensor \"t\" is Q4_K with rows of 32; a multiple of 256 is needed.");
-  EXPECT_EQ(
-      refused(W().tensor("t", GgmlType::f32, {uint64_t{1} << 40, uint64_t{1} << 40}, "").bytes()),
-      "byte 53: tensor \"t\" of shape (1099511627776, 1099511627776) needs more bytes than "
-      "the file has (96)." +
-          cut);
+  EXPECT_EQ(refused_gguf(
+                W().tensor("t", GgmlType::f32, {uint64_t{1} << 40, uint64_t{1} << 40}, "").bytes()),
+            "byte 53: tensor \"t\" of shape (1099511627776, 1099511627776) needs more bytes than "
+            "the file has (96)." +
+                cut);
   W clipped;
   clipped.tensor("t", GgmlType::f32, {16}, std::string(64, 'x'));
-  EXPECT_EQ(refused(clipped.bytes().substr(0, 100)),
+  EXPECT_EQ(refused_gguf(clipped.bytes().substr(0, 100)),
             "tensor \"t\" takes 64 bytes from byte 64 + 0 on, the file has 100. It is cut off or "
             "damaged; fetch it again.");
   W shared;
@@ -286,11 +283,11 @@ TEST(Gguf, NamesWhatIsWrong) {
   shared.key("general.alignment", Type::uint32, uint32_t{8});
   shared.tensor("s", GgmlType::f32, {4}, std::string(8, 'x'));
   shared.tensor("t", GgmlType::f32, {4}, std::string(16, 'x'));
-  EXPECT_EQ(refused(shared.bytes()),
+  EXPECT_EQ(refused_gguf(shared.bytes()),
             "byte 136: the tensors \"s\" and \"t\" overlap. The file is damaged; fetch it again.");
   W twice;
   twice.tensor("t", GgmlType::f32, {1}, "1234").tensor("t", GgmlType::f32, {1}, "1234");
-  EXPECT_EQ(refused(twice.bytes()), "byte 57: the tensor \"t\" stands twice.");
+  EXPECT_EQ(refused_gguf(twice.bytes()), "byte 57: the tensor \"t\" stands twice.");
 }
 
 TEST(Gguf, TypesThatCannotBeReadAreNamed) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -121,6 +122,17 @@ class GgufWriter {
   std::string keys_, tensors_, data_;
   uint64_t key_count_ = 0, tensor_count_ = 0;
 };
+
+// What open(path) says of a file of these bytes, behind `[load] PATH: `.
+template <class Open>
+std::string read_error(const char* name, const std::string& bytes, Open open) {
+  Folder folder;
+  std::string path = folder.write(name, bytes);
+  std::string message = error_of([&] { open(path); });
+  std::string head = "[load] " + path + ": ";
+  EXPECT_EQ(message.substr(0, head.size()), head);
+  return message.substr(std::min(message.size(), head.size()));
+}
 
 // Numbers that look random and are the same everywhere.
 class Numbers {

@@ -19,12 +19,7 @@ std::string dict(const std::string& descr, const std::string& shape, const char*
 }
 
 std::string refused_npy(const std::string& bytes) {
-  Folder folder;
-  std::string path = folder.write("a.npy", bytes);
-  std::string message = error_of([&] { tarn::load(path); });
-  std::string head = "[load] " + path + ": ";
-  EXPECT_EQ(message.substr(0, head.size()), head);
-  return message.substr(std::min(message.size(), head.size()));
+  return read_error("a.npy", bytes, [](const std::string& path) { tarn::load(path); });
 }
 
 TEST(Npy, EveryDtypeComesBack) {

@@ -6,13 +6,9 @@ namespace {
 
 using tarn::array;
 
-std::string refused(const std::string& header, const std::string& data) {
-  Folder folder;
-  std::string path = folder.write("m.safetensors", safetensors(header, data));
-  std::string message = error_of([&] { tarn::load_safetensors(path); });
-  std::string head = "[load] " + path + ": ";
-  EXPECT_EQ(message.substr(0, head.size()), head);
-  return message.substr(std::min(message.size(), head.size()));
+std::string refused_safetensors(const std::string& header, const std::string& data) {
+  return read_error("m.safetensors", safetensors(header, data),
+                    [](const std::string& path) { tarn::load_safetensors(path); });
 }
 
 TEST(Safetensors, ReadsTensorsAndMetadata) {
@@ -113,40 +109,45 @@ TEST(Safetensors, SaveAndLoadGiveTheSameBack) {
 TEST(Safetensors, NamesWhatIsWrong) {
   std::string one = "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}";
   std::string fetch = " The file is damaged; fetch it again.";
-  EXPECT_EQ(refused("{" + one + "}", "12345"),
+  EXPECT_EQ(refused_safetensors("{" + one + "}", "12345"),
             "byte 66: 1 bytes after the last tensor belong to none." + fetch);
-  EXPECT_EQ(refused("{" + one + "}", "123"),
+  EXPECT_EQ(refused_safetensors("{" + one + "}", "123"),
             "tensor \"a\" (header byte 1): data_offsets 0..4 leave the 3 bytes of data." + fetch);
-  EXPECT_EQ(refused(R"({"a":{"dtype":"F16","shape":[32,64],"data_offsets":[0,5]}})", "12345"),
-            "tensor \"a\" (header byte 1): data_offsets 0..5 hold 5 bytes but F16 of shape (32, "
-            "64) needs 4096." +
-                fetch);
-  EXPECT_EQ(refused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})",
-                    "1234"),
-            "tensor \"a\" (header byte 1): data_offsets 0..4 hold 4 bytes but F32 of shape "
-            "(4294967296, 4294967296) needs more." +
-                fetch);
-  EXPECT_EQ(refused("{" + one + ",\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]}}",
-                    "12345"),
-            "tensor \"b\" (header byte 54): its data begins at 3, the data before it ends at 4: "
-            "tensors must cover the data without hole or overlap." +
-                fetch);
-  EXPECT_EQ(refused("{\"a\":{\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,4]}}", "1234"),
+  EXPECT_EQ(
+      refused_safetensors(R"({"a":{"dtype":"F16","shape":[32,64],"data_offsets":[0,5]}})", "12345"),
+      "tensor \"a\" (header byte 1): data_offsets 0..5 hold 5 bytes but F16 of shape (32, "
+      "64) needs 4096." +
+          fetch);
+  EXPECT_EQ(
+      refused_safetensors(
+          R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})", "1234"),
+      "tensor \"a\" (header byte 1): data_offsets 0..4 hold 4 bytes but F32 of shape "
+      "(4294967296, 4294967296) needs more." +
+          fetch);
+  EXPECT_EQ(
+      refused_safetensors(
+          "{" + one + ",\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]}}", "12345"),
+      "tensor \"b\" (header byte 54): its data begins at 3, the data before it ends at 4: "
+      "tensors must cover the data without hole or overlap." +
+          fetch);
+  EXPECT_EQ(refused_safetensors("{\"a\":{\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                                "1234"),
             "tensor \"a\" (header byte 1): its dtype is \"F4\"; BOOL, U8 to U64, I8 to I64, F16, "
             "BF16, F32, F64, C64 and F8 are read." +
                 fetch);
-  EXPECT_EQ(refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,4]}}", "1234"),
+  EXPECT_EQ(refused_safetensors("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
+                                "1234"),
             "tensor \"a\" (header byte 1): a size is -1; a whole number from 0 to 2^63 - 1 is "
             "needed." +
                 fetch);
   EXPECT_EQ(
-      refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],"
-              "\"data_offsets\":[0,1]}}",
-              "1"),
+      refused_safetensors("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],"
+                          "\"data_offsets\":[0,1]}}",
+                          "1"),
       "tensor \"a\" (header byte 1): \"shape\" has 9 numbers, at most 8 are allowed." + fetch);
-  EXPECT_EQ(refused("{\"\\u001b[2J\":{\"dtype\":\"U8\"}}", ""),
+  EXPECT_EQ(refused_safetensors("{\"\\u001b[2J\":{\"dtype\":\"U8\"}}", ""),
             "tensor \"\\x1b[2J\" (header byte 0): its entry has no list \"shape\"." + fetch);
-  EXPECT_EQ(refused("[]", ""),
+  EXPECT_EQ(refused_safetensors("[]", ""),
             "byte 8: the header must begin with \"{\". This is no safetensors file, or it is "
             "damaged.");
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "tarn/error.h"
 
 namespace tarn_test {
@@ -202,12 +203,7 @@ TEST(Sample, TopLogProbabilities) {
 }
 
 std::string refusal_of(const SampleOptions& options) {
-  try {
-    Sampler sampler(options);
-  } catch (const tarn::ValueError& error) {
-    return error.message();
-  }
-  return "no error";
+  return error_of<tarn::ValueError>([&] { Sampler sampler(options); });
 }
 
 TEST(Sample, NumbersOutsideTheirRange) {

@@ -16,13 +16,8 @@ namespace {
 using tarn_test::error_of;
 using tarn_test::largest;
 using tarn_test::normal;
+using tarn_test::values;
 
-std::vector<double> values(const array& a) {
-  array wide = contiguous(astype(a, float64));
-  wide.eval();
-  const auto* from = wide.data<double>();
-  return {from, from + wide.size()};
-}
 // The largest difference, as a part of the largest number.
 double distance(const array& a, const array& b) {
   return largest(astype(a, float64) - astype(b, float64)) / largest(b);
