@@ -9,10 +9,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
 else()
   set(heavy_levels ${levels})
 endif()
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  # For processors of before 2013. -O3 takes half as long again to compile, for twice the code.
-  set(heavy_flags_baseline $<$<CONFIG:Release>:-O2>)
-endif()
 set(heavy_flags_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(heavy_flags_avx512 ${heavy_flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     -mprefer-vector-width=512 ${aligned_frames})
