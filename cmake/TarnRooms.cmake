@@ -73,9 +73,6 @@ function(tarn_room name)
   target_link_libraries(tarn_${name} PRIVATE tarn_flags fmt::fmt
                         nlohmann_json::nlohmann_json ${ROOM_LINK})
   set_target_properties(tarn_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  if(NOT name MATCHES "^(cpu|cuda)$")  # whose files are large
-    tarn_unity(tarn_${name})
-  endif()
   if(name STREQUAL "base")
     tarn_precompiled_headers(tarn_base)
   else()
