@@ -72,7 +72,7 @@ class MemoryRehearsal {
   // The most that the process would hold for results and workspace at a time, with what is kept for
   // reuse.
   size_t peak() const;
-  // What the plans take that were used.
+  // What the plans that were used take, and making the largest of them.
   size_t plans() const;
 
   struct Impl;

@@ -42,19 +42,27 @@ PlanOptions checked(PlanOptions o, const ModelShape& shape) {
   return o;
 }
 
-// Prompts that leave one token to say, one after the other; then that token of all at once.
+void say_one(const LanguageModel& lm, const PlanOptions& o, Pass& rows) {
+  StopScope stop(o.parameters.stop);
+  auto count = static_cast<int>(rows.rows.size());
+  compute(lm, o.parameters.precision, zeros({count, 1}, int32), rows);
+}
+
+// Prompts one after the other, then a token of all at once. Of several, the first says one before
+// that, alone, as while the others wait for their prompts.
 uint64_t rehearse(const LanguageModel& lm, const PlanOptions& o) {
-  std::vector<int32_t> prompt(static_cast<size_t>(o.context - 1), 0);
+  int64_t said = o.batch > 1 ? 2 : 1;
+  std::vector<int32_t> prompt(static_cast<size_t>(std::max<int64_t>(1, o.context - said)), 0);
   Pass together;
   for (int64_t i = 0; i < o.batch; ++i) {
     Session session;
     Decoder decoder(lm, o.parameters, session);
     int known = 0;
     decoder.prefill(prompt, known);
+    if (o.batch > 1 && i == 0) say_one(lm, o, session.pass);
     together.rows.push_back(std::move(session.pass.rows[0]));
   }
-  StopScope stop(o.parameters.stop);
-  compute(lm, o.parameters.precision, zeros({o.batch, 1}, int32), together);
+  say_one(lm, o, together);
   uint64_t bytes = 0;
   for (const Cache& row : together.rows) bytes += row.nbytes();
   return bytes;
