@@ -89,6 +89,8 @@ TARN_INLINE void split_words(Codes codes, Words (&to)[kPhases<Bits>]) {
 [[maybe_unused]] TARN_INLINE Vi dot_words(Words a, Words b) {
 #if defined(__AVX2__)
   return bits_as<Vi>(_mm256_madd_epi16(bits_as<__m256i>(a), bits_as<__m256i>(b)));
+#elif defined(__SSE2__)
+  return bits_as<Vi>(_mm_madd_epi16(bits_as<__m128i>(a), bits_as<__m128i>(b)));
 #else
   Vi sum;
   for (int l = 0; l < kLanes; ++l) sum[l] = a[2 * l] * b[2 * l] + a[2 * l + 1] * b[2 * l + 1];
@@ -132,30 +134,40 @@ TARN_INLINE void add_block(const Task& t, const uint8_t* codes, int64_t token, i
   }
 }
 
-// The lanes of one row's dot products with T tokens. `codes` is where the row begins.
-template <int Bits, int Group, Store S, int T>
-TARN_INLINE void dot_row(const Task& t, const uint8_t* codes, int64_t row, int64_t token,
-                         Vf (&sum)[T]) {
+// The lanes of R rows' dot products with T tokens. `codes` is where the first row begins. A row has
+// one chain of additions; those of several go on while one waits.
+template <int Bits, int Group, Store S, int R, int T>
+TARN_INLINE void dot_rows_of(const Task& t, const uint8_t* codes, int64_t row, int64_t token,
+                             Vf (&sum)[R][T]) {
   constexpr int kActGroup = Group < 64 ? Group : 64;
   constexpr auto& lane_groups = kLaneGroups<Bits, kActGroup>;
   const QuantMatrix& w = t.q->w;
   const int64_t row_bytes = w.cols * Bits / 8;
-  Vf scale[T];
+  Vf scale[R][T];
   int64_t byte = 0;
   for (int64_t g = 0; byte < row_bytes; g += kLanes) {
-    const Vf s = spread_groups<Group, S>(w.scales, w, row, g);
-    const Vf b = spread_groups<Group, S>(w.biases, w, row, g);
     TARN_UNROLL
-    for (int k = 0; k < T; ++k) {
-      scale[k] = s * load(t.packed.scales(token + k) + g);
-      sum[k] += b * load(t.packed.sums(token + k) + g);
+    for (int r = 0; r < R; ++r) {
+      const Vf s = spread_groups<Group, S>(w.scales, w, row + r, g);
+      const Vf b = spread_groups<Group, S>(w.biases, w, row + r, g);
+      TARN_UNROLL
+      for (int k = 0; k < T; ++k) {
+        scale[r][k] = s * load(t.packed.scales(token + k) + g);
+        sum[r][k] += b * load(t.packed.sums(token + k) + g);
+      }
     }
     int j = 0;
-    for (; j < lane_groups.kBlocks && byte + kVectorBytes <= row_bytes; ++j, byte += kVectorBytes)
-      add_block<Bits, T, true>(t, codes, token, byte, 0, load(lane_groups.at[j]), scale, sum);
+    for (; j < lane_groups.kBlocks && byte + kVectorBytes <= row_bytes; ++j, byte += kVectorBytes) {
+      TARN_UNROLL
+      for (int r = 0; r < R; ++r)
+        add_block<Bits, T, true>(t, codes + r * t.code_stride, token, byte, 0,
+                                 load(lane_groups.at[j]), scale[r], sum[r]);
+    }
     if (j < lane_groups.kBlocks && byte < row_bytes) {
-      add_block<Bits, T, false>(t, codes, token, byte, row_bytes - byte, load(lane_groups.at[j]),
-                                scale, sum);
+      TARN_UNROLL
+      for (int r = 0; r < R; ++r)
+        add_block<Bits, T, false>(t, codes + r * t.code_stride, token, byte, row_bytes - byte,
+                                  load(lane_groups.at[j]), scale[r], sum[r]);
       byte = row_bytes;
     }
   }
@@ -164,12 +176,22 @@ TARN_INLINE void dot_row(const Task& t, const uint8_t* codes, int64_t row, int64
 // y for up to kFewRows rows from `row` on and tokens token .. token + T.
 template <int Bits, int Group, Store S, int T>
 void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, int64_t token) {
-  Vf sums[T][kFewRows] = {};
-  for (int64_t r = 0; r < rows; ++r) {
-    Vf sum[T] = {};
-    dot_row<Bits, Group, S, T>(t, codes + r * t.code_stride, row + r, token, sum);
-    for (int k = 0; k < T; ++k) sums[k][r] = sum[k];
-  }
+  Vf sums[T][kFewRows];
+  const auto some = [&]<int R>(int64_t r) {
+    Vf sum[R][T];
+    for (auto& of_row : sum)
+      for (Vf& of_token : of_row) of_token = Vf{};
+    dot_rows_of<Bits, Group, S>(t, codes + r * t.code_stride, row + r, token, sum);
+    for (int i = 0; i < R; ++i)
+      for (int k = 0; k < T; ++k) sums[k][r + i] = sum[i][k];
+  };
+  int64_t r = 0;
+  // Rows of 8 bits fill the memory's lanes alone: two at a time took a third longer.
+  constexpr int kTogether = T == 1 && Bits == 4 ? 2 : 1;
+  for (; r + kTogether <= rows; r += kTogether) some.template operator()<kTogether>(r);
+  for (; r < rows; ++r) some.template operator()<1>(r);
+  for (; r < kFewRows; ++r)
+    for (int k = 0; k < T; ++k) sums[k][r] = Vf{};
   for (int k = 0; k < T; ++k) {
     float y[kFewRows];
     sum_four(sums[k], y);
@@ -177,7 +199,7 @@ void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, in
     if (rows == kFewRows)
       std::memcpy(to, y, sizeof y);
     else
-      for (int64_t r = 0; r < rows; ++r) to[r] = y[r];
+      for (int64_t i = 0; i < rows; ++i) to[i] = y[i];
   }
 }
 
