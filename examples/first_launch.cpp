@@ -42,7 +42,7 @@ int main() {
   }
 
   LanguageModel lm = load(download.wait().path);
-  GenerateParameters parameters{.max_tokens = 8};
+  GenerateParameters parameters{.max_tokens = 8, .temperature = 0};
   int tokens = 0;
   for (const Event& event : generate(lm, lm.tokenizer.encode("abc"), parameters))
     tokens += static_cast<int>(event.ids.size());
