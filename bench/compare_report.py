@@ -6,6 +6,11 @@ import sys
 UNITS = {"tok/s": 1, "1/s": 1, "Mop/s": 1e6, "GFLOP/s": 1e9, "GB/s": 1e9}
 
 
+def words_of(aim):
+    share = f" or {aim['share']:.0%} of the read bandwidth" if "share" in aim else ""
+    return f"{aim['times']:.2f}{share}"
+
+
 def table(report):
     machine = report["machine"]
     rows = [
@@ -31,7 +36,7 @@ def table(report):
         rows.append(
             f"{'':19}  {result['ratio']:.2f} times {result['beside']} (of the best "
             f"{result['ratio_of_best']:.2f}), "
-            f"target {result['target']:.2f}: {verdict}{doubt}"
+            f"target {words_of(result['target'])}: {verdict}{doubt}"
         )
         if "share_of_read_bandwidth" in result:
             rows.append(f"{'':19}  {result['share_of_read_bandwidth']:.0%} of the read bandwidth")
