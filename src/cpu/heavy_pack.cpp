@@ -5,6 +5,8 @@
 // number there, so a group with a NaN or an infinity gets a NaN scale and its outputs are NaN. A
 // group whose scale would be subnormal becomes zeros.
 
+#include <type_traits>
+
 #include "cpu/heavy_codes.h"
 #include "cpu/heavy_levels.h"
 
@@ -31,9 +33,28 @@ TARN_INLINE void put_digits(Vi digits, int8_t* to) {
   std::memcpy(to, &b, sizeof b);
 }
 
-// Digits of one group in natural order; its scale and scaled sum.
+// The numbers of a block in natural order: as two digits where the level has them, else as words.
+struct BlockDigits {
+  alignas(64) int8_t high[kPackBlock] = {}, low[kPackBlock] = {};
+  TARN_INLINE void put(int64_t i, Vi steps) {
+    const Vi first = (steps + 128) >> 8;
+    put_digits(first, high + i);
+    put_digits(steps - first * 256, low + i);
+  }
+};
+struct BlockWords {
+  alignas(64) int16_t words[kPackBlock] = {};
+  TARN_INLINE void put(int64_t i, Vi steps) {
+    const HalfLanes h = low_halves(bits_as<Vu>(steps));
+    std::memcpy(words + i, &h, sizeof h);
+  }
+};
+using BlockNumbers = std::conditional_t<kHasDigits, BlockDigits, BlockWords>;
+
+// One group's numbers, from `at` on in the block; its scale and scaled sum.
 template <int Group>
-TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* scales, float* sums) {
+TARN_INLINE void pack_group(const float* x, BlockNumbers& numbers, int64_t at, float* scales,
+                            float* sums) {
   Vi top{};
   for (int i = 0; i < Group; i += kLanes) {
     const Vi magnitude = bits_as<Vi>(load(x + i)) & 0x7fffffff;
@@ -47,10 +68,8 @@ TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* sc
   Vi total{};
   for (int i = 0; i < Group; i += kLanes) {
     const Vi steps = nearest(load(x + i) * inverse);
-    const Vi first = (steps + 128) >> 8;
     total += steps;
-    put_digits(first, high + i);
-    put_digits(steps - first * 256, low + i);
+    numbers.put(at + i, steps);
   }
   int32_t s = 0;
   for (int l = 0; l < kLanes; ++l) s += total[l];
@@ -79,32 +98,30 @@ TARN_INLINE void pack_group(const float* x, int8_t* high, int8_t* low, float* sc
   }
 }
 
-// Digits as numbers, in the order of heavy_lanes.h.
+// Words in the order of heavy_lanes.h.
 template <int Bits>
-[[maybe_unused]] void join_digits(const int8_t* high, const int8_t* low, int8_t* to) {
+void split_phases(const int16_t* from, int16_t* to) {
   constexpr int kPhases = 16 / Bits, kWords = kVectorBytes / 2;
-  int16_t words[kPackBlock];
-  for (int i = 0; i < kPackBlock; i += kPhases * kWords)
+  for (int i = 0; i < kPackBlock; i += kPhases * kWords, from += kPhases * kWords)
     for (int p = 0; p < kPhases; ++p)
-      for (int e = 0; e < kWords; ++e) {
-        const int col = i + e * kPhases + p;
-        words[i + p * kWords + e] = static_cast<int16_t>(high[col] * 256 + low[col]);
-      }
-  std::memcpy(to, words, sizeof words);
+      for (int e = 0; e < kWords; ++e) to[i + p * kWords + e] = from[e * kPhases + p];
 }
 
-// A block's digits, in the order of the level and the width of the weights.
-void put_block(const int8_t* high, const int8_t* low, int bits, int8_t* to) {
-  if constexpr (!kHasDigits) {
-    bits == 4 ? join_digits<4>(high, low, to) : join_digits<8>(high, low, to);
-  } else if (bits == 4) {
-    split_even_odd(high, to);
-    split_even_odd(low, to + kPackBlock);
+// A block's numbers, in the order of the level and the width of the weights.
+[[maybe_unused]] void put_block(const BlockDigits& from, int bits, int8_t* to) {
+  if (bits == 4) {
+    split_even_odd(from.high, to);
+    split_even_odd(from.low, to + kPackBlock);
   } else {
-    std::memcpy(to, high, kPackBlock);
-    std::memcpy(to + kPackBlock, low, kPackBlock);
+    std::memcpy(to, from.high, kPackBlock);
+    std::memcpy(to + kPackBlock, from.low, kPackBlock);
   }
   if constexpr (kDigitRun < kPackBlock) cut_runs(to);
+}
+[[maybe_unused]] void put_block(const BlockWords& from, int bits, int8_t* to) {
+  int16_t words[kPackBlock];
+  bits == 4 ? split_phases<4>(from.words, words) : split_phases<8>(from.words, words);
+  std::memcpy(to, words, sizeof words);
 }
 
 template <int Group>
@@ -113,12 +130,12 @@ void pack_block(const PackActivations& p, const PackedRows& at, int64_t row, int
   auto* to = const_cast<int8_t*>(at.digits(row)) + block * kBlockBytes;
   auto* scales = const_cast<float*>(at.scales(row));
   auto* sums = const_cast<float*>(at.sums(row));
-  alignas(64) int8_t high[kPackBlock] = {}, low[kPackBlock] = {};
+  BlockNumbers numbers;
   for (int64_t i = 0; i < n; i += Group) {
     const int64_t g = (col + i) / Group * group_floats(Group);
-    pack_group<Group>(p.x + row * p.x_stride + col + i, high + i, low + i, scales + g, sums + g);
+    pack_group<Group>(p.x + row * p.x_stride + col + i, numbers, i, scales + g, sums + g);
   }
-  put_block(high, low, p.bits, to);
+  put_block(numbers, p.bits, to);
   if (col + n == p.cols)
     for (int64_t i = p.cols / Group * group_floats(Group); i < at.floats; ++i)
       scales[i] = sums[i] = 0;
