@@ -7,7 +7,7 @@ source "$(dirname "$0")/shell.sh"
 build=(
   g++ cmake ninja-build
   pkgconf             # finds libzip, PCRE2, utf8proc, libcurl, OpenSSL and libedit
-  ccache              # an unchanged file is compiled once, whatever the folder
+  ccache              # an unchanged file is compiled once
   libfmt-dev          # error messages and all other text
   nlohmann-json3-dev  # configurations
   libsimdjson-dev     # vocabularies: JSON of many megabytes

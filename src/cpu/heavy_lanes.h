@@ -176,7 +176,7 @@ TARN_INLINE void dot_rows_of(const Task& t, const uint8_t* codes, int64_t row, i
 // y for up to kFewRows rows from `row` on and tokens token .. token + T.
 template <int Bits, int Group, Store S, int T>
 void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, int64_t token) {
-  Vf sums[T][kFewRows];
+  Vf sums[T][kFewRows];  // g++ 12 would clear them by `rep stos`, which is slow to begin
   const auto some = [&]<int R>(int64_t r) {
     Vf sum[R][T];
     for (auto& of_row : sum)
@@ -186,7 +186,7 @@ void dot_tile(const Task& t, const uint8_t* codes, int64_t row, int64_t rows, in
       for (int k = 0; k < T; ++k) sums[k][r + i] = sum[i][k];
   };
   int64_t r = 0;
-  // Rows of 8 bits fill the memory's lanes alone: two at a time took a third longer.
+  // A row of 8 bits is read as fast as memory gives it; two at a time are two streams, and slower.
   constexpr int kTogether = T == 1 && Bits == 4 ? 2 : 1;
   for (; r + kTogether <= rows; r += kTogether) some.template operator()<kTogether>(r);
   for (; r < rows; ++r) some.template operator()<1>(r);

@@ -102,9 +102,9 @@ TARN_INLINE void pack_group(const float* x, BlockNumbers& numbers, int64_t at, f
 template <int Bits>
 void split_phases(const int16_t* from, int16_t* to) {
   constexpr int kPhases = 16 / Bits, kWords = kVectorBytes / 2;
-  for (int i = 0; i < kPackBlock; i += kPhases * kWords, from += kPhases * kWords)
+  for (int i = 0; i < kPackBlock; i += kPhases * kWords)
     for (int p = 0; p < kPhases; ++p)
-      for (int e = 0; e < kWords; ++e) to[i + p * kWords + e] = from[e * kPhases + p];
+      for (int e = 0; e < kWords; ++e) to[i + p * kWords + e] = from[i + e * kPhases + p];
 }
 
 // A block's numbers, in the order of the level and the width of the weights.

@@ -51,15 +51,16 @@ void say_one(const LanguageModel& lm, const PlanOptions& o, Pass& rows) {
 // Prompts one after the other, then a token of all at once. Of several, the first says one before
 // that, alone, as while the others wait for their prompts.
 uint64_t rehearse(const LanguageModel& lm, const PlanOptions& o) {
-  int64_t said = o.batch > 1 ? 2 : 1;
-  std::vector<int32_t> prompt(static_cast<size_t>(std::max<int64_t>(1, o.context - said)), 0);
+  bool several = o.batch > 1;
+  int64_t tokens = std::max<int64_t>(1, o.context - (several ? 2 : 1));
+  std::vector<int32_t> prompt(static_cast<size_t>(tokens), 0);
   Pass together;
   for (int64_t i = 0; i < o.batch; ++i) {
     Session session;
     Decoder decoder(lm, o.parameters, session);
     int known = 0;
     decoder.prefill(prompt, known);
-    if (o.batch > 1 && i == 0) say_one(lm, o, session.pass);
+    if (several && i == 0) say_one(lm, o, session.pass);
     together.rows.push_back(std::move(session.pass.rows[0]));
   }
   say_one(lm, o, together);
