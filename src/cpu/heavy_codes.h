@@ -178,6 +178,10 @@ constexpr int64_t group_floats(int64_t group) {
 // bytes: 1 KiB is too near, 16 KiB begins to lose.
 constexpr int64_t kCodesAhead = 6144;
 
+// How many codes a word of 16 bits holds.
+template <int Bits>
+constexpr int kPhases = 16 / Bits;
+
 struct PackedRows {
   const char* base = nullptr;
   int64_t digit_bytes = 0, group = 0, floats = 0, row_bytes = 0;

@@ -178,14 +178,54 @@ void add_steps(const Skinny<Kind>& s, Range steps, int64_t row, int64_t n,
             s.vectors[k * T + t] * Kind::get1(s.many.base, s.many.at(row + r, k));
 }
 
+// The same over all steps, for columns that are too few to hide how long an addition takes: kChains
+// sums a column, each of every kChains-th step.
+template <class Kind, int T>
+void add_chains(const Skinny<Kind>& s, int64_t first, int64_t row, int64_t n,
+                typename Kind::Sum* sums) {
+  using Sum = typename Kind::Sum;
+  constexpr int kStep = kLanesOf<Sum>, kChains = 4;
+  const int64_t depth = s.p->k;
+  for (int64_t r = 0; r < n; r += kStep) {
+    Vec<Sum> sum[T * kChains];
+    for (Vec<Sum>& v : sum) v = Vec<Sum>{};
+    const auto add = [&](int64_t k, int chain) {
+      const Vec<Sum> w = Kind::get_lanes(s.many.base, s.many.at(row + r, k));
+      TARN_UNROLL
+      for (int t = 0; t < T; ++t) sum[t * kChains + chain] += s.vectors[k * s.few + first + t] * w;
+    };
+    int64_t k = 0;
+    for (; k + kChains <= depth; k += kChains) {
+      TARN_UNROLL
+      for (int chain = 0; chain < kChains; ++chain) add(k + chain, chain);
+    }
+    for (; k < depth; ++k) add(k, 0);
+    for (int t = 0; t < T; ++t) {
+      const Vec<Sum>* v = sum + t * kChains;
+      store(sums + (first + t) * kStreamCols + r, (v[0] + v[1]) + (v[2] + v[3]));
+    }
+  }
+}
+
 template <class Kind>
 void stream_sums(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
+  constexpr int64_t kStep = kLanesOf<typename Kind::Sum>;
+  // By C's size, not by a worker's part of it: the order of the additions must not depend on that.
+  const int64_t side = s.few_are_rows ? s.p->n : s.p->m;
+  const bool narrow = side <= 2 * kStep && side % kStep == 0;
   for (int64_t row = rows.begin; row < rows.end; row += kStreamCols) {
     const int64_t n = smaller(kStreamCols, rows.end - row);
-    for (int64_t i = 0; i < s.few * kStreamCols; ++i) sums[i] = 0;
-    for (int64_t k = 0; k < s.p->k; k += kStreamSteps) {
-      const Range steps{k, smaller(k + kStreamSteps, s.p->k)};
-      with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
+    if (narrow) {
+      int64_t t = 0;
+      for (; t + 2 <= s.few; t += 2) add_chains<Kind, 2>(s, t, row, n, sums);
+      if (t < s.few) add_chains<Kind, 1>(s, t, row, n, sums);
+    } else {
+      for (int64_t t = 0; t < s.few; ++t)
+        for (int64_t i = 0; i < n; ++i) sums[t * kStreamCols + i] = 0;
+      for (int64_t k = 0; k < s.p->k; k += kStreamSteps) {
+        const Range steps{k, smaller(k + kStreamSteps, s.p->k)};
+        with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
+      }
     }
     for (int64_t t = 0; t < s.few; ++t)
       for (int64_t r = 0; r < n; ++r) s.store(t, row + r, sums[t * kStreamCols + r]);

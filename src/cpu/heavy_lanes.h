@@ -69,10 +69,6 @@ struct LaneGroups {
 template <int Bits, int ActGroup>
 constexpr LaneGroups<Bits, ActGroup> kLaneGroups{};
 
-// How many codes a word of 16 bits holds.
-template <int Bits>
-constexpr int kPhases = 16 / Bits;
-
 // Codes as words: those of phase p stand at bit p * Bits of each word.
 template <int Bits>
 TARN_INLINE void split_words(Codes codes, Words (&to)[kPhases<Bits>]) {

@@ -101,10 +101,10 @@ TARN_INLINE void pack_group(const float* x, BlockNumbers& numbers, int64_t at, f
 // Words in the order of heavy_lanes.h.
 template <int Bits>
 void split_phases(const int16_t* from, int16_t* to) {
-  constexpr int kPhases = 16 / Bits, kWords = kVectorBytes / 2;
-  for (int i = 0; i < kPackBlock; i += kPhases * kWords)
-    for (int p = 0; p < kPhases; ++p)
-      for (int e = 0; e < kWords; ++e) to[i + p * kWords + e] = from[i + e * kPhases + p];
+  constexpr int kWords = kVectorBytes / 2;
+  for (int i = 0; i < kPackBlock; i += kPhases<Bits> * kWords)
+    for (int p = 0; p < kPhases<Bits>; ++p)
+      for (int e = 0; e < kWords; ++e) to[i + p * kWords + e] = from[i + e * kPhases<Bits> + p];
 }
 
 // A block's numbers, in the order of the level and the width of the weights.

@@ -39,6 +39,8 @@ Panel panel_in(uint8_t* scratch, const QuantMatrix& w) {
 // Rows row .. row + kPanelRows of W; those past the end repeat the last, and are not stored.
 template <Store S>
 void fill_panel(const QuantMatrix& w, int64_t row, const Panel& p) {
+  fill_groups<S>(w, row, w.scales, p.scales);
+  fill_groups<S>(w, row, w.biases, p.biases);
   for (int half = 0; half < 2; ++half) {
     const uint8_t* rows[kLanes];
     for (int r = 0; r < kLanes; ++r) {
@@ -49,11 +51,6 @@ void fill_panel(const QuantMatrix& w, int64_t row, const Panel& p) {
         unpack_codes(w.bits, rows[r], w.cols, bytes);
         rows[r] = bytes;
       }
-      const int64_t groups = w.cols / w.group;
-      for (int64_t g = 0; g < groups; ++g) {
-        p.scales[g * kPanelRows + half * kLanes + r] = get<S>(w.scales, n * groups + g);
-        p.biases[g * kPanelRows + half * kLanes + r] = get<S>(w.biases, n * groups + g);
-      }
     }
     uint8_t* to = p.codes + half * kLanes * 4;
     if (w.bits == 4)
@@ -63,13 +60,31 @@ void fill_panel(const QuantMatrix& w, int64_t row, const Panel& p) {
   }
 }
 
+// Part `part` of the scales or biases of the panel that begins at `row`.
+void fetch_groups(const QuantMatrix& w, const void* base, int64_t row, int64_t part) {
+  const int64_t bytes = kPanelRows * (w.cols / w.group) * store_bytes(w.scale_type);
+  const char* from = static_cast<const char*>(base) + row / kPanelRows * bytes;
+  const int64_t each = round_up(ceil_div(bytes, kFetchingTiles), kLine);
+  for (int64_t i = part * each; i < (part + 1) * each; i += kLine) __builtin_prefetch(from + i);
+}
+
 template <bool Split, int ActGroup>
 void panel_tokens(const Panel& p, const PackedRows& x, const Qmm& q, int64_t row, Range tokens) {
   const int64_t cols = q.w.cols, rows = q.w.rows - row;
   const int per = q.w.group / ActGroup;
+  const int64_t next = row + kPanelRows;
+  int64_t tiles = 0;
   const auto tile = [&]<int T>(int64_t k) {
-    panel_tile<Split, ActGroup, T>(p, x, k, cols, per, q.y + k * q.y_stride + row, q.y_stride,
-                                   rows);
+    const uint8_t* ahead = nullptr;
+    if (tiles < kFetchingTiles && q.m < kUnitTokens) {
+      ahead = code_row(q.w, next) + tiles * cols / ActGroup * ahead_bytes < Split ? 4 : 8,
+      ActGroup > ();
+      fetch_groups(q.w, q.w.scales, next, tiles);
+      fetch_groups(q.w, q.w.biases, next, tiles);
+    }
+    ++tiles;
+    panel_tile<Split, ActGroup, T>(p, x, k, cols, per, q.y + k * q.y_stride + row, q.y_stride, rows,
+                                   ahead);
   };
   int64_t k = tokens.begin;
   for (; k + kTileTokens <= tokens.end; k += kTileTokens) tile.template operator()<kTileTokens>(k);

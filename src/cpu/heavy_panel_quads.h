@@ -36,6 +36,23 @@ void fill_codes(const uint8_t* const (&rows)[kLanes], int64_t row_bytes, uint8_t
   }
 }
 
+// Scales or biases of the panel's rows, group by group with the rows side by side.
+template <Store S>
+void fill_groups(const QuantMatrix& w, int64_t row, const void* base, float* to) {
+  const int64_t groups = w.cols / w.group, total = w.rows * groups;
+  for (int64_t first = 0; first < kPanelRows; first += kLanes)
+    for (int64_t g = 0; g < groups; g += kLanes) {
+      const int64_t n = smaller(kLanes, groups - g);
+      Vf square[kLanes];
+      for (int r = 0; r < kLanes; ++r) {
+        const int64_t of = smaller(row + first + r, w.rows - 1);
+        square[r] = load_groups<S>(base, of * groups + g, n, total);
+      }
+      transpose(square);
+      for (int64_t i = 0; i < n; ++i) store(to + (g + i) * kPanelRows + first, square[i]);
+    }
+}
+
 // Adds Quads quads of columns to the integer sums: bytes of the panel from column `col` on, digits
 // of each token from `digit` on.
 template <int Quads, int T>
@@ -61,13 +78,16 @@ TARN_INLINE void dot_quads(const uint8_t* panel, int64_t col, const int8_t* cons
 // half odd, which lie 64 bytes apart.
 template <bool Split, int ActGroup, int T>
 void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols,
-                int groups_a_scale, float* y, int64_t y_stride, int64_t rows) {
+                int groups_a_scale, float* y, int64_t y_stride, int64_t rows,
+                const uint8_t* ahead) {
+  constexpr int64_t kAhead = ahead_bytes < Split ? 4 : 8, ActGroup > ();
   const int8_t* digits[T];
   TARN_UNROLL
   for (int t = 0; t < T; ++t) digits[t] = x.digits(token + t);
   Vf sum[T][2] = {};
   const int64_t groups = cols / ActGroup;
   for (int64_t g = 0; g < groups; ++g) {
+    if (ahead != nullptr) fetch<kAhead>(ahead + g * kAhead);
     constexpr int kHalf = ActGroup / 2, kQuads = ActGroup / 8;
     constexpr int kHalves = static_cast<int>(kPackBlock) / 2;
     const int64_t col =
