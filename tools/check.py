@@ -43,7 +43,7 @@ MAY_INCLUDE = {
         "base",
     ],
     "nn": ["base"],
-    "lm": ["io/atomic_write.h", "base"],
+    "lm": ["runtime/ahead.h", "io/atomic_write.h", "base"],
     "apps": ["base"],
     "bindings": [],
     "public": [],

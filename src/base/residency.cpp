@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 namespace tarn {
 namespace {
@@ -23,7 +24,20 @@ Residency& twin_of(Buffer& b, DeviceMemory& memory) {
   return *none;
 }
 
+// What was copied at once.
+struct Arrived final : Arrival {
+  explicit Arrived(size_t n) : bytes(n) {}
+  const void* wait() override { return bytes.data(); }
+  std::vector<std::byte> bytes;
+};
+
 }  // namespace
+
+std::unique_ptr<Arrival> DeviceMemory::send_to_host(const void* from, size_t bytes) {
+  auto copy = std::make_unique<Arrived>(bytes);
+  to_host(copy->bytes.data(), from, bytes);
+  return copy;
+}
 
 Buffer* allocate_on(DeviceMemory& memory, size_t bytes) {
   auto b = std::make_unique<Buffer>();

@@ -7,11 +7,20 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "base/buffer.h"
 
 namespace tarn {
+
+// Bytes on their way to the host.
+class Arrival {
+ public:
+  virtual ~Arrival() = default;
+  // The bytes, which last as long as this does.
+  virtual const void* wait() = 0;
+};
 
 // The memory of a device, and its queue: copies and kernels follow each other in the order in which
 // they were given, so a block may be released while work that reads it is still queued.
@@ -29,6 +38,9 @@ class DeviceMemory {
   virtual void to_device(void* to, const void* from, size_t bytes) = 0;
   // Waits for the queue and for the copy.
   virtual void to_host(void* to, const void* from, size_t bytes) = 0;
+  // A few bytes as they are behind what is in the queue now. Waiting for them does not wait for
+  // what is put there later; until then the block must not be released.
+  virtual std::unique_ptr<Arrival> send_to_host(const void* from, size_t bytes);
 };
 
 enum class Side : uint8_t { host = 1, device = 2 };

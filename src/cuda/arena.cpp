@@ -7,6 +7,7 @@
 
 #include "base/require.h"
 #include "cuda/device.h"
+#include "cuda/sender.h"
 
 namespace tarn::cuda {
 namespace {
@@ -156,6 +157,11 @@ void Arena::to_device(void* to, const void* from, size_t bytes) {
 void Arena::to_host(void* to, const void* from, size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue()), "a copy to the host");
   check(cudaStreamSynchronize(queue()), "the work in the queue");
+}
+
+std::unique_ptr<Arrival> Arena::send_to_host(const void* from, size_t bytes) {
+  if (bytes > Sender::most) return DeviceMemory::send_to_host(from, bytes);
+  return Sender::get().send(from, bytes);
 }
 
 Arena& arena() {

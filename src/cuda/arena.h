@@ -23,6 +23,7 @@ class Arena final : public DeviceMemory {
   void forget_mirror(void* mirror, size_t bytes) noexcept override;
   void to_device(void* to, const void* from, size_t bytes) override;
   void to_host(void* to, const void* from, size_t bytes) override;
+  std::unique_ptr<Arrival> send_to_host(const void* from, size_t bytes) override;
 
  private:
   bool grow(size_t bytes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -10,8 +11,10 @@
 #include <vector>
 
 #include "base/require.h"
+#include "base/residency.h"
 #include "graph/node.h"
 #include "ops/communications.h"
+#include "runtime/ahead.h"
 #include "runtime/bind.h"
 #include "runtime/lower.h"
 #include "runtime/plan.h"
@@ -24,6 +27,7 @@ namespace {
 
 thread_local std::stop_token current_stop;
 thread_local int tracing_depth = 0;
+thread_local bool running_ahead = false;
 
 struct {
   std::atomic<uint64_t> plans_made{0}, plans_run{0}, bytes_copied{0};
@@ -169,6 +173,7 @@ std::stop_token StopScope::current() { return current_stop; }
 HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
 bool keeps_history() { return tracing_depth > 0; }
+bool runs_ahead() { return running_ahead; }
 void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
@@ -238,6 +243,33 @@ void evaluate(std::span<const array> outputs) {
 }  // namespace
 
 void eval(std::vector<array> outputs) { evaluate(outputs); }
+
+void eval_ahead(const std::vector<array>& outputs) {
+  struct Scope {
+    bool before = std::exchange(running_ahead, true);
+    ~Scope() { running_ahead = before; }
+  } scope;
+  evaluate(outputs);
+}
+
+ArrivingNumber::ArrivingNumber(const array& number) : of_(number) {
+  require(number.size() == 1 && number.dtype() == uint32,
+          "[ahead] one uint32 is needed, not {} of {}.", number.size(), name_of(number.dtype()));
+  of_.eval();
+  const Node& n = *of_.node();
+  Buffer* b = n.buffer.get();
+  if (!b || is_on(*b, Side::host)) return;
+  DeviceMemory& memory = *b->residency.load()->memory;
+  auto in_buffer = static_cast<std::byte*>(n.data) - static_cast<std::byte*>(b->data);
+  arrival_ = memory.send_to_host(device_bytes(*b, memory) + in_buffer, sizeof(uint32_t));
+  count_transfer(Side::host, sizeof(uint32_t));
+}
+uint32_t ArrivingNumber::wait() {
+  if (!arrival_) return of_.item<uint32_t>();
+  uint32_t number = 0;
+  std::memcpy(&number, arrival_->wait(), sizeof number);
+  return number;
+}
 
 void array::eval() const {
   if (node_->state.load(std::memory_order_acquire) != State::ready) evaluate({this, 1});

@@ -20,6 +20,9 @@ struct EvalCounters {
 };
 EvalCounters eval_counters();
 
+// Whether an evaluation of this thread leaves what its kernels meet to a later one: eval_ahead.
+bool runs_ahead();
+
 // Whether a HistoryScope lives on this thread.
 bool keeps_history();
 

@@ -10,6 +10,7 @@
 #include "base/residency.h"
 #include "base/thread_pool.h"
 #include "graph/node.h"
+#include "runtime/eval.h"
 #include "runtime/plan.h"
 
 namespace tarn {
@@ -57,7 +58,7 @@ class DeviceRun {
       forget_findings();
       throw;
     }
-    if (check) plan_.device->check();
+    if (check && !runs_ahead()) plan_.device->check();
   }
 
  private:

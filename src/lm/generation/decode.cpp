@@ -32,25 +32,21 @@ std::span<const float> logits_at(const array& logits, size_t position) {
 }
 
 array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass,
-              OfLogits wanted) {
+              OfLogits wanted, Evaluate evaluate) {
   PrecisionScope scope(precision);
   std::vector<array> results{wanted(model.model(ids, pass))};
   pass.collect(results);
-  eval(results);
+  evaluate(results);
   return results[0];
 }
 
-array Decoder::forward(std::span<const int32_t> ids, bool all_logits, OfLogits wanted) {
+array Decoder::run(const array& ids, bool all_logits, OfLogits wanted, Evaluate evaluate) {
   StopScope stop(parameters_.stop);
   auto& [tokens, pass] = session_;
   pass.last_only = !all_logits;
   pass.adapters = {parameters_.adapter};
   try {
-    array logits = compute(model_, parameters_.precision,
-                           array(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32),
-                           pass, wanted);
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-    return logits;
+    return compute(model_, parameters_.precision, ids, pass, wanted, evaluate);
   } catch (...) {
     // What was recorded is computed along with the next step. After a long prompt that was to
     // follow little or nothing, starting anew is cheaper.
@@ -62,11 +58,22 @@ array Decoder::forward(std::span<const int32_t> ids, bool all_logits, OfLogits w
   }
 }
 
-int32_t Decoder::likeliest_after(std::span<const int32_t> ids) {
+array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
+  array on_host(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32);
+  array logits = run(on_host, all_logits, all_of, evaluate_now);
+  session_.tokens.insert(session_.tokens.end(), ids.begin(), ids.end());
+  return logits;
+}
+
+ArrivingNumber Decoder::likeliest_after(const array& token) {
   auto likeliest = [](const array& logits) {
     return argmax(where(isnan(logits), array(-INFINITY), logits), -1);
   };
-  return static_cast<int32_t>(forward(ids, false, likeliest).item<uint32_t>());
+  return ArrivingNumber(run(token, false, likeliest, eval_ahead));
+}
+
+bool Decoder::can_forget() const {
+  return session_.pass.can_truncate(static_cast<int64_t>(session_.tokens.size()) - 1);
 }
 
 void Decoder::begin_anew() {

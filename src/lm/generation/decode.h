@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "runtime/ahead.h"
 #include "tarn/lm/generate.h"
 
 namespace tarn::lm {
@@ -15,9 +16,11 @@ std::span<const float> logits_at(const array& logits, size_t position);
 // What is wanted of logits.
 using OfLogits = array (*)(const array& logits);
 inline array all_of(const array& logits) { return logits; }
+using Evaluate = void (*)(const std::vector<array>& results);
+inline void evaluate_now(const std::vector<array>& results) { eval(results); }
 // The logits of ids, or what is wanted of them, evaluated, and the caches of the pass with it.
 array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass,
-              OfLogits wanted = all_of);
+              OfLogits wanted = all_of, Evaluate evaluate = evaluate_now);
 
 // One sequence.
 class Decoder {
@@ -27,10 +30,14 @@ class Decoder {
 
   // The logits (1, 1, vocabulary) after `ids`, or after each of them (1, n, vocabulary), computed
   // behind what the session holds. Throws Cancelled on request; the session is as before then.
-  array forward(std::span<const int32_t> ids, bool all_logits = false, OfLogits wanted = all_of);
-  // The likeliest token after these, found where the model is computed. What is not a number is the
-  // least likely.
-  int32_t likeliest_after(std::span<const int32_t> ids);
+  array forward(std::span<const int32_t> ids, bool all_logits = false);
+  // Gives a device the token (1, 1) that follows what the session holds, to be computed and with it
+  // the likeliest one after it, which is sent to the host. What is not a number is the least
+  // likely. The session's caches hold the token's position at once, its tokens with add_known().
+  ArrivingNumber likeliest_after(const array& token);
+  void add_known(int32_t token) { session_.tokens.push_back(token); }
+  // Whether a position could be forgotten again.
+  bool can_forget() const;
   // Brings the session to a beginning of `prompt` that lacks at least its last token.
   void go_back_for(std::span<const int32_t> prompt);
   // Brings the session to all of `prompt` and gives the logits after its last token.
@@ -41,6 +48,8 @@ class Decoder {
 
  private:
   void begin_anew();
+  // What is wanted of the logits of ids (1, n); when that fails the session is as before.
+  array run(const array& ids, bool all_logits, OfLogits wanted, Evaluate evaluate);
 
   const LanguageModel& model_;
   const GenerateParameters& parameters_;

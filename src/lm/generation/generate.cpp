@@ -21,6 +21,9 @@ class SequenceSource final : public Generation::Source {
         decoder_(answer_.model(), answer_.parameters(), session_) {
     if (parameters.speculative) draft_ = make_draft(answer_.model(), answer_.parameters());
   }
+  SequenceSource(const SequenceSource&) = delete;
+  SequenceSource& operator=(const SequenceSource&) = delete;
+  ~SequenceSource() override { forget_ahead(); }
 
   bool next(Event& event) override {
     while (!answer_.next(event)) {
@@ -30,6 +33,7 @@ class SequenceSource final : public Generation::Source {
       } catch (const Cancelled&) {
         answer_.finish("cancelled");
       }
+      if (answer_.finished()) forget_ahead();
     }
     return true;
   }
@@ -48,22 +52,42 @@ class SequenceSource final : public Generation::Source {
     ++answer_.info.model_calls;
     std::vector<int32_t> guess = guessed();
     if (guess.empty() && default_device() == Device::gpu && answer_.takes_likeliest())
-      answer_.step(decoder_.likeliest_after({&tokens.back(), 1}));
+      answer_.step(next_likeliest());
     else if (guess.empty())
       answer_.step(logits_at(decoder_.forward({&tokens.back(), 1}), 0));
     else
       judge(guess);
   }
 
-  // No more than can still be said.
-  std::vector<int32_t> guessed() {
-    if (!draft_) return {};
+  // The next token, which the device has been computing. It goes on with the one behind it before
+  // this one is read, so that it never waits for the host.
+  int32_t next_likeliest() {
+    const int32_t last = answer_.tokens().back();
+    if (!ahead_) ahead_ = decoder_.likeliest_after(array({static_cast<uint32_t>(last)}, {1, 1}));
+    decoder_.add_known(last);
+    ArrivingNumber now = *std::exchange(ahead_, std::nullopt);
+    // Whoever goes on with the session finds no position in it that is not of the answer.
+    if (!draft_ && can_follow() > 0 && (&session_ == &own_ || decoder_.can_forget()))
+      ahead_ = decoder_.likeliest_after(now.on_device());
+    return static_cast<int32_t>(now.wait());
+  }
+  void forget_ahead() {
+    if (!std::exchange(ahead_, std::nullopt) || &session_ == &own_) return;
+    decoder_.truncate(decoder_.length());
+  }
+
+  // The most tokens that can still be said behind the next one.
+  int64_t can_follow() const {
     const auto& p = answer_.parameters();
-    auto most = static_cast<int64_t>(p.speculative->draft_tokens);
-    if (p.max_tokens)
-      most = std::min<int64_t>(most, *p.max_tokens - answer_.info.generated_tokens - 1);
+    int64_t most = INT64_MAX;
+    if (p.max_tokens) most = *p.max_tokens - answer_.info.generated_tokens - 1;
     if (auto context = answer_.model().model.shape().context)
       most = std::min(most, context - static_cast<int64_t>(answer_.tokens().size()) - 1);
+    return most;
+  }
+  std::vector<int32_t> guessed() {
+    if (!draft_) return {};
+    int64_t most = std::min<int64_t>(answer_.parameters().speculative->draft_tokens, can_follow());
     if (most < 1) return {};
     return draft_->guess(answer_.tokens(), static_cast<size_t>(most));
   }
@@ -87,6 +111,7 @@ class SequenceSource final : public Generation::Source {
   Session& session_;
   Decoder decoder_;
   std::unique_ptr<Draft> draft_{};
+  std::optional<ArrivingNumber> ahead_{};  // likeliest token behind all that the session holds
   bool begun_ = false;
 };
 

@@ -1,0 +1,29 @@
+// Work for a device that is put behind work which is not done yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/residency.h"
+#include "tarn/array.h"
+
+namespace tarn {
+
+// An evaluation that returns when a device has been given its part. What kernels meet in the data
+// is thrown by the thread's next evaluation that waits for them, or by synchronize().
+void eval_ahead(const std::vector<array>& outputs);
+
+// A uint32 that is sent to the host when it is computed, before what is evaluated later.
+class ArrivingNumber {
+ public:
+  explicit ArrivingNumber(const array& number);
+  const array& on_device() const { return of_; }
+  uint32_t wait();
+
+ private:
+  array of_;
+  std::unique_ptr<Arrival> arrival_{};
+};
+
+}  // namespace tarn
