@@ -40,7 +40,7 @@ case "$1" in
     shift
     exec ./gpu_bench "$@" ;;
 esac
-./runtime_test --gtest_filter='OneMemory.*:Joined.*' && ./laws_test --gtest_filter='Devices.*'
+./runtime_test --gtest_filter='OneMemory.*:Joined.*:Decoding.*' && ./laws_test --gtest_filter='Devices.*'
 END
 chmod +x "$folder/run.sh"
 say "$folder is complete: copy it to the machine with the GPU and run run.sh there."

@@ -275,6 +275,7 @@ bool few_rows_fit(const QuantizedCall& c, int terms) {
          (c.m > 1 || packed_bytes(c, terms, 1) <= most_shared);
 }
 void launch_few_rows(const FewRowsCalls& c, int terms, int processors, cudaStream_t queue) {
+  if (terms == 2 && one_row_fits(c.of[0])) return launch_one_row(c, processors, queue);
   int type = c.of[0].scale_type;
   if (type == float_column) return launch_words<float>(c, terms, processors, queue);
   if (type == half_column) return launch_words<ops::Half>(c, terms, processors, queue);

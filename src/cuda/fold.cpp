@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cuda/fold_attention.h"
 #include "cuda/table.h"
 #include "ops/catalogue.h"
 #include "ops/compound.h"
@@ -32,9 +33,11 @@ class Folder {
   }
   void run() {
     for (Value& v : values_) fold_norm(v);
+    for (Value& v : values_) fold_pair(v);
     for (Value& v : values_) fold_gate(v);
     for (Value& v : values_) fold_sum(v);
     for (Value& v : values_) fold_cast(v);
+    fold_attention(values_, readers_);
   }
 
  private:
@@ -108,6 +111,44 @@ class Folder {
         return x;
     }
     return -1;
+  }
+  // silu(a) * b of two products of the same x.
+  void fold_pair(Value& v) {
+    int id = static_cast<int>(&v - values_.data());
+    if (!is_elementwise(id, ops::op_of<ops::Multiply>, 2)) return;
+    for (size_t side : {0u, 1u}) {
+      int gate = gate_of(v.in[side]), factor = v.in[1 - side];
+      if (gate < 0 || gate == factor || !is_free_product(gate, v) || !is_free_product(factor, v))
+        continue;
+      // The gate is read by its sigmoid, too.
+      if (readers(gate).size() != 2 || readers(factor).size() != 1) continue;
+      Value &a = value(gate), &b = value(factor);
+      begin(a), begin(b);
+      if (!are_pair(a, b)) continue;
+      auto p = a.params.as<FoldedProduct>();
+      p.paired = true;
+      v.kind = Value::Kind::kernel;
+      v.op = a.op, v.kernel = a.kernel, v.params = p, v.item = -1;
+      v.in = a.in;
+      v.in.insert(v.in.end(), b.in.begin() + 1, b.in.begin() + 4);
+      a.in.clear(), b.in.clear();
+      return;
+    }
+  }
+  bool is_free_product(int id, const Value& reader) {
+    const Value& v = value(id);
+    return !v.in.empty() && (is_folded(v) || is_product(v)) && !v.output &&
+           is_plain(v, reader.layout.shape);
+  }
+  // Of the same x, normed alike or not at all.
+  bool are_pair(const Value& a, const Value& b) {
+    const auto &p = a.params.as<FoldedProduct>(), &q = b.params.as<FoldedProduct>();
+    bool alike = p.group == q.group && p.precision == q.precision && p.normed == q.normed &&
+                 p.weighted == q.weighted && p.eps == q.eps && !p.gated && !p.added && !p.paired &&
+                 !q.gated && !q.added && !q.paired;
+    return alike && a.in[0] == b.in[0] && (!p.weighted || a.in[4] == b.in[4]) &&
+           value(a.in[2]).dtype == value(b.in[2]).dtype &&
+           makes_pairs(p, operand_of(value(a.in[0])), value(a.in[2]).dtype);
   }
   void fold_gate(Value& v) {
     if (v.in.empty() || !is_product(v)) return;

@@ -198,6 +198,17 @@ Neighbours neighbours(const Step& s) {
   if (p.added) beside.added = s.in.back().as<const float>();
   return beside;
 }
+void run_pair(const Step& s) {
+  FewRowsCalls calls;
+  calls.count = 2, calls.paired = true;
+  for (auto& c : calls.of) c = folded_call(s);
+  const Operand* other = &s.in[s.in.size() - 3];
+  calls.of[1].codes = other[0].data;
+  calls.of[1].scales = other[1].data, calls.of[1].biases = other[2].data;
+  calls.beside[0] = neighbours(s);
+  launch_one_row(calls, card()->processors, queue());
+  check(cudaGetLastError(), "a launch");
+}
 void run_folded_together(std::span<const Step> steps) {
   FewRowsCalls calls;
   calls.count = static_cast<int>(steps.size());
@@ -206,18 +217,25 @@ void run_folded_together(std::span<const Step> steps) {
   launch_few_rows(calls, terms_of(folded(steps[0]).precision), card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
-void run_folded(const Step& s, int, int) { run_folded_together({&s, 1}); }
+void run_folded(const Step& s, int, int) {
+  folded(s).paired ? run_pair(s) : run_folded_together({&s, 1});
+}
 bool joins_folded(const Step& first, const Step& other) {
   const FoldedProduct &a = folded(first), &b = folded(other);
-  return a.group == b.group && a.precision == b.precision && a.normed == b.normed &&
-         a.eps == b.eps && a.weighted == b.weighted && a.gated == b.gated && a.added == b.added &&
-         first.in[2].dtype == other.in[2].dtype;
+  return a.group == b.group && a.precision == b.precision && a.normed == b.normed && !a.paired &&
+         !b.paired && a.eps == b.eps && a.weighted == b.weighted && a.gated == b.gated &&
+         a.added == b.added && first.in[2].dtype == other.in[2].dtype;
 }
 
 }  // namespace
 
 bool is_one_row(const Kernel& kernel, const Step& s) {
   return kernel.run == run_few_rows && quantized_call(s).m == 1;
+}
+bool makes_pairs(const FoldedProduct& p, const Operand& x, Dtype scales) {
+  QuantizedCall c;
+  c.m = 1, c.k = size_at(x, 1), c.group = p.group, c.scale_type = column(scales);
+  return terms_of(p.precision) == 2 && one_row_fits(c);
 }
 const Kernel& folded_kernel() {
   static const Kernel kernel{.run = run_folded,

@@ -47,9 +47,14 @@ struct FewRowsCalls {
   QuantizedCall of[most_calls];
   Neighbours beside[most_calls];  // of one row only
   int count = 1;
+  bool paired = false;  // the result is silu of the first times the second; see one_row_fits
   unsigned first_block[most_calls + 1] = {};  // of each; made by the launch
 };
 void launch_few_rows(const FewRowsCalls& calls, int terms, int processors, cudaStream_t queue);
+// The same for one row, with x in two digits of eight bits: balanced precision. Only it has pairs.
+bool one_row_fits(const QuantizedCall& call);
+void launch_one_row(const FewRowsCalls& calls, int processors, cudaStream_t queue);
+size_t most_shared_bytes();  // of a block
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
 // y (count) in bfloat16 of x in float32.

@@ -29,10 +29,7 @@ struct Capture {
 // The queue of one capture. Other threads go on using the card's.
 class CaptureQueue {
  public:
-  CaptureQueue() {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
-    set_queue_of_thread(stream_);
-  }
+  CaptureQueue() : stream_(taken()) { set_queue_of_thread(stream_); }
   CaptureQueue(const CaptureQueue&) = delete;
   CaptureQueue& operator=(const CaptureQueue&) = delete;
   ~CaptureQueue() {
@@ -40,7 +37,8 @@ class CaptureQueue {
     cudaGraph_t left = nullptr;  // when a launch threw in the middle
     if (capturing_ && cudaStreamEndCapture(stream_, &left) == cudaSuccess && left)
       cudaGraphDestroy(left);
-    cudaStreamDestroy(stream_);
+    std::lock_guard lock(mutex());
+    unused().push_back(stream_);  // to make one takes longer than a capture
   }
   void begin() {
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "a capture");
@@ -64,6 +62,27 @@ class CaptureQueue {
   }
 
  private:
+  static std::mutex& mutex() {
+    static auto* const m = new std::mutex;  // threads may evaluate while the program ends
+    return *m;
+  }
+  static std::vector<cudaStream_t>& unused() {
+    static auto* const all = new std::vector<cudaStream_t>;
+    return *all;
+  }
+  static cudaStream_t taken() {
+    std::lock_guard lock(mutex());
+    unused().reserve(64);
+    cudaStream_t stream = nullptr;
+    if (unused().empty()) {
+      check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+      return stream;
+    }
+    stream = unused().back();
+    unused().pop_back();
+    return stream;
+  }
+
   cudaStream_t stream_ = nullptr;
   bool capturing_ = false;
 };

@@ -1,6 +1,7 @@
 // Softmax, norms, rope and attention: steps turned into calls of rows.cu and attention.cu.
 #include "cuda/rows.h"
 
+#include "cuda/attention.h"
 #include "cuda/device.h"
 #include "cuda/layout.h"
 #include "cuda/table.h"
@@ -101,8 +102,9 @@ void set_mask(AttentionCall& c, const Operand& m) {
   for (size_t i = 0; i < 4; ++i)
     if (n >= 4 - i && m.shape[n - 4 + i] != 1) c.mask_at[i] = m.strides[n - 4 + i];
 }
-AttentionCall attention_call(const Step& s) {
-  const auto& p = s.params->as<ops::Attention::P>();
+}  // namespace
+
+AttentionCall attention_call(const Step& s, const ops::Attention::P& p) {
   const Operand &q = s.in[0], &k = s.in[1], &v = s.in[2];
   AttentionCall c;
   c.q = q.data, c.k = k.data, c.v = v.data, c.out = s.out.data, c.scratch = s.scratch;
@@ -116,12 +118,29 @@ AttentionCall attention_call(const Step& s) {
   if (p.has_sinks) c.sinks = s.in.back().data;
   return c;
 }
+bool takes_one_query(const Step& s) {
+  AttentionCall c = attention_call(s, s.params->as<ops::Attention::P>());
+  return takes_any_keys(s) && one_query_fits(c, card()->major);
+}
+
+namespace {
+
+AttentionCall attention_call(const Step& s) {
+  return cuda::attention_call(s, s.params->as<ops::Attention::P>());
+}
 int64_t keys_that_count(const Step& s) {
   auto length = s.params->as<ops::Attention::P>().length;
   return length > 0 ? length : s.in[1].shape[2];
 }
 void run_attention(const Step& s, int, int) {
   launch_attention(attention_call(s), queue());
+  check(cudaGetLastError(), "a launch");
+}
+bool off_line(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 != 0; }
+void run_one_query(const Step& s, int workers, int share) {
+  AttentionCall c = attention_call(s);
+  if (off_line(c.k) || off_line(c.v)) return run_attention(s, workers, share);
+  launch_one_query(c, card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
 bool takes_few_queries(const Step& s) {
@@ -132,7 +151,6 @@ size_t few_queries_scratch_of(const Step& s, int) {
 }
 void run_few_queries(const Step& s, int workers, int share) {
   AttentionCall c = attention_call(s);
-  auto off_line = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 != 0; };
   if ((off_line(c.k) || off_line(c.v)) && c.capacity <= most_keys)
     return run_attention(s, workers, share);
   launch_few_queries(c, card()->processors, queue());
@@ -156,6 +174,11 @@ void add_rows(KernelTable& t) {
                       .joins = any_ropes,
                       .run_joined = run_ropes,
                       .name = "positions"});
+  t.add(op_of<ops::Attention>, {.run = run_one_query,
+                                .fits = takes_one_query,
+                                .accepts = Accepts::rows,
+                                .number = keys_that_count,
+                                .name = "clusters share the keys"});
   t.add(op_of<ops::Attention>, {.run = run_few_queries,
                                 .fits = takes_few_queries,
                                 .accepts = Accepts::rows,

@@ -39,6 +39,13 @@ struct RopeCalls {
 };
 void launch_rope(const RopeCalls& calls, cudaStream_t queue);
 
+// A rotation of queries or keys: that of RopeCall.
+struct Turn {
+  const float* freqs = nullptr;
+  float base = 0, scale = 1;
+  int dims = 0;  // 0: none
+  bool traditional = false;
+};
 enum class Mask : uint8_t { none, boolean, additive };
 // q (batch, q_heads, queries, key_dim), k and v (batch, kv_heads, capacity, ...), of which the
 // first *number keys count. Strides are those of the first three axes.
@@ -53,6 +60,12 @@ struct AttentionCall {
   int type = 0, kv_type = 0, mask_type = 0;
   Mask masked = Mask::none;
   bool causal = false;
+  // Of launch_one_query: queries and the new key are turned, and the new key (batch, kv_heads, 1,
+  // key_dim) and value are put into k and v, which hold them only afterwards. More numbers then
+  // lie behind the first: where each is put, and the positions of the queries and of the key.
+  Turn turn{};
+  const float *new_key = nullptr, *new_value = nullptr;
+  int64_t new_key_at[2] = {}, new_value_at[2] = {};
 };
 void launch_attention(const AttentionCall& call, cudaStream_t queue);
 // The most keys whose scores a block holds.
@@ -61,5 +74,8 @@ inline constexpr int64_t most_keys = 24 << 10;
 bool few_queries_fit(const AttentionCall& call);
 size_t few_queries_scratch(const AttentionCall& call, int processors);  // bytes
 void launch_few_queries(const AttentionCall& call, int processors, cudaStream_t queue);
+// The same for one float32 query a sequence, on cards whose blocks form clusters.
+bool one_query_fits(const AttentionCall& call, int major);
+void launch_one_query(const AttentionCall& call, int processors, cudaStream_t queue);
 
 }  // namespace tarn::cuda

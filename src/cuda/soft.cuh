@@ -24,7 +24,9 @@ struct Softmax {
   }
 };
 // What the numbers of a softmax count when the largest score is `top`.
-__device__ float factor_of(float own, float top) { return own == none ? 0 : math::exp(own - top); }
+__device__ inline float factor_of(float own, float top) {
+  return own == none ? 0 : math::exp(own - top);
+}
 
 template <int lanes>
 __device__ float over_lanes(float x) {

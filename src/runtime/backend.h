@@ -71,6 +71,13 @@ enum class Accepts : uint8_t {
   contiguous,  // row-contiguous
 };
 
+// A number that a device's kernel reads like that of Kernel::number, behind it: what the run-time
+// parameters of another op of the graph come to, whose work the kernel does, too.
+struct ItemNumber {
+  int item = -1;
+  int64_t (*of)(const Step&, const Params&) = nullptr;
+};
+
 struct Packing;
 inline constexpr int most_joined = 4;  // steps that one launch does
 
@@ -87,7 +94,8 @@ struct Kernel {
   // A device's: whether one launch, of run_joined, can do both steps when neither needs the other.
   bool (*joins)(const Step& first, const Step& other) = nullptr;
   void (*run_joined)(std::span<const Step>) = nullptr;
-  unsigned shares = 0;         // a bit for each input that joined steps have in common
+  unsigned writes = 0;  // a device's: a bit for each input that it changes, of which views remain
+  unsigned shares = 0;  // a bit for each input that joined steps have in common
   bool updates_first = false;  // writes into its first input's memory, which becomes the output
   // For such a kernel: running it twice does the same as once, so that after a failed evaluation
   // an array whose memory was taken over can still be used. Null: never.

@@ -31,7 +31,7 @@ class DeviceRun {
   DeviceRun(Plan& plan, const PlanBindings& bound)
       : plan_(plan), bound_(bound), memory_(*plan.device->memory) {
     params_at_ = plan.slab_bytes + number_bytes * plan.memories.size();
-    size_t bytes = params_at_ + sizeof(int64_t) * plan.steps.size();
+    size_t bytes = params_at_ + sizeof(int64_t) * plan.numbers;
     slab_ = plan.replay.slab ? plan.replay.slab : BufferRef(allocate_on(memory_, bytes));
     slab_device_ = device_bytes_to_write(*slab_.get(), memory_);
     for (size_t m = 0; m < plan.memories.size(); ++m) pieces_.push_back(piece(m));
@@ -153,9 +153,11 @@ class DeviceRun {
     if (from.scratch)
       step.scratch = (from.on_device ? slab_device_ : static_cast<std::byte*>(slab_->data)) +
                      from.scratch->offset;
-    if (from.kernel.number)
-      step.number = reinterpret_cast<const int64_t*>(slab_device_ + params_at_) + s;
+    if (from.numbers() > 0)
+      step.number = reinterpret_cast<const int64_t*>(slab_device_ + params_at_) + from.numbers_at;
     wrote(out, from.on_device);
+    for (size_t i = 0; i < step.in.size() && from.kernel.writes >> i; ++i)
+      if (from.kernel.writes >> i & 1) wrote(piece_of(from, i), from.on_device);
   }
   // The last of the steps that the launch of this one does.
   size_t last_of(size_t s) const { return s + static_cast<size_t>(plan_.steps[s].joined); }
@@ -170,15 +172,17 @@ class DeviceRun {
   }
   // Finds the steps' parameters, and brings the device what those of the run come to.
   void write_params() {
-    std::vector<int64_t> now(plan_.steps.size());
-    bool any = false;
-    for (size_t s = 0; s < now.size(); ++s) {
+    std::vector<int64_t> now(plan_.numbers);
+    for (size_t s = 0; s < plan_.steps.size(); ++s) {
       const PlanStep& from = plan_.steps[s];
       Step& step = plan_.of_worker[0].steps[s];
       if (from.params_of >= 0) step.params = bound_.params[static_cast<size_t>(from.params_of)];
-      if (from.kernel.number) any = true, now[s] = from.kernel.number(step);
+      int64_t* to = now.data() + from.numbers_at;
+      if (from.kernel.number) *to++ = from.kernel.number(step);
+      for (const auto& n : from.item_numbers)
+        *to++ = n.of(step, *bound_.params[static_cast<size_t>(n.item)]);
     }
-    if (!any || (replay_.slab && replay_.of_params == now)) return;
+    if (now.empty() || (replay_.slab && replay_.of_params == now)) return;
     memory_.to_device(slab_device_ + params_at_, now.data(), sizeof(int64_t) * now.size());
     if (replay_.slab) replay_.of_params = std::move(now);
   }
@@ -209,7 +213,7 @@ class DeviceRun {
       const Step& step = plan_.of_worker[0].steps[s];
       for (const auto& in : step.in) add(in.data);
       add(step.out.data), add(step.scratch);
-      if (!plan_.steps[s].kernel.number) step.params->hash_runtime(h);
+      if (plan_.steps[s].numbers() == 0) step.params->hash_runtime(h);
     }
     return h.a;
   }

@@ -119,10 +119,9 @@ class Planner {
     PlanStep s;
     s.kernel = *v.kernel;
     s.op = v.op;
-    s.params_of = v.item;
-    s.own_params = v.params;
+    s.params_of = v.item, s.own_params = v.params;
     s.what = std::string(v.op->name);
-    s.on_device = on_device(v.backend);
+    s.on_device = on_device(v.backend), s.item_numbers = v.item_numbers;
     if (s.kernel.updates_first) {
       // A copy of the first input, which the update then owns; dropped again where not needed.
       int copied = private_copy(v.in[0], v.backend);
@@ -375,6 +374,7 @@ class Planner {
       for (int x : reads_[s]) step.at.push_back(located(x));
       step.at.push_back(located(makes_[s]));
       if (!plan_->device) continue;
+      step.numbers_at = plan_->numbers, plan_->numbers += step.numbers();
       for (int x : reads_[s]) step.memories.push_back(memory_of(resolved(value(x).base)));
       step.memories.push_back(memory_of(resolved(makes_[s])));
     }

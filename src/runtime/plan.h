@@ -59,6 +59,10 @@ struct PlanStep {
   int joined = 0;               // so many steps behind this one are done by its launch
   bool follows = false;         // is one of those
   std::vector<int> memories{};  // in a plan with a device: Plan::memories of `at`
+  std::vector<ItemNumber> item_numbers{};
+  size_t numbers_at = 0;  // the first of Plan::numbers that are the step's
+
+  size_t numbers() const { return (kernel.number ? 1 : 0) + item_numbers.size(); }
 
   const Operand& out() const { return shapes.back(); }
 };
@@ -113,7 +117,7 @@ struct PlanReplay {
   int runs = 0, refused = 0;           // refused: recordings that were soon of no use
   BufferRef slab{};                    // of a plan with a recording; else each run has its own
   std::vector<std::string> numbers{};  // by memory: the bytes of numbers that the slab has
-  std::vector<int64_t> of_params{};    // by step: what Kernel::number gave, as the slab has it
+  std::vector<int64_t> of_params{};    // the steps' numbers as the slab has them
 };
 
 struct Plan {
@@ -129,6 +133,7 @@ struct Plan {
   size_t update_copy_bytes = 0;          // by updates that could not write in place
   const Backend* device = nullptr;       // runs some of the steps; null: the CPU runs all
   std::vector<PlanMemory> memories{};    // with a device
+  size_t numbers = 0;                    // that kernels read when they run
   PlanReplay replay{};
 
   // For running; made at the first run that needs them.

@@ -25,6 +25,7 @@ struct Value {
   const Kernel* kernel = nullptr;
   const Backend* backend = nullptr;  // of a kernel or an elementwise op
   bool output = false;               // its memory outlives the evaluation
+  std::vector<ItemNumber> item_numbers{};
   // Fusing: the steps this elementwise value is computed in. Empty until decided.
   std::vector<int> roots{};
   std::vector<int> users{};  // values that read it, directly

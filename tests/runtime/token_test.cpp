@@ -1,0 +1,139 @@
+// What decoding a token is on a device: attention that turns and appends, products that are folded.
+#include "runtime/second_memory.h"
+#include "tarn/fast.h"
+#include "tarn/lm/cache.h"
+#include "tarn/ops/quantized.h"
+#include "tarn/tarn.h"
+
+namespace tarn {
+namespace {
+
+class Decoding : public tarn_test::OnDevice {};
+
+array normal(Shape shape, uint64_t seed) {
+  StreamContext on_cpu{Device::cpu};
+  array a = random::normal(std::move(shape), float32, random::key(seed));
+  a.eval();
+  return a;
+}
+// As a share of the largest.
+double apart(const array& a, const array& b) {
+  StreamContext on_cpu{Device::cpu};
+  array x = astype(a, float32), y = astype(b, float32);
+  return double{max(abs(x - y)).item<float>()} / double{max(abs(y)).item<float>()};
+}
+
+struct Heads {
+  int64_t all, shared, size;
+  Dtype dtype;
+  int rope;  // 0: none, 1: powers of a base, 2: periods; 3: half of the columns, neighbours turned
+  int window = 0;
+};
+array turned(const Heads& h, const array& x, int64_t position) {
+  array periods = exp(arange(0.0, static_cast<double>(h.size / 2), float32) * array(0.1f));
+  if (h.rope == 0) return x;
+  auto offset = static_cast<int>(position);
+  if (h.rope == 2)
+    return fast::rope(x, static_cast<int>(h.size), false, std::nullopt, 1.0f, offset, periods);
+  if (h.rope == 3) return fast::rope(x, static_cast<int>(h.size / 2), true, 10000.0f, 0.5f, offset);
+  return fast::rope(x, static_cast<int>(h.size), false, 10000.0f, 1.0f, offset);
+}
+// A prompt of 300 tokens, then one at a time. The result of each of those, and the keys.
+std::vector<array> decoded(const Heads& h, Device d) {
+  StreamContext context{d};
+  lm::LayerShape shape{h.shared, h.size, h.size, h.window};
+  lm::LayerCache cache(shape, {.dtype = h.dtype});
+  std::vector<array> results;
+  for (int64_t step = 0; step < 8; ++step) {
+    int64_t n = step == 0 ? 300 : 1, at = cache.length();
+    auto seed = static_cast<uint64_t>(3 * step);
+    // As projections give them: positions before heads.
+    auto heads_of = [&](int64_t heads, uint64_t of) {
+      return transpose(normal({1, n, heads, h.size}, seed + of), {0, 2, 1, 3});
+    };
+    array q = heads_of(h.all, 0), k = heads_of(h.shared, 1), v = heads_of(h.shared, 2);
+    array y = cache.attend(turned(h, q + array(0.0f), at), turned(h, k + array(0.0f), at),
+                           v + array(0.0f), {.scale = 0.125f, .window = h.window});
+    std::vector<array> all{y};
+    cache.collect(all);
+    eval(all);
+    if (step > 0) results.push_back(y);
+    if (step == 7) results.insert(results.end(), all.begin() + 1, all.end());
+  }
+  return results;
+}
+
+TEST_F(Decoding, AttentionTurnsAndAppendsAsOnTheCpu) {
+  for (Heads h : {Heads{8, 2, 64, float16, 1}, Heads{6, 2, 128, float16, 2},
+                  Heads{3, 3, 64, float32, 3}, Heads{8, 1, 64, bfloat16, 0},
+                  Heads{20, 2, 128, float32, 1}, Heads{8, 2, 64, float16, 1, 40}}) {
+    SCOPED_TRACE(testing::Message() << h.all << " heads, " << h.shared << " of keys, of " << h.size
+                                    << ", rope " << h.rope << ", window " << h.window);
+    auto want = decoded(h, Device::cpu), got = decoded(h, Device::gpu);
+    ASSERT_EQ(want.size(), got.size());
+    double most = h.dtype == float32 ? 1e-5 : h.dtype == float16 ? 2e-3 : 2e-2;
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), most) << i;
+  }
+}
+
+TEST_F(Decoding, ACacheThatIsHeldIsNotWrittenTo) {
+  StreamContext context{Device::gpu};
+  lm::LayerCache cache({2, 64, 64, 0}, {.dtype = float16});
+  std::vector<array> held;
+  for (uint64_t step = 0; step < 4; ++step) {
+    array q = normal({1, 8, 1, 64}, step), k = normal({1, 2, 1, 64}, step + 10);
+    array y =
+        cache.attend(fast::rope(q, 64, false, 10000.0f, 1.0f, int(step)),
+                     fast::rope(k, 64, false, 10000.0f, 1.0f, int(step)), k, {.scale = 0.125f});
+    std::vector<array> all{y};
+    cache.collect(all);
+    eval(all);
+    held.push_back(all[1]);
+  }
+  // Each holds a position more than the one before.
+  for (int64_t step = 0; step < 4; ++step) {
+    array at = slice(held[static_cast<size_t>(step)], {0, 0, step, 0}, {1, 2, step + 2, 64});
+    array sums = sum(abs(astype(at, float32)), std::vector<int>{0, 1, 3});
+    EXPECT_GT(sums.data<float>()[0], 0.0f);
+    EXPECT_EQ(sums.data<float>()[1], 0.0f);
+  }
+}
+
+struct Codes {
+  array codes, scales, biases;
+};
+Codes codes_of(int64_t n, int64_t k, int group, Dtype dtype, uint64_t seed) {
+  StreamContext on_cpu{Device::cpu};
+  auto q = quantize(normal({n, k}, seed), group, 4);
+  Codes c{q[0], astype(q[1], dtype), astype(q[2], dtype)};
+  eval({c.codes, c.scales, c.biases});
+  return c;
+}
+array times(const array& x, const Codes& c, int group) {
+  return quantized_matmul(x, c.codes, c.scales, c.biases, true, group, 4);
+}
+
+TEST_F(Decoding, ProductsOfOneRowAreTheCpus) {
+  for (int group : {32, 64, 128})
+    for (Dtype dtype : {float32, float16, bfloat16})
+      for (int64_t n : {3000, 72})
+        for (int64_t k : {512, 3072, 9728}) {
+          SCOPED_TRACE(testing::Message() << n << " x " << k << ", groups of " << group);
+          Codes a = codes_of(n, k, group, dtype, 1), b = codes_of(n, k, group, dtype, 2);
+          array x = normal({1, k}, 4), y = normal({1, n}, 5), weight = normal({k}, 6);
+          auto compute = [&](Device d) {
+            StreamContext context{d};
+            PrecisionScope scope(Precision::balanced);
+            array normed = fast::rms_norm(x + array(0.0f), weight, 1e-5f);
+            array gate = times(normed, a, group), up = times(normed, b, group);
+            std::vector<array> results{sigmoid(gate) * gate * up, y + times(x, a, group)};
+            eval(results);
+            return results;
+          };
+          auto want = compute(Device::cpu), got = compute(Device::gpu);
+          for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 1e-3) << i;
+        }
+}
+
+}  // namespace
+}  // namespace tarn
