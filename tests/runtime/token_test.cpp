@@ -1,7 +1,6 @@
 // What decoding a token is on a device: attention that turns and appends, products that are folded.
 #include "runtime/second_memory.h"
 #include "tarn/fast.h"
-#include "tarn/lm/cache.h"
 #include "tarn/ops/quantized.h"
 #include "tarn/tarn.h"
 
@@ -27,7 +26,23 @@ struct Heads {
   int64_t all, shared, size;
   Dtype dtype;
   int rope;  // 0: none, 1: powers of a base, 2: periods; 3: half of the columns, neighbours turned
-  int window = 0;
+};
+// As a language model's.
+struct Cache {
+  array keys, values;
+  int64_t length = 0;
+
+  Cache(int64_t heads, int64_t size, Dtype dtype)
+      : keys(zeros({1, heads, 512, size}, dtype)), values(zeros({1, heads, 512, size}, dtype)) {
+    eval(keys, values);
+  }
+  array attend(const array& q, const array& k, const array& v) {
+    Shape start{0, 0, length, 0}, stop = k.shape();
+    stop[2] = length += k.shape(2);
+    keys = slice_update(keys, k, start, stop);
+    values = slice_update(values, v, start, stop);
+    return fast::cached_attention(q, keys, values, 0.125f, length, q.shape(2) > 1);
+  }
 };
 array turned(const Heads& h, const array& x, int64_t position) {
   array periods = exp(arange(0.0, static_cast<double>(h.size / 2), float32) * array(0.1f));
@@ -41,11 +56,10 @@ array turned(const Heads& h, const array& x, int64_t position) {
 // A prompt of 300 tokens, then one at a time. The result of each of those, and the keys.
 std::vector<array> decoded(const Heads& h, Device d) {
   StreamContext context{d};
-  lm::LayerShape shape{h.shared, h.size, h.size, h.window};
-  lm::LayerCache cache(shape, {.dtype = h.dtype});
+  Cache cache(h.shared, h.size, h.dtype);
   std::vector<array> results;
   for (int64_t step = 0; step < 8; ++step) {
-    int64_t n = step == 0 ? 300 : 1, at = cache.length();
+    int64_t n = step == 0 ? 300 : 1, at = cache.length;
     auto seed = static_cast<uint64_t>(3 * step);
     // As projections give them: positions before heads.
     auto heads_of = [&](int64_t heads, uint64_t of) {
@@ -53,9 +67,8 @@ std::vector<array> decoded(const Heads& h, Device d) {
     };
     array q = heads_of(h.all, 0), k = heads_of(h.shared, 1), v = heads_of(h.shared, 2);
     array y = cache.attend(turned(h, q + array(0.0f), at), turned(h, k + array(0.0f), at),
-                           v + array(0.0f), {.scale = 0.125f, .window = h.window});
-    std::vector<array> all{y};
-    cache.collect(all);
+                           v + array(0.0f));
+    std::vector<array> all{y, cache.keys, cache.values};
     eval(all);
     if (step > 0) results.push_back(y);
     if (step == 7) results.insert(results.end(), all.begin() + 1, all.end());
@@ -64,11 +77,11 @@ std::vector<array> decoded(const Heads& h, Device d) {
 }
 
 TEST_F(Decoding, AttentionTurnsAndAppendsAsOnTheCpu) {
-  for (Heads h : {Heads{8, 2, 64, float16, 1}, Heads{6, 2, 128, float16, 2},
-                  Heads{3, 3, 64, float32, 3}, Heads{8, 1, 64, bfloat16, 0},
-                  Heads{20, 2, 128, float32, 1}, Heads{8, 2, 64, float16, 1, 40}}) {
+  for (Heads h :
+       {Heads{8, 2, 64, float16, 1}, Heads{6, 2, 128, float16, 2}, Heads{3, 3, 64, float32, 3},
+        Heads{8, 1, 64, bfloat16, 0}, Heads{20, 2, 128, float32, 1}}) {
     SCOPED_TRACE(testing::Message() << h.all << " heads, " << h.shared << " of keys, of " << h.size
-                                    << ", rope " << h.rope << ", window " << h.window);
+                                    << ", rope " << h.rope);
     auto want = decoded(h, Device::cpu), got = decoded(h, Device::gpu);
     ASSERT_EQ(want.size(), got.size());
     double most = h.dtype == float32 ? 1e-5 : h.dtype == float16 ? 2e-3 : 2e-2;
@@ -78,17 +91,14 @@ TEST_F(Decoding, AttentionTurnsAndAppendsAsOnTheCpu) {
 
 TEST_F(Decoding, ACacheThatIsHeldIsNotWrittenTo) {
   StreamContext context{Device::gpu};
-  lm::LayerCache cache({2, 64, 64, 0}, {.dtype = float16});
+  Cache cache(2, 64, float16);
   std::vector<array> held;
   for (uint64_t step = 0; step < 4; ++step) {
     array q = normal({1, 8, 1, 64}, step), k = normal({1, 2, 1, 64}, step + 10);
-    array y =
-        cache.attend(fast::rope(q, 64, false, 10000.0f, 1.0f, int(step)),
-                     fast::rope(k, 64, false, 10000.0f, 1.0f, int(step)), k, {.scale = 0.125f});
-    std::vector<array> all{y};
-    cache.collect(all);
-    eval(all);
-    held.push_back(all[1]);
+    array y = cache.attend(fast::rope(q, 64, false, 10000.0f, 1.0f, int(step)),
+                           fast::rope(k, 64, false, 10000.0f, 1.0f, int(step)), k);
+    eval(y, cache.keys, cache.values);
+    held.push_back(cache.keys);
   }
   // Each holds a position more than the one before.
   for (int64_t step = 0; step < 4; ++step) {
