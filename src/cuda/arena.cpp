@@ -7,6 +7,7 @@
 
 #include "base/require.h"
 #include "cuda/device.h"
+#include "cuda/driver.h"
 #include "cuda/sender.h"
 
 namespace tarn::cuda {
@@ -19,15 +20,6 @@ constexpr size_t host_page = 4096;
 size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 size_t block_bytes(size_t bytes) { return rounded(std::max<size_t>(bytes, 1), line); }
 
-// The driver's own functions, found through the runtime: linking them would need the driver.
-template <class Function>
-Function* driver(const char* name) {
-  void* found = nullptr;
-  cudaDriverEntryPointQueryResult how{};
-  check(cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &how), name);
-  require<DeviceError>(found != nullptr, "[cuda] the driver has no {}: it needs CUDA 12.", name);
-  return reinterpret_cast<Function*>(found);
-}
 void check_driver(CUresult result, const char* doing) {
   require<DeviceError>(result == CUDA_SUCCESS, "[cuda] {} failed: error {}.", doing,
                        static_cast<int>(result));

@@ -9,6 +9,7 @@
 
 #include "base/require.h"
 #include "cuda/device.h"
+#include "cuda/node.h"
 
 namespace tarn::cuda {
 namespace {
@@ -130,25 +131,6 @@ Capture capture(std::span<const size_t> steps, const std::function<void(size_t)>
   }
   if (at != nodes.size() || (at > 0 && nodes[at - 1] != ends.back())) c.of_step.clear();
   return c;
-}
-
-// Gives the node of an executable graph what another one of its kind does.
-bool take_over(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraphNode_t from) {
-  cudaGraphNodeType type{}, other{};
-  if (cudaGraphNodeGetType(node, &type) != cudaSuccess ||
-      cudaGraphNodeGetType(from, &other) != cudaSuccess || type != other)
-    return false;
-  if (type == cudaGraphNodeTypeKernel) {
-    cudaKernelNodeParams p{};
-    return cudaGraphKernelNodeGetParams(from, &p) == cudaSuccess &&
-           cudaGraphExecKernelNodeSetParams(exec, node, &p) == cudaSuccess;
-  }
-  if (type == cudaGraphNodeTypeMemcpy) {
-    cudaMemcpy3DParms p{};
-    return cudaGraphMemcpyNodeGetParams(from, &p) == cudaSuccess &&
-           cudaGraphExecMemcpyNodeSetParams(exec, node, &p) == cudaSuccess;
-  }
-  return false;
 }
 
 class Graph final : public Recording {
