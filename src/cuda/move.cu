@@ -33,12 +33,13 @@ __device__ void copy_element(const Call& c, int64_t to, int64_t from) {
 __device__ int64_t checked(int64_t i, int64_t size, int64_t taken, int axis, Fault* fault) {
   int64_t at = i < 0 ? i + size : i;
   if (at >= 0 && at + taken <= size) return at;
-  if (atomicCAS_system(&fault->met, 0, 1) == 0)
-    fault->index = i, fault->size = size, fault->axis = axis;
+  // Among the card's threads: the host reads when they are done, and its memory takes no more.
+  if (atomicCAS(&fault->met, 0, 1) == 0) fault->index = i, fault->size = size, fault->axis = axis;
   return 0;
 }
 
 __global__ void gather(const __grid_constant__ GatherCall c) {
+  wait_for_queue();
   int64_t i = element_index();
   if (i >= c.n * c.box_size) return;
   int64_t which = i / c.box_size, from = offset_of(c.box, i % c.box_size);
@@ -57,7 +58,6 @@ __global__ void gather_axis(const __grid_constant__ GatherAxisCall c) {
 }
 __global__ void update(const __grid_constant__ UpdateCall c) {
   wait_for_queue();
-  let_next_begin();
   int64_t i = element_index();
   if (i >= c.count) return;
   int64_t to = *c.number + offset_of(c.to, i), from = offset_of(c.from, i);
@@ -70,7 +70,8 @@ unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) 
 }  // namespace
 
 void launch_gather(const GatherCall& c, cudaStream_t queue) {
-  gather<<<blocks_for(c.n * c.box_size), threads, 0, queue>>>(c);
+  static const bool early = can_begin_early(gather);
+  launch_early(gather, early, dim3(blocks_for(c.n * c.box_size)), threads, 0, queue, c);
 }
 void launch_gather_axis(const GatherAxisCall& c, cudaStream_t queue) {
   gather_axis<<<blocks_for(c.count), threads, 0, queue>>>(c);

@@ -3,6 +3,7 @@
 // A warp makes four output columns for all rows of x: its lanes read 32-bit words of codes side by
 // side, and each code meets x, which passes through shared memory, in float. Nothing is rounded
 // before the result.
+#include "cuda/launch.cuh"
 #include "cuda/matmul.h"
 #include "cuda/numbers.cuh"
 
@@ -30,6 +31,7 @@ __device__ float weight_at(const QuantizedCall& c, int64_t row, int64_t i) {
 }
 
 __global__ void dequantize(const __grid_constant__ QuantizedCall c) {
+  wait_for_queue();
   int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (i < c.n * c.k) write_number(c.y, c.type, i, weight_at(c, i / c.k, i % c.k));
 }
@@ -133,13 +135,17 @@ void launch_quantized(const QuantizedCall& c, cudaStream_t queue) {
   launch_bits<8>(c, queue);
 }
 unsigned blocks_for(int64_t n) { return static_cast<unsigned>((n + threads - 1) / threads); }
+void dequantize_numbers(const QuantizedCall& c, cudaStream_t queue) {
+  static const bool early = can_begin_early(dequantize);
+  launch_early(dequantize, early, dim3(blocks_for(c.n * c.k)), threads, 0, queue, c);
+}
 void launch_dequantize(const QuantizedCall& c, cudaStream_t queue) {
   constexpr int bfloat_column = 12;
   bool power = (c.group & (c.group - 1)) == 0 && c.group >= 8;
   if (c.bits == 4 && power && c.type == bfloat_column && reinterpret_cast<uintptr_t>(c.y) % 16 == 0)
     dequantize_words<<<blocks_for(c.n * c.k / 8), threads, 0, queue>>>(c);
   else
-    dequantize<<<blocks_for(c.n * c.k), threads, 0, queue>>>(c);
+    dequantize_numbers(c, queue);
 }
 void launch_narrow(const float* x, void* y, int64_t count, cudaStream_t queue) {
   narrow<<<blocks_for(count), threads, 0, queue>>>(x, static_cast<ops::Bfloat*>(y), count);

@@ -4,6 +4,7 @@
 // is as exact as the CPU's. A block folds an output; short ones and columns take a thread each, so
 // that neighbours read neighbours. Where that is too little work for the card, outputs are cut into
 // pieces. Orders are fixed: the same call gives the same bits.
+#include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/reduce.h"
 
@@ -155,6 +156,8 @@ __device__ Best<Acc> best_of_block(Best<Acc> mine, Best<Acc>* shared, bool large
 }
 template <class Acc>
 __global__ void arg_with_block(const __grid_constant__ ArgCall c) {
+  wait_for_queue();
+  let_next_begin();
   __shared__ Best<Acc> shared[threads];
   int64_t base = offset_of(c.kept, blockIdx.x / c.pieces);
   int64_t size = (c.each + c.pieces - 1) / c.pieces, from = blockIdx.x % c.pieces * size;
@@ -174,6 +177,8 @@ __global__ void arg_with_block(const __grid_constant__ ArgCall c) {
 }
 template <class Acc>
 __global__ void join_args(const __grid_constant__ ArgCall c) {
+  wait_for_queue();
+  let_next_begin();
   __shared__ Best<Acc> shared[threads];
   auto* pieces = static_cast<const Best<Acc>*>(c.partial) + blockIdx.x * c.pieces;
   Best<Acc> best =
@@ -184,8 +189,12 @@ __global__ void join_args(const __grid_constant__ ArgCall c) {
 template <class Acc>
 void launch_arg_in(const ArgCall& c, cudaStream_t queue) {
   static_assert(sizeof(Best<Acc>) == 16);
-  arg_with_block<Acc><<<static_cast<unsigned>(c.outputs * c.pieces), threads, 0, queue>>>(c);
-  if (c.pieces > 1) join_args<Acc><<<static_cast<unsigned>(c.outputs), threads, 0, queue>>>(c);
+  static const bool early = can_begin_early(arg_with_block<Acc>);
+  launch_early(arg_with_block<Acc>, early, dim3(static_cast<unsigned>(c.outputs * c.pieces)),
+               threads, 0, queue, c);
+  if (c.pieces > 1)
+    launch_early(join_args<Acc>, early, dim3(static_cast<unsigned>(c.outputs)), threads, 0, queue,
+                 c);
 }
 
 }  // namespace
