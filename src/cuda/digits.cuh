@@ -38,7 +38,8 @@ constexpr size_t digits_bytes(int64_t k) {
   return static_cast<size_t>(2 * k + k / group * 8) + Digits<group>::zero_bytes;
 }
 
-// Brings x there: normed or gated where that is asked for. Blocks of at most 256 threads.
+// Brings x there: gated, or times a norm's weight, where that is asked for. Blocks of at most 256
+// threads. The factor of a norm counts in the products' results, so that nothing waits for it here.
 template <int group>
 class Packer {
  public:
@@ -64,29 +65,47 @@ class Packer {
   }
   // Every thread of the block sees x afterwards.
   __device__ void pack() {
-    if (beside_.normed) find_factor();
+    float squares = 0;
 #pragma unroll 1
     for (int base = 0; base < words_; base += at_once()) {
-      if (base > 0 || reloads()) load(base);
+      if (base > 0) load(base);
 #pragma unroll 1
       for (int j = 0; j < held && base + j * threads_ < words_; ++j) {
         const int word = base + j * threads_ + static_cast<int>(threadIdx.x);
+#pragma unroll
+        for (float x : x_[0]) squares += x * x;
         change(word);
         read_weight(word + threads_);
         store(word);
         shift();
       }
     }
+    if (beside_.normed) share(squares);
     if (threadIdx.x < Digits<group>::zero_bytes / 4)
       reinterpret_cast<unsigned*>(to_.zeros)[threadIdx.x] = 0;
     __syncthreads();
+  }
+  // What results are to be multiplied with, once x is packed.
+  __device__ float factor() const {
+    if (!beside_.normed) return 1;
+    float squares = 0;
+    for (int w = 0; w < threads_ / 32; ++w) squares += of_warps()[w];
+    return 1.f / math::sqrt(squares / static_cast<float>(8 * words_) + beside_.eps);
   }
 
  private:
   static constexpr int held = 4;  // words of eight numbers that a thread holds
   static constexpr int lanes = group / 8;
   __device__ int at_once() const { return held * threads_; }
-  __device__ bool reloads() const { return beside_.normed && words_ > at_once(); }
+  static __device__ float* of_warps() {
+    __shared__ float squares[8];
+    return squares;
+  }
+  __device__ void share(float squares) const {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(~0u, squares, step);
+    if (threadIdx.x % 32 == 0) of_warps()[threadIdx.x / 32] = squares;
+  }
 
   __device__ void load(int base) {
 #pragma unroll
@@ -129,28 +148,15 @@ class Packer {
       for (int i = 0; i < 8; ++i) x[i] = __ldcg(from + word * 8 + i);
     }
   }
-  __device__ void find_factor() {
-    __shared__ float shared[32];
-    float squares = 0;
-    for (int base = 0; base < words_; base += at_once()) {
-      if (base > 0) load(base);
-#pragma unroll
-      for (auto& word : x_)
-#pragma unroll
-        for (float x : word) squares += x * x;
-    }
-    squares = of_block(squares, shared, [](float a, float b) { return a + b; });
-    factor_ = 1.f / math::sqrt(squares / static_cast<float>(8 * words_) + beside_.eps);
-  }
   // The first word of what is held.
   __device__ void change(int word) {
     float(&x)[8] = x_[0];
     if (beside_.times && word < words_)
 #pragma unroll 1
       for (int i = 0; i < 8; ++i) turn_round(x, gated(x[0], beside_.times[word * 8 + i]));
-    if (!beside_.normed) return;
+    if (!beside_.normed || !beside_.weight) return;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] *= beside_.weight ? factor_ * weight_[i] : factor_;
+    for (int i = 0; i < 8; ++i) x[i] *= weight_[i];
   }
   static __device__ float gated(float x, float times) { return x * ops::Sigmoid::value(x) * times; }
   // Puts what the first has become behind the others.
@@ -206,7 +212,7 @@ class Packer {
   const Neighbours& beside_;
   Digits<group> to_;
   int words_, threads_;
-  float x_[held][8] = {}, weight_[8] = {}, factor_ = 1;
+  float x_[held][8] = {}, weight_[8] = {};
 };
 
 }  // namespace tarn::cuda::digits

@@ -174,6 +174,7 @@ __global__ void __launch_bounds__(32 * most_warps, 2)
     if (i < filled) feed.next();
   }
   packer.pack();
+  const float factor = packer.factor();
   Multiplier<Scale, group> multiplier(x);
   const int stride = static_cast<int>(gridDim.x) * c.abreast;
   for (int tile = first, turn = 0; tile < c.tiles; tile += stride, turn ^= 1) {
@@ -184,7 +185,7 @@ __global__ void __launch_bounds__(32 * most_warps, 2)
       multiplier.add(item, at, y);
     }
     float sum = joined(along, c.along, abreast, y, part + turn * c.along * outputs);
-    if (along == 0) Result(c.calls, tile).store(sum);
+    if (along == 0) Result(c.calls, tile).store(sum * factor);
   }
 }
 
