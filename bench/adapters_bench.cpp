@@ -132,7 +132,7 @@ int main(int count, char** words) {
   double t = median(a);
   std::printf(
       "step of %d rows: model %.1f ms, one adapter %.1f (%+.0f %%), eight adapters %.1f "
-      "(%+.0f %%), eight batches %.1f (%.1f times eight adapters)\n",
+      "(%+.0f %%), eight batches %.1f (%.2f times eight adapters)\n",
       rows, t, median(b), 100 * (median(b) / t - 1), median(c), 100 * (median(c) / t - 1),
       median(d), median(d) / median(c));
   fs::remove_all(folder);
