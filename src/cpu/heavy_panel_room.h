@@ -18,8 +18,8 @@ struct Panel {
   uint8_t* row_bytes = nullptr;  // kLanes unpacked rows, for widths other than 4 and 8
 };
 
-// While a panel is multiplied the next one is asked for: read when it is needed it would cost a
-// seventh of a step of 16 tokens. Each of the first kFetchingTiles tiles asks for a part of its
+// While a panel is multiplied the next one is asked for: read when it is needed it would cost an
+// eighth of a step of 16 tokens. Each of the first kFetchingTiles tiles asks for a part of its
 // codes, some bytes with each group of columns.
 constexpr int64_t kFetchingTiles = 4;
 constexpr int64_t kLine = 64;  // bytes

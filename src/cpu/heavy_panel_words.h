@@ -15,7 +15,7 @@ constexpr int64_t kCodeBytes = 2;  // of a code in a panel
 constexpr int64_t kPairBytes = kPanelRows * 4;
 
 // Sixteen bytes of each of eight rows: vector j has the rows' j-th four bytes side by side. Loads
-// of two rows into one vector leave 8 shuffles of the 24 that turn a whole square.
+// of two rows into one vector leave 8 shuffles, 16 for the square that registers alone turn by 24.
 TARN_INLINE void turn_quarters(const uint8_t* const (&rows)[kLanes], int64_t byte,
                                __m256i (&to)[4]) {
   __m256i row[4];
@@ -181,11 +181,8 @@ template <bool Split, int ActGroup, int T>
   }
   for (int t = 0; t < T; ++t)
     for (int h = 0; h < 2; ++h) {
-      float* to = y + t * y_stride + h * kLanes;
-      if (rows >= kPanelRows)
-        std::memcpy(to, &sum[t][h], sizeof(Vf));
-      else
-        for (int64_t l = 0; l < kLanes && h * kLanes + l < rows; ++l) to[l] = sum[t][h][l];
+      const int64_t n = larger(0, smaller(kLanes, rows - h * kLanes));
+      std::memcpy(y + t * y_stride + h * kLanes, &sum[t][h], static_cast<size_t>(n) * 4);
     }
 }
 
