@@ -17,7 +17,6 @@ using namespace soft;
 
 constexpr int warps = 4;
 constexpr int threads = 32 * warps;
-constexpr int most_heads = 8;       // of a block, which share keys
 constexpr int64_t least_keys = 32;  // of a block
 constexpr int most_shares = 32;     // of a place, a lane each
 constexpr int64_t most_places = 4096;
@@ -236,10 +235,7 @@ void launch_heads(const AttentionCall& c, dim3 grid, cudaStream_t queue) {
 }
 template <class T, int dim>
 void launch(const AttentionCall& c, dim3 grid, cudaStream_t queue) {
-  int64_t group = c.q_heads / c.kv_heads;
-  if (group == 1) return launch_heads<T, dim, 1>(c, grid, queue);
-  if (group <= 4) return launch_heads<T, dim, 4>(c, grid, queue);
-  launch_heads<T, dim, most_heads>(c, grid, queue);
+  with_heads(c, [&]<int heads>() { launch_heads<T, dim, heads>(c, grid, queue); });
 }
 template <class T>
 void launch_dim(const AttentionCall& c, dim3 grid, cudaStream_t queue) {
@@ -251,12 +247,9 @@ void launch_dim(const AttentionCall& c, dim3 grid, cudaStream_t queue) {
 }  // namespace
 
 bool few_queries_fit(const AttentionCall& c) {
-  auto in_lines = [](const int64_t* at) {
-    return at[0] % part == 0 && at[1] % part == 0 && at[2] % part == 0;
-  };
   bool dim = c.key_dim == 64 || c.key_dim == 128 || c.key_dim == 256;
-  return dim && c.value_dim == c.key_dim && c.queries <= 8 && in_lines(c.k_at) &&
-         in_lines(c.v_at) && places_of(c) <= most_places;
+  return dim && c.value_dim == c.key_dim && c.queries <= 8 && in_parts(c) &&
+         places_of(c) <= most_places;
 }
 size_t few_queries_scratch(const AttentionCall& c, int processors) {
   return static_cast<size_t>(places_of(c) * most_heads * shares_of(c, processors) *
@@ -265,9 +258,7 @@ size_t few_queries_scratch(const AttentionCall& c, int processors) {
 }
 void launch_few_queries(const AttentionCall& c, int processors, cudaStream_t queue) {
   dim3 grid(static_cast<unsigned>(shares_of(c, processors)), static_cast<unsigned>(places_of(c)));
-  if (c.kv_type == float_column) return launch_dim<float>(c, grid, queue);
-  if (c.kv_type == half_column) return launch_dim<ops::Half>(c, grid, queue);
-  launch_dim<ops::Bfloat>(c, grid, queue);
+  with_float_type(c.kv_type, [&]<class T>(T) { launch_dim<T>(c, grid, queue); });
 }
 
 }  // namespace tarn::cuda

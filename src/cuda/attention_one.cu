@@ -256,10 +256,7 @@ void launch_heads(const AttentionCall& c, int processors, cudaStream_t queue) {
 }
 template <class T, int dim>
 void launch(const AttentionCall& c, int processors, cudaStream_t queue) {
-  int64_t group = c.q_heads / c.kv_heads;
-  if (group == 1) return launch_heads<T, dim, 1>(c, processors, queue);
-  if (group <= 4) return launch_heads<T, dim, 4>(c, processors, queue);
-  launch_heads<T, dim, most_heads>(c, processors, queue);
+  with_heads(c, [&]<int heads>() { launch_heads<T, dim, heads>(c, processors, queue); });
 }
 template <class T>
 void launch_dim(const AttentionCall& c, int processors, cudaStream_t queue) {
@@ -270,19 +267,14 @@ void launch_dim(const AttentionCall& c, int processors, cudaStream_t queue) {
 }  // namespace
 
 bool one_query_fits(const AttentionCall& c, int major) {
-  auto in_lines = [](const int64_t* at) {
-    return at[0] % part == 0 && at[1] % part == 0 && at[2] % part == 0;
-  };
   constexpr int64_t most_places = 4096;
   return major >= 9 && (c.key_dim == 64 || c.key_dim == 128) && c.value_dim == c.key_dim &&
          c.queries == 1 && c.type == float_column && c.softcap <= 0 && c.window <= 0 &&
-         c.masked == Mask::none && in_lines(c.k_at) && in_lines(c.v_at) &&
-         c.q_heads <= most_places && c.batch <= most_places;
+         c.masked == Mask::none && in_parts(c) && c.q_heads <= most_places &&
+         c.batch <= most_places;
 }
 void launch_one_query(const AttentionCall& c, int processors, cudaStream_t queue) {
-  if (c.kv_type == float_column) return launch_dim<float>(c, processors, queue);
-  if (c.kv_type == half_column) return launch_dim<ops::Half>(c, processors, queue);
-  launch_dim<ops::Bfloat>(c, processors, queue);
+  with_float_type(c.kv_type, [&]<class T>(T) { launch_dim<T>(c, processors, queue); });
 }
 
 }  // namespace tarn::cuda

@@ -11,7 +11,6 @@ namespace tarn::cuda::one_query {
 using namespace soft;
 
 constexpr int warps = 8, threads = 32 * warps;
-constexpr int most_heads = 8;   // of a block, which share keys
 constexpr int most_shares = 8;  // blocks of a cluster, which share the keys of a place
 constexpr int most_pairs = 64;  // of columns that are turned
 

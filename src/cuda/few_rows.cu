@@ -276,10 +276,8 @@ bool few_rows_fit(const QuantizedCall& c, int terms) {
 }
 void launch_few_rows(const FewRowsCalls& c, int terms, int processors, cudaStream_t queue) {
   if (terms == 2 && one_row_fits(c.of[0])) return launch_one_row(c, processors, queue);
-  int type = c.of[0].scale_type;
-  if (type == float_column) return launch_words<float>(c, terms, processors, queue);
-  if (type == half_column) return launch_words<ops::Half>(c, terms, processors, queue);
-  launch_words<ops::Bfloat>(c, terms, processors, queue);
+  with_float_type(c.of[0].scale_type,
+                  [&]<class Scale>(Scale) { launch_words<Scale>(c, terms, processors, queue); });
 }
 
 }  // namespace tarn::cuda

@@ -9,6 +9,14 @@ namespace tarn::cuda {
 // Columns of a table by dtype, as Dtype::Val counts them.
 inline constexpr int half_column = 9, float_column = 10;
 
+// Calls f with a number of the column's type: float32, float16 or bfloat16.
+template <class F>
+auto with_float_type(int column, F f) {
+  if (column == float_column) return f(float());
+  if (column == half_column) return f(ops::Half());
+  return f(ops::Bfloat());
+}
+
 // Of element i in row order, in elements from the first.
 __device__ inline int64_t offset_of(const Strided& s, int64_t i) {
   int64_t offset = 0;

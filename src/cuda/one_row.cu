@@ -230,14 +230,11 @@ void launch(RowCalls& c, int processors, cudaStream_t queue) {
 }
 template <class F>
 auto with_types(const QuantizedCall& c, F f) {
-  auto with_group = [&]<class Scale>(Scale) {
+  return with_float_type(c.scale_type, [&]<class Scale>(Scale) {
     if (c.group == 32) return f.template operator()<Scale, 32>();
     if (c.group == 64) return f.template operator()<Scale, 64>();
     return f.template operator()<Scale, 128>();
-  };
-  if (c.scale_type == float_column) return with_group(float());
-  if (c.scale_type == half_column) return with_group(ops::Half());
-  return with_group(ops::Bfloat());
+  });
 }
 
 }  // namespace

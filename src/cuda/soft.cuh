@@ -1,12 +1,30 @@
 // A softmax that is taken a key at a time, with the values that it weighs.
 #pragma once
 
+#include "cuda/rows.h"
 #include "ops/columns.h"
 
 namespace tarn::cuda::soft {
 
 constexpr int part = 8;  // columns of the values that a lane holds
 constexpr float none = -__builtin_inff();
+constexpr int most_heads = 8;  // of a block, which share keys
+
+// Calls f.operator()<n>() with the fewest heads of a block that a kernel is made for.
+template <class F>
+void with_heads(const AttentionCall& c, F f) {
+  int64_t group = c.q_heads / c.kv_heads;
+  if (group == 1) return f.template operator()<1>();
+  if (group <= 4) return f.template operator()<4>();
+  f.template operator()<most_heads>();
+}
+// Whether a lane's columns of keys and values lie side by side from a multiple of them on.
+inline bool in_parts(const AttentionCall& c) {
+  auto whole = [](const int64_t* at) {
+    return at[0] % part == 0 && at[1] % part == 0 && at[2] % part == 0;
+  };
+  return whole(c.k_at) && whole(c.v_at);
+}
 
 // A softmax over some keys, of eight of the values' columns.
 struct Softmax {
