@@ -36,18 +36,6 @@ void multiply_in_place(const Product<Kind>& p, Range rows, Range cols,
   multiply(p.a, rows, p.b, cols, p.k, c, p.c_row, p.beta != 0, scratch);
 }
 
-// n sums into row i of C from column j on.
-template <class Kind>
-void store_row(const Product<Kind>& p, int64_t i, int64_t j, int64_t n, const float* sums) {
-  const int64_t at = i * p.c_row + j;
-  int64_t l = 0;
-  for (; l + kLanes <= n; l += kLanes) {
-    const Vf sum = load(sums + l);
-    Kind::put_lanes(p.c, at + l, p.beta == 0 ? sum : sum + p.beta * Kind::get_lanes(p.c, at + l));
-  }
-  for (; l < n; ++l) store_sum(p, i, j + l, sums[l]);
-}
-
 // Through a block of floats that is rounded once.
 template <class Kind>
 void multiply_rounded(const Product<Kind>& p, Range rows, Range cols, float* scratch) {

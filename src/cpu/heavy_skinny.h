@@ -28,6 +28,21 @@ void store_sum(const Product<Kind>& p, int64_t i, int64_t j, typename Kind::Sum 
   Kind::put1(p.c, at, p.beta == 0 ? sum : sum + p.beta * Kind::get1(p.c, at));
 }
 
+// n sums into row i of C from column j on.
+template <class Kind>
+void store_row(const Product<Kind>& p, int64_t i, int64_t j, int64_t n,
+               const typename Kind::Sum* sums) {
+  using Sum = typename Kind::Sum;
+  constexpr int64_t kStep = kLanesOf<Sum>;
+  const int64_t at = i * p.c_row + j;
+  int64_t l = 0;
+  for (; l + kStep <= n; l += kStep) {
+    const Vec<Sum> sum = load<Sum>(sums + l);
+    Kind::put_lanes(p.c, at + l, p.beta == 0 ? sum : sum + p.beta * Kind::get_lanes(p.c, at + l));
+  }
+  for (; l < n; ++l) store_sum(p, i, j + l, sums[l]);
+}
+
 // `few` vectors of k numbers in scratch, one after the other or, for running sums, side by side,
 // meet `many` rows; the sum of (vector t, row r) goes to store(t, r, sum).
 template <class Kind>
@@ -40,6 +55,10 @@ struct Skinny {
 
   TARN_INLINE void store(int64_t t, int64_t r, typename Kind::Sum sum) const {
     few_are_rows ? store_sum(*p, t, r, sum) : store_sum(*p, r, t, sum);
+  }
+  void store_run(int64_t t, int64_t r, int64_t n, const typename Kind::Sum* sums) const {
+    if (few_are_rows) return store_row(*p, t, r, n, sums);
+    for (int64_t i = 0; i < n; ++i) store_sum(*p, r + i, t, sums[i]);
   }
 };
 
@@ -169,8 +188,7 @@ void stream_sums(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
         with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
       }
     }
-    for (int64_t t = 0; t < s.few; ++t)
-      for (int64_t r = 0; r < n; ++r) s.store(t, row + r, sums[t * kStreamCols + r]);
+    for (int64_t t = 0; t < s.few; ++t) s.store_run(t, row, n, sums + t * kStreamCols);
   }
 }
 

@@ -54,6 +54,9 @@ struct Stored64 {
     return load(static_cast<const double*>(p) + i);
   }
   TARN_INLINE static void put1(void* p, int64_t i, double x) { static_cast<double*>(p)[i] = x; }
+  TARN_INLINE static void put_lanes(void* p, int64_t i, Vec<double> x) {
+    store(static_cast<double*>(p) + i, x);
+  }
 };
 
 // A matrix as it lies in memory: element (i, k) is at i * side + k * step. For A the side is its

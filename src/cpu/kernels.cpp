@@ -21,6 +21,7 @@ const Backend& cpu_backend() {
     cpu::add_derivatives(b.table);  // before the exact products
     cpu::add_quantized(b.table);
     cpu::add_low_rank(b.table);
+    cpu::add_low_rank_rows(b.table);
     cpu::add_convolutions(b.table);
     cpu::add_transforms(b.table);
     cpu::add_rows(b.table);

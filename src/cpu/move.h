@@ -12,6 +12,7 @@ void add_contractions(KernelTable& t);
 void add_products(KernelTable& t);
 void add_quantized(KernelTable& t);
 void add_low_rank(KernelTable& t);
+void add_low_rank_rows(KernelTable& t);
 void add_convolutions(KernelTable& t);
 void add_transforms(KernelTable& t);
 void add_rows(KernelTable& t);

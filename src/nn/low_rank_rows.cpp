@@ -152,13 +152,10 @@ Stack stack_for(const L& layer, const std::vector<const LowRank*>& terms, Role r
   return entry->stack;
 }
 
-// What each position's own effect adds to y.
-template <class L>
-array own_changes(const L& layer, const std::vector<const LowRank*>& terms, const array& x,
-                  const array& y, Role role) {
-  Stack stack = stack_for(layer, terms, role);
-  auto chosen = choose(stack.names, x, role == Role::rows ? x.ndim() : x.ndim() - 1);
-  const array& index = chosen->index;
+// What each position's own effect adds to y, of a table's rows or where effects scale y.
+array own_changes(const Stack& stack, const Chosen& chosen, const array& x, const array& y,
+                  Role role) {
+  const array& index = chosen.index;
   array thin, gain;
   if (role == Role::rows) {
     array ids = astype(flatten(x), int64), count(stack.a.shape(1));
@@ -166,14 +163,28 @@ array own_changes(const L& layer, const std::vector<const LowRank*>& terms, cons
     thin = expand_dims(take(flatten(stack.a, 0, 1), ids, 0), 1);
     if (stack.gain) gain = expand_dims(take(flatten(*stack.gain), ids, 0), {1, 2});
   } else {
-    array each = reshape(x, {chosen->positions, 1, x.shape(-1)});
+    array each = reshape(x, {chosen.positions, 1, x.shape(-1)});
     thin = gather_mm(each, stack.a, std::nullopt, index);
     if (stack.gain) gain = expand_dims(take(*stack.gain, index, 0), 1);
   }
   array change = gather_mm(thin, stack.b, std::nullopt, index);
   if (stack.gain) change = change + reshape(y, change.shape()) * gain;
-  if (chosen->weights) change = change * *chosen->weights;
+  if (chosen.weights) change = change * *chosen.weights;
   return reshape(change, y.shape());
+}
+
+// `all` and what each position's own effect adds to y.
+template <class L>
+array with_own_changes(const L& layer, const std::vector<const LowRank*>& terms, const array& x,
+                       const array& y, const array& all, Role role) {
+  Stack stack = stack_for(layer, terms, role);
+  auto chosen = choose(stack.names, x, role == Role::rows ? x.ndim() : x.ndim() - 1);
+  if (role == Role::rows || stack.gain)
+    return all + astype(own_changes(stack, *chosen, x, y, role), y.dtype());
+  Shape each(x.ndim(), 1);
+  std::copy(x.shape().begin(), x.shape().end() - 1, each.begin());
+  array weighed = chosen->weights ? x * reshape(*chosen->weights, each) : x;
+  return low_rank_rows(all, weighed, stack.a, stack.b, chosen->index);
 }
 
 // Whether all rows want a term, and what they want is no different from row to row.
@@ -212,7 +223,7 @@ array with_all_terms(const L& layer, const array& x, const array& y, Role role,
     all = all + astype(more, y.dtype());
   }
   if (requested.empty()) return all;
-  return all + astype(own_changes(layer, requested, x, y, role), y.dtype());
+  return with_own_changes(layer, requested, x, y, all, role);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "ops/codes.h"
 #include "ops/low_rank.h"
+#include "tarn/ops/products.h"
 
 namespace tarn {
 
@@ -44,6 +45,16 @@ Arrays LowRankMatmul::expand(const Params& params, std::span<const array> in) {
 Arrays QuantizedMatmulPlus::expand(const Params& params, std::span<const array> in) {
   array y = product(params, in);
   return {y + reshape(matmul(in[in.size() - 2], in.back()), y.shape())};
+}
+
+ArraySpec LowRankRows::infer(const Params&, std::span<const array> in) {
+  return {in[0].shape(), in[0].dtype()};
+}
+Arrays LowRankRows::expand(const Params&, std::span<const array> in) {
+  const array &y = in[0], &x = in[1], &a = in[2], &b = in[3], &index = in[4];
+  array each = reshape(x, {index.shape(0), 1, x.shape(-1)});
+  array thin = gather_mm(each, a, std::nullopt, index);
+  return {y + reshape(gather_mm(thin, b, std::nullopt, index), y.shape())};
 }
 
 std::vector<Maybe> LowRankMatmul::vjp(const Call& call, std::span<const Maybe> cotangents) {
@@ -89,6 +100,35 @@ array low_rank_matmul(const array& x, const array& w, const array& scales,
   in.push_back(astype(a, work, s)), in.push_back(astype(b, work, s));
   QuantizedMatmul::P p{f.group, f.bits, true, default_precision(), f.coding};
   return astype(record(op_of<LowRankMatmul>, p, std::move(in), s), t, s);
+}
+
+array low_rank_rows(const array& y, const array& x, const array& a, const array& b,
+                    const array& index, StreamOrDevice s) {
+  for (const auto& [name, v] :
+       {std::pair("y", &y), std::pair("x", &x), std::pair("a", &a), std::pair("b", &b)})
+    require(issubdtype(v->dtype(), floating), "[low_rank_rows] {} is {}; it must be a float.", name,
+            name_of(v->dtype()));
+  require(issubdtype(index.dtype(), integer), "[low_rank_rows] index is {}; it must be an integer.",
+          name_of(index.dtype()));
+  auto leading = [](const array& v) { return Shape(v.shape().begin(), v.shape().end() - 1); };
+  require<ShapeError>(y.ndim() >= 1 && x.ndim() >= 1 && leading(x) == leading(y),
+                      "[low_rank_rows] y has shape {} and x {}: they must have as many rows.",
+                      text_of(y.shape()), text_of(x.shape()));
+  require<ShapeError>(a.ndim() == 3 && b.ndim() == 3 && a.shape(0) == b.shape(0) &&
+                          a.shape(1) == x.shape(-1) && b.shape(1) == a.shape(2) &&
+                          b.shape(2) == y.shape(-1),
+                      "[low_rank_rows] a has shape {} and b {}: (terms, {}, rank) and (terms, "
+                      "rank, {}) are needed.",
+                      text_of(a.shape()), text_of(b.shape()), x.shape(-1), y.shape(-1));
+  int64_t rows = 1;
+  for (int64_t n : leading(x)) rows *= n;
+  require<ShapeError>(static_cast<int64_t>(index.size()) == rows,
+                      "[low_rank_rows] index has shape {} and x {}: {} numbers are needed.",
+                      text_of(index.shape()), text_of(x.shape()), rows);
+  Dtype t = result_type({y, x, a, b}), work = t == float64 ? float64 : float32;
+  Arrays in{astype(y, work, s), astype(x, work, s), astype(a, work, s), astype(b, work, s),
+            flatten(index, s)};
+  return astype(record(op_of<LowRankRows>, {}, std::move(in), s), y.dtype(), s);
 }
 
 }  // namespace tarn

@@ -25,7 +25,16 @@ struct QuantizedMatmulPlus {
   static ArraySpec infer(const Params& params, std::span<const array> in);
   static Arrays expand(const Params& params, std::span<const array> in);
 };
+// in: y (..., N), x (..., K), a (E, K, R), b (E, R, N), index (P,), one for each of x's P rows:
+// y[p] + (x[p] a[index[p]]) b[index[p]].
+struct LowRankRows {
+  using Kind = Fused;
+  static constexpr Spec spec{"low_rank_rows", Types::floating,
+                             "y plus a low-rank term of each row's own."};
+  static ArraySpec infer(const Params& params, std::span<const array> in);
+  static Arrays expand(const Params& params, std::span<const array> in);
+};
 
-using LowRankOps = List<LowRankMatmul, QuantizedMatmulPlus>;
+using LowRankOps = List<LowRankMatmul, QuantizedMatmulPlus, LowRankRows>;
 
 }  // namespace tarn::ops

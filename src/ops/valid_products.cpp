@@ -68,6 +68,18 @@ bool valid(type<QuantizedMatmulPlus>, const Params& params, In in) {
   return has_term(params.as<QuantizedMatmulPlus::P>(), in) &&
          in[in.size() - 2].shape(0) == static_cast<int64_t>(in[0].size()) / in[0].shape(-1);
 }
+bool valid(type<LowRankRows>, const Params&, In in) {
+  if (in.size() != 5 || !same_dtypes(in.first(4)) || !is_floating(in[0]) || !is_index(in[4]))
+    return false;
+  const array &y = in[0], &x = in[1], &a = in[2], &b = in[3], &index = in[4];
+  if (y.ndim() < 1 || x.ndim() != y.ndim() || a.ndim() != 3 || b.ndim() != 3 || index.ndim() != 1)
+    return false;
+  bool rows = std::equal(x.shape().begin(), x.shape().end() - 1, y.shape().begin());
+  int64_t count = 1;
+  for (size_t i = 0; i + 1 < x.ndim(); ++i) count *= x.shape()[i];
+  return rows && index.shape(0) == count && a.shape(0) == b.shape(0) && a.shape(1) == x.shape(-1) &&
+         b.shape(1) == a.shape(2) && b.shape(2) == y.shape(-1);
+}
 bool valid(type<Dequantize>, const Params& params, In in) {
   const auto& p = params.as<Dequantize::P>();
   return are_codes(in, 0, 0, p.group, p.bits, p.coding) && issubdtype(p.dtype, floating);

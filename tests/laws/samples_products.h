@@ -180,7 +180,27 @@ inline std::vector<Sample> with_terms(Dtype t, bool plus) {
   return out;
 }
 
+// Rows that share a term and rows that do not, a stack of rows, and more rows than a kernel takes.
+inline std::vector<Sample> terms_of_rows(Dtype t) {
+  auto sample = [&](std::string name, Shape rows, int64_t rank, array index) {
+    Shape x = rows, y = rows;
+    x.push_back(40), y.push_back(70);
+    return Sample{
+        std::move(name),
+        {},
+        {numbers(y, t, -1, 1), numbers(x, t, -1, 1, 1), numbers({3, 40, rank}, t, -1, 1, 2),
+         numbers({3, rank, 70}, t, -1, 1, 3), std::move(index)},
+        {0, 1, 2, 3}};
+  };
+  return {sample("pairs", {5}, 8, array({0, 0, 2, -1, 1}, {5}, int32)),
+          sample("a stack", {2, 3}, 3, array({2, 2, 2, 0, 0, 1}, {6}, uint32)),
+          sample("one row", {1, 1}, 8, array({1}, {1}, int64)),
+          sample("no rank", {2}, 0, array({1, 0}, {2}, int32)),
+          sample("many", {70}, 4, remainder(arange(0.0, 70.0, int32), array(int32_t{3})))};
+}
+
 inline void add_products(Table& t) {
+  t["low_rank_rows"] = {floats, terms_of_rows, 1e-5};
   t["low_rank_matmul"] = {floats, [](Dtype d) { return with_terms(d, false); }, 1e-5};
   t["quantized_matmul_plus"] = {floats, [](Dtype d) { return with_terms(d, true); }, 1e-5};
   t["gather_mm"] = {floats, gather_products, 4e-6};

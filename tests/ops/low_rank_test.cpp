@@ -1,4 +1,4 @@
-// low_rank_matmul beside the product with the changed dense weights, in float64.
+// Products with low-rank terms beside those with the changed dense weights, in float64.
 #include "tarn/ops/low_rank.h"
 
 #include <gtest/gtest.h>
@@ -100,6 +100,83 @@ TEST(LowRankMatmul, SaysWhatDoesNotFit) {
               low_rank_matmul(zeros({2, 128}, int32), mx[0], mx[1], {}, a, b, {}, {}, "mxfp8");
             }),
             "[low_rank_matmul] x is int32; it must be a float.");
+}
+
+struct Rows {
+  array y, x, a = drawn({3, 128, 5}, 2), b = drawn({3, 5, 192}, 3), index;
+};
+// Of the smaller sizes a kernel does each; the largest is expanded.
+std::vector<Rows> rows_with_terms() {
+  std::vector<Rows> all;
+  auto add = [&](Shape rows, const array& index) {
+    Shape y = rows, x = rows;
+    y.push_back(192), x.push_back(128);
+    all.push_back({.y = drawn(y, 5), .x = drawn(x, 1), .index = index});
+  };
+  add({5}, array({0, 0, 2, -1, 1}, {5}, int32));
+  add({2, 1}, array({1, 1}, {2}, uint8));
+  add({9, 2}, array({2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 1, 0, 1, 1, 1, 0, 0}, {18}, int64));
+  add({70}, remainder(arange(0.0, 70.0, int32), array(int32_t{3})));
+  return all;
+}
+
+TEST(LowRankRows, EachRowHasItsOwnTerm) {
+  for (const Rows& r : rows_with_terms()) {
+    array y = astype(r.y, float64), x = reshape(astype(r.x, float64), {-1, 1, 128});
+    array a = take(astype(r.a, float64), r.index, 0), b = take(astype(r.b, float64), r.index, 0);
+    array want = y + reshape(matmul(matmul(x, a), b), y.shape());
+    EXPECT_LT(apart(low_rank_rows(r.y, r.x, r.a, r.b, r.index), want), 1e-6);
+    EXPECT_LT(apart(low_rank_rows(y, r.x, r.a, r.b, r.index), want), 1e-14);
+  }
+}
+
+// Whether others take part, and how the work is cut among threads, makes no difference.
+TEST(LowRankRows, EachIsWhatItIsAlone) {
+  for (const Rows& r : rows_with_terms()) {
+    if (r.index.shape(0) > 5) continue;
+    array together = reshape(low_rank_rows(r.y, r.x, r.a, r.b, r.index), {-1, 192});
+    for (int64_t i = 0; i < r.index.shape(0); ++i) {
+      auto row = [&](const array& v) { return take(v, array({i}, {1}, int64), 0); };
+      array y = row(reshape(r.y, {-1, 192})), x = row(reshape(r.x, {-1, 128}));
+      array alone = low_rank_rows(y, x, r.a, r.b, row(r.index));
+      EXPECT_TRUE(array_equal(alone, row(together)).item<bool>()) << i;
+    }
+  }
+}
+
+// The sum may take y's place only where nobody else has y.
+TEST(LowRankRows, YStaysAsItIs) {
+  Rows r = rows_with_terms()[0];
+  array twice = r.y * array(2.0f), sum = low_rank_rows(twice, r.x, r.a, r.b, r.index);
+  eval({twice, sum});
+  EXPECT_TRUE(array_equal(twice, r.y + r.y).item<bool>());
+  array taken = low_rank_rows(r.y * array(2.0f), r.x, r.a, r.b, r.index);
+  EXPECT_TRUE(array_equal(taken, sum).item<bool>());
+}
+
+TEST(LowRankRows, SaysWhatDoesNotFit) {
+  Rows r = rows_with_terms()[0];
+  auto fails = [](const Rows& v) {
+    return error_of([&] { eval({low_rank_rows(v.y, v.x, v.a, v.b, v.index)}); });
+  };
+  auto with = [&](array Rows::*part, const array& other) {
+    Rows changed = r;
+    changed.*part = other;
+    return fails(changed);
+  };
+  EXPECT_EQ(with(&Rows::x, zeros({5, 128}, int32)),
+            "[low_rank_rows] x is int32; it must be a float.");
+  EXPECT_EQ(with(&Rows::index, zeros({5})),
+            "[low_rank_rows] index is float32; it must be an integer.");
+  EXPECT_EQ(with(&Rows::x, zeros({4, 128})),
+            "[low_rank_rows] y has shape (5, 192) and x (4, 128): they must have as many rows.");
+  EXPECT_EQ(with(&Rows::b, zeros({3, 4, 192})),
+            "[low_rank_rows] a has shape (3, 128, 5) and b (3, 4, 192): (terms, 128, rank) and "
+            "(terms, rank, 192) are needed.");
+  EXPECT_EQ(with(&Rows::index, zeros({4}, int32)),
+            "[low_rank_rows] index has shape (4,) and x (5, 128): 5 numbers are needed.");
+  EXPECT_EQ(with(&Rows::index, array({0, 1, 3, 0, 0}, {5}, int32)),
+            "[low_rank_rows] index 3 is outside axis 0, which has size 3.");
 }
 
 }  // namespace

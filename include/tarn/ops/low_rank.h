@@ -19,4 +19,11 @@ array low_rank_matmul(const array& x, const array& w, const array& scales,
                       std::optional<int> bits = std::nullopt, const std::string& mode = "affine",
                       StreamOrDevice s = {});
 
+// y + (x a[i]) b[i] row by row, i being the row's number in `index`, of y (..., N), x (..., K), a
+// (terms, K, rank), b (terms, rank, N) and as many integers as x has rows, where -1 is the last
+// term: (..., N), in y's dtype and computed in float32 at least. IndexError when it is evaluated
+// with a number that no term has.
+array low_rank_rows(const array& y, const array& x, const array& a, const array& b,
+                    const array& index, StreamOrDevice s = {});
+
 }  // namespace tarn
