@@ -51,6 +51,7 @@ struct Skinny {
   bool few_are_rows = true;  // of C
   int64_t few = 0;
   const typename Kind::Sum* vectors = nullptr;
+  Operand<Kind> lying{};  // the vectors where they come from, without the factor of `vectors`
   Operand<Kind> many{};
 
   TARN_INLINE void store(int64_t t, int64_t r, typename Kind::Sum sum) const {
@@ -140,7 +141,8 @@ void add_steps(const Skinny<Kind>& s, Range steps, int64_t row, int64_t n,
 }
 
 // The same over all steps, for columns that are too few to hide how long an addition takes: kChains
-// sums a column, each of every kChains-th step.
+// sums a column, each of every kChains-th step. The vectors are read where they lie: a copy would
+// take as long as the products.
 template <class Kind, int T>
 void add_chains(const Skinny<Kind>& s, int64_t first, int64_t row, int64_t n,
                 typename Kind::Sum* sums) {
@@ -153,7 +155,8 @@ void add_chains(const Skinny<Kind>& s, int64_t first, int64_t row, int64_t n,
     const auto add = [&](int64_t k, int chain) {
       const Vec<Sum> w = Kind::get_lanes(s.many.base, s.many.at(row + r, k));
       TARN_UNROLL
-      for (int t = 0; t < T; ++t) sum[t * kChains + chain] += s.vectors[k * s.few + first + t] * w;
+      for (int t = 0; t < T; ++t)
+        sum[t * kChains + chain] += Kind::get1(s.lying.base, s.lying.at(first + t, k)) * w;
     };
     int64_t k = 0;
     for (; k + kChains <= depth; k += kChains) {
@@ -163,30 +166,29 @@ void add_chains(const Skinny<Kind>& s, int64_t first, int64_t row, int64_t n,
     for (; k < depth; ++k) add(k, 0);
     for (int t = 0; t < T; ++t) {
       const Vec<Sum>* v = sum + t * kChains;
-      store(sums + (first + t) * kStreamCols + r, (v[0] + v[1]) + (v[2] + v[3]));
+      store(sums + r, ((v[0] + v[1]) + (v[2] + v[3])) * s.p->a.factor);
+      s.store_run(first + t, row + r, kStep, sums + r);
     }
   }
 }
 
 template <class Kind>
+void stream_chains(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
+  const int64_t n = rows.end - rows.begin;
+  int64_t t = 0;
+  for (; t + 2 <= s.few; t += 2) add_chains<Kind, 2>(s, t, rows.begin, n, sums);
+  if (t < s.few) add_chains<Kind, 1>(s, t, rows.begin, n, sums);
+}
+
+template <class Kind>
 void stream_sums(const Skinny<Kind>& s, Range rows, typename Kind::Sum* sums) {
-  constexpr int64_t kStep = kLanesOf<typename Kind::Sum>;
-  // By C's size, not by a worker's part of it: the order of the additions must not depend on that.
-  const int64_t side = s.few_are_rows ? s.p->n : s.p->m;
-  const bool narrow = side <= 2 * kStep && side % kStep == 0;
   for (int64_t row = rows.begin; row < rows.end; row += kStreamCols) {
     const int64_t n = smaller(kStreamCols, rows.end - row);
-    if (narrow) {
-      int64_t t = 0;
-      for (; t + 2 <= s.few; t += 2) add_chains<Kind, 2>(s, t, row, n, sums);
-      if (t < s.few) add_chains<Kind, 1>(s, t, row, n, sums);
-    } else {
-      for (int64_t t = 0; t < s.few; ++t)
-        for (int64_t i = 0; i < n; ++i) sums[t * kStreamCols + i] = 0;
-      for (int64_t k = 0; k < s.p->k; k += kStreamSteps) {
-        const Range steps{k, smaller(k + kStreamSteps, s.p->k)};
-        with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
-      }
+    for (int64_t t = 0; t < s.few; ++t)
+      for (int64_t i = 0; i < n; ++i) sums[t * kStreamCols + i] = 0;
+    for (int64_t k = 0; k < s.p->k; k += kStreamSteps) {
+      const Range steps{k, smaller(k + kStreamSteps, s.p->k)};
+      with_rows<kSkinny>(s.few, [&]<int T>() { add_steps<Kind, T>(s, steps, row, n, sums); });
     }
     for (int64_t t = 0; t < s.few; ++t) s.store_run(t, row, n, sums + t * kStreamCols);
   }
@@ -206,12 +208,16 @@ void multiply_skinny(const Product<Kind>& p, Range many, typename Kind::Sum* scr
   s.few_are_rows = p.m <= kSkinny && p.m <= p.n;
   s.few = s.few_are_rows ? p.m : p.n;
   s.many = s.few_are_rows ? p.b : p.a;
-  const Operand<Kind>& few = s.few_are_rows ? p.a : p.b;
-  const bool dots = s.many.step == 1;
-  const int64_t side = dots ? p.k : 1, step = dots ? 1 : s.few;
+  s.lying = s.few_are_rows ? p.a : p.b;
+  // By C's size, not by a worker's part of it: the order of the additions must not depend on that.
+  constexpr int64_t kStep = kLanesOf<typename Kind::Sum>;
+  const int64_t side = s.few_are_rows ? p.n : p.m;
+  const bool dots = s.many.step == 1, narrow = side <= 2 * kStep && side % kStep == 0;
+  if (!dots && narrow) return stream_chains(s, many, scratch);
+  const int64_t vector = dots ? p.k : 1, step = dots ? 1 : s.few;
   for (int64_t t = 0; t < s.few; ++t)
     for (int64_t k = 0; k < p.k; ++k)
-      scratch[t * side + k * step] = Kind::get1(few.base, few.at(t, k)) * p.a.factor;
+      scratch[t * vector + k * step] = Kind::get1(s.lying.base, s.lying.at(t, k)) * s.p->a.factor;
   s.vectors = scratch;
   if (dots)
     stream_dots(s, many);
