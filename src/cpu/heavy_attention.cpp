@@ -16,8 +16,8 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int64_t kFewRows = 8;
-// A block of keys and values of 64 floats is packed once for this many rows.
-constexpr int64_t kBlockOfRows = 8 * kTileRows<float>;
+// A block of keys and values is packed once for this many rows, whole tiles.
+constexpr int64_t kBlockOfRows = 112 / kTileRows<float> * kTileRows<float>;
 
 size_t block_floats(const Attention& a) {
   const int64_t key = round_up(a.key_dim, kTileCols<float>);
@@ -134,73 +134,88 @@ void dot_four_keys(const Block& b, int64_t r0, const void* keys, int64_t j, int6
   int64_t at_key[kFour];
   for (int i = 0; i < kFour; ++i) at_key[i] = smaller(j + i, n - 1) * b.a->k_at.row;
   const int64_t dim = b.a->key_dim;
-  Vf sum[R][kFour] = {};
-  const auto step = [&](int64_t d, auto&& key_lanes) {
-    Vf k[kFour];
-    TARN_UNROLL
-    for (int i = 0; i < kFour; ++i) k[i] = key_lanes(at_key[i] + d);
-    TARN_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const Vf q = load(b.q + (r0 + r) * b.key_width + d);
-      TARN_UNROLL
-      for (int i = 0; i < kFour; ++i) sum[r][i] += q * k[i];
-    }
+  const float* rows[R];
+  Vf sum[R][kFour];
+  each<R>([&]<int r>() __attribute__((always_inline)) {
+    rows[r] = b.q + (r0 + r) * b.key_width;
+    each<kFour>([&]<int i>() __attribute__((always_inline)) { sum[r][i] = Vf{}; });
+  });
+  const auto step = [&](int64_t d, auto key_lanes) __attribute__((always_inline)) {
+    Vf q[R];
+    each<R>([&]<int r>() __attribute__((always_inline)) { q[r] = load(rows[r] + d); });
+    each<kFour>([&]<int i>() __attribute__((always_inline)) {
+      const Vf k = key_lanes(at_key[i] + d);
+      each<R>([&]<int r>() __attribute__((always_inline)) { sum[r][i] += q[r] * k; });
+    });
   };
   int64_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) step(d, [&](int64_t i) { return get_vector<S>(keys, i); });
+  for (; d + kLanes <= dim; d += kLanes)
+    step(
+        d, [&](int64_t i) __attribute__((always_inline)) { return get_vector<S>(keys, i); });
   if (d < dim) step(d, [&](int64_t i) { return get_part<S>(keys, i, dim - d, 0.f); });
-  for (int r = 0; r < R; ++r) sum_four(sum[r], b.scores + (r0 + r) * kKeys + j);
+  each<R>([&]<int r>() __attribute__((always_inline)) {
+    sum_four(sum[r], b.scores + (r0 + r) * kKeys + j);
+  });
 }
 
 // Adds n weighted values to V vectors of R rows' sums.
 template <Store S, int R, int V>
 void gather_values(const Block& b, int64_t r0, const void* values, int64_t d, int64_t n) {
+  const float* weights[R];
+  float* out[R];
   Vf sum[R][V];
-  const int64_t part = b.a->value_dim - d;
-  TARN_UNROLL
-  for (int r = 0; r < R; ++r)
-    for (int i = 0; i < V; ++i)
-      sum[r][i] = load<float>(b.out + (r0 + r) * b.value_width + d + i * kLanes);
+  const int64_t part = b.a->value_dim - d, row = b.a->v_at.row;
+  each<R>([&]<int r>() __attribute__((always_inline)) {
+    weights[r] = b.scores + (r0 + r) * kKeys;
+    out[r] = b.out + (r0 + r) * b.value_width + d;
+    each<V>([&]<int i>() __attribute__((always_inline)) { sum[r][i] = load(out[r] + i * kLanes); });
+  });
   for (int64_t j = 0; j < n; ++j) {
-    Vf v[V];
-    TARN_UNROLL
-    for (int i = 0; i < V; ++i) {
-      const int64_t from = j * b.a->v_at.row + d + i * kLanes;
-      v[i] = V > 1 || part >= kLanes ? get_vector<S>(values, from)
-                                     : get_part<S>(values, from, part, 0.f);
-    }
-    TARN_UNROLL
-    for (int r = 0; r < R; ++r)
-      for (int i = 0; i < V; ++i) sum[r][i] += b.scores[(r0 + r) * kKeys + j] * v[i];
+    Vf weight[R];
+    each<R>([&]<int r>() __attribute__((always_inline)) { weight[r] = splat(weights[r][j]); });
+    each<V>([&]<int i>() __attribute__((always_inline)) {
+      const int64_t from = j * row + d + i * kLanes;
+      const Vf v = V > 1 || part >= kLanes ? get_vector<S>(values, from)
+                                           : get_part<S>(values, from, part, 0.f);
+      each<R>([&]<int r>() __attribute__((always_inline)) { sum[r][i] += weight[r] * v; });
+    });
   }
-  TARN_UNROLL
-  for (int r = 0; r < R; ++r)
-    for (int i = 0; i < V; ++i) store(b.out + (r0 + r) * b.value_width + d + i * kLanes, sum[r][i]);
+  each<R>([&]<int r>() __attribute__((always_inline)) {
+    each<V>([&]<int i>() __attribute__((always_inline)) { store(out[r] + i * kLanes, sum[r][i]); });
+  });
+}
+
+// Calls f<R>(first row) for the block's rows, as evenly as it goes. At most as many at once as
+// their sums with four keys, or with as many vectors of values, fit into the registers: 32, or 16.
+template <class F>
+TARN_INLINE void each_few(const Block& b, F f) {
+  constexpr int kMost = kFloatTile.rows > 6 ? 4 : 3;
+  const int64_t step = ceil_div(b.rows, ceil_div(b.rows, kMost));
+  for (int64_t r = 0; r < b.rows; r += step)
+    with_rows<kMost>(smaller(step, b.rows - r), [&]<int R>() { f.template operator()<R>(r); });
 }
 
 template <Store S>
 void few_rows(const Block& b, int64_t key, int64_t n) {
-  constexpr int kMost = 4, kWide = 4;  // rows at once; vectors of values at once
-  constexpr int64_t kAhead = 32;       // keys: 4 KiB of halves. In decoding all come from far away.
+  constexpr int kWide = 4;        // vectors of values at once
+  constexpr int64_t kAhead = 32;  // keys: 4 KiB of halves. In decoding all come from far away.
   const Attention& a = *b.a;
   const void* keys = row_at(a.k, S, a.k_at, b.batch, b.kv_head, key);
   const void* values = row_at(a.v, S, a.v_at, b.batch, b.kv_head, key);
-  for (int64_t r = 0; r < b.rows; r += kMost)
-    with_rows<kMost>(smaller(kMost, b.rows - r), [&]<int R>() {
-      for (int64_t j = 0; j < n; j += 4) {
-        fetch_rows<S>(keys, a.k_at.row, a.key_dim, j + kAhead, r == 0 ? 4 : 0);
-        fetch_rows<S>(values, a.v_at.row, a.value_dim, j, r == 0 ? 4 : 0);
-        dot_four_keys<S, R>(b, r, keys, j, n);
-      }
-    });
+  each_few(b, [&]<int R>(int64_t r) {
+    for (int64_t j = 0; j < n; j += 4) {
+      fetch_rows<S>(keys, a.k_at.row, a.key_dim, j + kAhead, r == 0 ? 4 : 0);
+      fetch_rows<S>(values, a.v_at.row, a.value_dim, j, r == 0 ? 4 : 0);
+      dot_four_keys<S, R>(b, r, keys, j, n);
+    }
+  });
   weigh_block(b, key, n);
-  for (int64_t r = 0; r < b.rows; r += kMost)
-    with_rows<kMost>(smaller(kMost, b.rows - r), [&]<int R>() {
-      int64_t d = 0;
-      for (; d + kWide * kLanes <= a.value_dim; d += kWide * kLanes)
-        gather_values<S, R, kWide>(b, r, values, d, n);
-      for (; d < a.value_dim; d += kLanes) gather_values<S, R, 1>(b, r, values, d, n);
-    });
+  each_few(b, [&]<int R>(int64_t r) {
+    int64_t d = 0;
+    for (; d + kWide * kLanes <= a.value_dim; d += kWide * kLanes)
+      gather_values<S, R, kWide>(b, r, values, d, n);
+    for (; d < a.value_dim; d += kLanes) gather_values<S, R, 1>(b, r, values, d, n);
+  });
 }
 
 // --- shares ------------------------------------------------------------------------------------

@@ -104,17 +104,6 @@ void fill_groups(const QuantMatrix& w, int64_t row, const void* base, float* to)
   }
 }
 
-// Calls f.operator()<I>() for I = 0 .. N. Unlike an unrolled loop this is so before the compiler
-// decides what lives in registers.
-template <class F, int... I>
-TARN_INLINE void each_of(Lanes<I...>, F f) {
-  (f.template operator()<I>(), ...);
-}
-template <int N, class F>
-TARN_INLINE void each(F f) {
-  each_of(typename LanesTo<N>::type{}, f);
-}
-
 // Adds Pairs pairs of columns to the integer sums, from the `at`-th pair on.
 template <int Pairs, int T>
 TARN_INLINE void dot_pairs(const uint8_t* panel, const int8_t* const (&token)[T], int64_t at,

@@ -6,15 +6,6 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-template <int... I>
-struct Lanes {};
-template <int N, int... I>
-struct LanesTo : LanesTo<N - 1, N - 1, I...> {};
-template <int... I>
-struct LanesTo<0, I...> {
-  using type = Lanes<I...>;
-};
-
 // Swaps the off-diagonal squares of side S of the rows a and b (which lie S apart).
 template <int S, class V, int... I>
 TARN_INLINE void swap_squares(V& a, V& b, Lanes<I...>) {

@@ -120,20 +120,16 @@ TARN_INLINE float max_lanes(Vf v) {
   return lanes[0];
 }
 
-// e^x within 1 ULP for x in [-87.3, 88.7]; 0 below, where float32 is subnormal; inf above; NaN
-// stays. Cephes' range reduction and a degree 6 polynomial on [-ln2/2, ln2/2].
+// e^x within 1 ULP for x in [-87.3, 88]; 0 below, where float32 is subnormal; NaN stays. Above 88,
+// where what is left of a maximum never is, it is no number in particular. Cephes' range reduction
+// and a degree 6 polynomial on [-ln2/2, ln2/2].
 TARN_INLINE Vf exp_of(Vf x) {
-  constexpr float kLowest = -87.3365448f, kHighest = 88.7228394f;
-  const Vf low = splat(kLowest), high = splat(kHighest);
+  const Vf low = splat(-87.3365448f), c = max_of(low, x);
 #if defined(__AVX512F__)
-  // Of a NaN and another number, these take the second.
-  const __m512 above = _mm512_max_ps(bits_as<__m512>(low), bits_as<__m512>(x));
-  const Vf c = bits_as<Vf>(_mm512_min_ps(_mm512_set1_ps(100.f), above));
   const Vf n = bits_as<Vf>(_mm512_roundscale_ps(bits_as<__m512>(c * 1.44269504f),
                                                 _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #else
   constexpr float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
-  const Vf c = x < low ? low : x > high ? high : x;
   const Vf shifted = c * 1.44269504f + kRound;
   const Vf n = shifted - kRound;
 #endif
@@ -147,17 +143,33 @@ TARN_INLINE Vf exp_of(Vf x) {
   p = p * (r * r) + r + 1.f;
 #if defined(__AVX512F__)
   const __mmask16 kept = _mm512_cmp_ps_mask(bits_as<__m512>(x), bits_as<__m512>(low), _CMP_NLT_UQ);
-  const __mmask16 past = _mm512_cmp_ps_mask(bits_as<__m512>(x), bits_as<__m512>(high), _CMP_GT_OQ);
-  const __m512 y = _mm512_maskz_scalef_ps(kept, bits_as<__m512>(p), bits_as<__m512>(n));
-  return bits_as<Vf>(_mm512_mask_mov_ps(y, past, _mm512_set1_ps(__builtin_inff())));
+  return bits_as<Vf>(_mm512_maskz_scalef_ps(kept, bits_as<__m512>(p), bits_as<__m512>(n)));
 #else
-  // 2^n in two steps: n may be 128, one more than an exponent holds.
   const Vi whole = bits_as<Vi>(shifted) - bits_as<Vi>(splat(kRound));
-  const Vi half = whole >> 1;
-  p = p * bits_as<Vf>((half + 127) << 23) * bits_as<Vf>((whole - half + 127) << 23);
-  const Vf overflow = splat(__builtin_inff());
-  return x < low ? Vf{} : x > high ? overflow : p;
+  return x < low ? Vf{} : p * bits_as<Vf>((whole + 127) << 23);
 #endif
+}
+
+// --- constant indices ---------------------------------------------------------------------------
+
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct LanesTo : LanesTo<N - 1, N - 1, I...> {};
+template <int... I>
+struct LanesTo<0, I...> {
+  using type = Lanes<I...>;
+};
+
+// Calls f.operator()<I>() for I = 0 .. N. Unlike an unrolled loop this is so before the compiler
+// decides what lives in registers.
+template <class F, int... I>
+TARN_INLINE void each_of(Lanes<I...>, F f) {
+  (f.template operator()<I>(), ...);
+}
+template <int N, class F>
+TARN_INLINE void each(F f) {
+  each_of(typename LanesTo<N>::type{}, f);
 }
 
 }  // namespace
