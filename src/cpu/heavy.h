@@ -35,8 +35,8 @@ struct QuantMatrix {
   CodeKind kind = CodeKind::affine;
 };
 
-// y[m][N] = x[m][K] · Wᵀ with W (N, K); or, with transpose false, x · W with W (K, N). From 16 rows
-// on, forms in float32 and in bfloat16 add u · b, where there is a rank.
+// y[m][N] = x[m][K] · Wᵀ with W (N, K); or, with transpose false, x · W with W (K, N). Where there
+// is a rank, qmm_balanced adds u · b, and so does, from 16 rows on, qmm_exact.
 struct Qmm {
   const float* x = nullptr;  // rows of K; unused by qmm_balanced
   int64_t x_stride = 0;

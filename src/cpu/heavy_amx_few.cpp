@@ -10,6 +10,7 @@
 #include "cpu/heavy_amx_few.h"
 
 #include "cpu/heavy_amx_few_rows.h"
+#include "cpu/heavy_term.h"
 #include "cpu/heavy_transpose.h"
 
 namespace tarn::cpu {
@@ -217,6 +218,7 @@ void multiply_few(const Qmm& q, int worker, int workers) {
     }
     for (int64_t set = 0; set * kSetTokens < q.m; ++set)
       store_set(q, row, set * kSetTokens, sums[set]);
+    add_term(q, {row, smaller(row + kTileRows, q.w.rows)}, {0, q.m});
   }
 }
 

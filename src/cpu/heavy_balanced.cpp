@@ -8,6 +8,7 @@
 
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_panel.h"
+#include "cpu/heavy_term.h"
 #if defined(__AVX512F__)
 #include "cpu/heavy_units.h"
 #elif defined(__ARM_FEATURE_DOTPROD)
@@ -60,6 +61,7 @@ void qmm_balanced(const Qmm& q, int worker, int workers) {
     else
       multiply_groups<8>(q, x, rows, tokens, mine);
   }
+  add_term(q, rows, {0, q.m});
 }
 
 }  // namespace tarn::cpu::TARN_LEVEL

@@ -5,6 +5,7 @@
 // (heavy_panel_quads.h), of words with AVX2 (heavy_panel_words.h).
 #pragma once
 
+#include "cpu/heavy_term.h"
 #if defined(__AVX512VNNI__)
 #include "cpu/heavy_panel_quads.h"
 #elif defined(__AVX2__) && !defined(__AVX512F__)
@@ -111,7 +112,9 @@ void multiply_panels(const Qmm& q, const PackedRows& x, uint8_t* scratch, int wo
     const int64_t row = unit / blocks * kPanelRows, token = unit % blocks * kUnitTokens;
     if (row != filled) with_store(q.w.scale_type, [&]<Store S>() { fill_panel<S>(q.w, row, p); });
     filled = row;
-    meet_tokens(p, x, q, row, {token, smaller(token + kUnitTokens, q.m)});
+    const Range tokens{token, smaller(token + kUnitTokens, q.m)};
+    meet_tokens(p, x, q, row, tokens);
+    add_term(q, {row, smaller(row + kPanelRows, q.w.rows)}, tokens);
   }
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using P = ops::QuantizedMatmul::P;
 
-constexpr int64_t kManyRows = 16;  // below, kernels of few rows do not add terms
+constexpr int64_t kManyRows = 16;  // from here on products of floats add terms, and tiles are used
 bool takes_term(const Step& s) {
   return takes<ops::QuantizedMatmul>(s) && qmm_of(s).m >= kManyRows;
 }
@@ -25,6 +25,11 @@ bool takes_tiles(const Step& s) {
 }
 bool takes_tiles_there(const Step& s) { return takes_tiles(s) && s.params->as<P>().transpose; }
 bool takes_tiles_back(const Step& s) { return takes_tiles(s) && !s.params->as<P>().transpose; }
+// Where rows are rounded to 16 bits.
+bool takes_digits_there(const Step& s) {
+  return takes<ops::QuantizedMatmul>(s) && rounds(s) && s.params->as<P>().transpose &&
+         (!heavy_back().qmm || qmm_of(s).m < kManyRows);
+}
 // Where activations are to be rounded, a product of floats is another one.
 bool takes_floats(const Step& s) {
   return takes_term(s) && !(rounds(s) && s.params->as<P>().transpose);
@@ -66,8 +71,8 @@ void add_low_rank(KernelTable& t) {
     return k;
   };
   const Op& op = ops::op_of<ops::QuantizedMatmulPlus>;
-  t.add(op, row(run_there, takes_tiles_there, there_scratch, &packed_activations,
-                "rounded activations"));
+  for (auto fits : {takes_tiles_there, takes_digits_there})
+    t.add(op, row(run_there, fits, there_scratch, &packed_activations, "rounded activations"));
   t.add(op, row(run_back, takes_tiles_back, back_scratch, &packed_cotangents, "bfloat16 tiles"));
   t.add(op, row(run_floats, takes_floats, floats_scratch, nullptr, "float activations"));
 }

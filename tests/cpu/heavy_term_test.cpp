@@ -79,6 +79,34 @@ TEST_P(TermQmmTest, FloatsAddTheTerm) {
   });
 }
 
+// Whatever is rounded of x: the sum is that of the product alone and the term.
+TEST_P(TermQmmTest, RoundedActivationsAddTheTerm) {
+  const Heavy& h = kernels();
+  for (auto [n, k] : {std::array<int64_t, 2>{70, 96}, {33, 704}})
+    for (int64_t m : {1, 3, 7, 15, 16, 45, 130})
+      for (int64_t rank : {1, 8}) {
+        SCOPED_TRACE(::testing::Message()
+                     << m << " rows, W " << n << " x " << k << ", rank " << rank);
+        Case c{m, n, k, rank, true, rank == 8 ? 4 : 5};
+        c.draw();
+        Scratch64 packed(h.packed_bytes(m, k, 32));
+        run_workers(h.pack_activations,
+                    PackActivations{c.x.data(), k, m, k, c.bits, 32, packed.data()}, 1);
+        const auto computed = [&](int64_t of_rank, int workers) {
+          std::vector<float> y;
+          Qmm q = c.call(y);
+          q.packed = packed.data(), q.rank = of_rank;
+          run_workers(h.qmm_balanced, h.qmm_balanced_scratch, q, workers);
+          return y;
+        };
+        const auto plain = computed(0, 1), y = computed(rank, 1);
+        std::vector<double> want = c.term();
+        for (size_t i = 0; i < want.size(); ++i) want[i] += static_cast<double>(plain[i]);
+        EXPECT_LT(relative_error(y, want), 1e-6);
+        for (int workers : {2, 5}) EXPECT_EQ(y, computed(rank, workers));
+      }
+}
+
 // Both ways: a term that was rounded to bfloat16 as the rest is would be 2e-3 off.
 std::vector<float> in_tiles(Case& c, int workers) {
   const Heavy& h = heavy(Isa::amx);

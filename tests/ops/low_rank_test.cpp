@@ -102,6 +102,21 @@ TEST(LowRankMatmul, SaysWhatDoesNotFit) {
             "[low_rank_matmul] x is int32; it must be a float.");
 }
 
+// Rounded as the product is, and each row nearly what it is alone: only x a may differ.
+TEST(LowRankMatmul, FewRowsAddTheirTerm) {
+  auto q = quantize(drawn({96, 128}, 4));
+  array x = drawn({9, 128}, 1), a = drawn({128, 5}, 2), b = drawn({5, 96}, 3);
+  PrecisionScope balanced(Precision::balanced);
+  array together = low_rank_matmul(x, q[0], q[1], q[2], a, b);
+  array product = quantized_matmul(x, q[0], q[1], q[2]), term = matmul(matmul(x, a), b);
+  EXPECT_LT(apart(together, product + term), 1e-6);
+  for (int64_t i = 0; i < 9; ++i) {
+    array row = array({i}, {1}, int64);
+    array alone = low_rank_matmul(take(x, row, 0), q[0], q[1], q[2], a, b);
+    EXPECT_LT(apart(alone, take(together, row, 0)), 1e-6) << i;
+  }
+}
+
 struct Rows {
   array y, x, a = drawn({3, 128, 5}, 2), b = drawn({3, 5, 192}, 3), index;
 };
