@@ -1,5 +1,6 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
-// FILE, or gpu_bench decode [1B, 3B or 8B]; see docs/gpu.md.
+// FILE, or gpu_bench decode [1B, 3B or 8B]; see docs/gpu.md. As several ranks, each with a GPU:
+// gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench training [1B].
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "gpu_models.h"
+#include "gpu_ranks.h"
 #include "runtime/ahead.h"
 #include "tarn/lm.h"
 #include "tarn/tarn.h"
@@ -213,60 +216,26 @@ void bench_model(const char* path) {
   bench_answers(model, 16);
 }
 
-// Llamas of random weights in 4 bits, groups of 64 with bfloat16 scales.
-struct LlamaShape {
-  const char* title;
-  int hidden, layers, inner, heads, kv_heads;
-  bool tied;
-};
-constexpr LlamaShape llama_shapes[] = {{"1B", 2048, 16, 8192, 32, 8, true},
-                                       {"3B", 3072, 28, 8192, 24, 8, true},
-                                       {"8B", 4096, 32, 14336, 32, 8, false}};
-
-// Codes that look random, as a hash of their place, and factors that keep a vector's length.
-class RandomWeights {
- public:
-  void fill(nn::Matrix& m) {
-    int64_t words = m.rows * m.columns / 8, groups = m.columns / 64;
-    array at = slice(places_, {0}, {words}) + array(++seed_ * 0x9e3779b9u);
-    array mixed = (at ^ (at >> array(15u))) * array(0x2c1b3c6du);
-    m.weight = reshape(mixed ^ (mixed >> array(12u)), {m.rows, m.columns / 8});
-    float scale = 1 / (4.61f * std::sqrt(float(m.columns)));
-    m.scales = astype(full({m.rows, groups}, array(scale)), bfloat16);
-    m.biases = astype(full({m.rows, groups}, array(-7.5f * scale)), bfloat16);
-    eval(m.weight, *m.scales, *m.biases);
-  }
-
- private:
-  array places_ = astype(arange(0.0, double(1 << 26), uint32), uint32);
-  uint32_t seed_ = 0;
-};
-
-lm::LanguageModel random_llama(const LlamaShape& s) {
-  std::string text =
-      "{\"model_type\": \"llama\", \"vocab_size\": 128256, "
-      "\"rms_norm_eps\": 1e-5, \"rope_theta\": 500000, "
-      "\"max_position_embeddings\": 8192, \"tie_word_embeddings\": ";
-  text += s.tied ? "true" : "false";
-  auto add = [&](const char* key, int value) {
-    text += std::string(", \"") + key + "\": " + std::to_string(value);
-  };
-  add("hidden_size", s.hidden), add("num_hidden_layers", s.layers);
-  add("intermediate_size", s.inner);
-  add("num_attention_heads", s.heads), add("num_key_value_heads", s.kv_heads);
-  lm::LanguageModel model;
-  model.model = lm::find_architecture("llama")->make(lm::Config::parse(text + "}", s.title));
-  RandomWeights random;
-  model.model.matrices([&](const std::string&, nn::Matrix& m) { random.fill(m); });
-  model.model.norms([](const std::string&, nn::RMSNorm& norm) { norm.weight = ones({norm.size}); });
-  return model;
-}
 void bench_decode(const char* which) {
-  for (const LlamaShape& s : llama_shapes) {
+  for (const bench::LlamaShape& s : bench::llama_shapes) {
     if (std::strstr(s.title, which) == nullptr) continue;
     std::printf("%s\n", s.title);
-    bench_answers(random_llama(s), 512);
+    bench_answers(bench::random_llama(s), 512);
   }
+}
+// What several ranks do together; false when that is not what is asked for.
+bool bench_ranks(const char* which) {
+  bool sums = std::strcmp(only, "sums") == 0, divided = std::strcmp(only, "divided") == 0;
+  if (!sums && !divided && std::strcmp(only, "training") != 0) return false;
+  if (distributed::init().size() == 1) {
+    std::puts("Start it as several ranks: tarn launch -n 2 --backend nccl gpu_bench ...");
+    return true;
+  }
+  if (sums) bench::bench_sums(seconds_of);
+  for (const bench::LlamaShape& s : bench::llama_shapes)
+    if (!sums && std::strstr(s.title, which) != nullptr)
+      divided ? bench::bench_divided(s) : bench::bench_training(s);
+  return true;
 }
 
 }  // namespace
@@ -289,6 +258,7 @@ int main(int argc, char** argv) {
     bench_decode(argc > 2 ? argv[2] : "");
     return 0;
   }
+  if (bench_ranks(argc > 2 ? argv[2] : "1B")) return 0;
   bench_memory();
   bench_products();
   bench_all_codes();

@@ -29,7 +29,15 @@ MAY_INCLUDE = {
     "runtime": ["ops/kinds.h", "ops/all.h", "ops/communications.h", "graph", "base"],
     "distributed": ["base"],
     "cpu": ["runtime/backend.h", "distributed/peers.h", "ops", "graph", "base"],
-    "cuda": ["runtime/backend.h", "runtime/values.h", "io/atomic_write.h", "ops", "graph", "base"],
+    "cuda": [
+        "runtime/backend.h",
+        "runtime/values.h",
+        "distributed/peers.h",
+        "io/atomic_write.h",
+        "ops",
+        "graph",
+        "base",
+    ],
     "io": ["base"],
     "export": [
         "transforms/record.h",

@@ -4,11 +4,14 @@
 source "$(dirname "$0")/shell.sh"
 
 tools/setup.sh build test
-tools/build.sh cuda -DTARN_BUILD_TESTS=ON -DTARN_BUILD_BENCH=ON laws_test runtime_test gpu_bench tarn_cli
+tools/build.sh cuda -DTARN_BUILD_TESTS=ON -DTARN_BUILD_BENCH=ON laws_test runtime_test \
+  distributed_test mistaken_ranks_driver gpu_bench tarn_cli
 folder=build/gpu-tests
 rm -rf "$folder"
-mkdir -p "$folder/lib"
-for program in tests/laws_test tests/runtime_test bench/gpu_bench tarn; do
+mkdir -p "$folder/lib" "$folder/golden/lm"
+cp tests/golden/lm/families.json "$folder/golden/lm"
+for program in tests/laws_test tests/runtime_test tests/distributed_test \
+  tests/mistaken_ranks_driver bench/gpu_bench tarn; do
   strip -o "$folder/$(basename "$program")" "build/cuda/$program"
   # Everything but the system's own C library, whose version must be that of the machine.
   ldd "build/cuda/$program" | awk '$3 ~ /^\// { print $3 }' |
@@ -19,7 +22,8 @@ cat >"$folder/run.sh" <<'END'
 # run.sh: the tests. run.sh compiled: those of kernels, with every chain compiled first, in 16
 # processes; run.sh background: with an empty cache, while chains are compiled. run.sh bench: the
 # benchmark. run.sh memcheck (or another tool of
-# compute-sanitizer): a small part of the tests under it.
+# compute-sanitizer): a small part of the tests under it. run.sh two: those of ranks, where there are
+# two cards, and what ranks gain; run.sh ranks N: the tests alone, on N cards.
 cd "$(dirname "$0")" || exit
 export TARN_NEEDS_CARD=1
 export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
@@ -39,6 +43,23 @@ case "$1" in
   bench)
     shift
     exec ./gpu_bench "$@" ;;
+  two)
+    "$0" ranks 2 || exit
+    for what in sums "divided 1B" "divided 3B" "divided 8B" "training 1B"; do
+      # shellcheck disable=SC2086
+      ./tarn launch -n 2 --backend nccl ./gpu_bench $what || exit
+    done
+    exit ;;
+  ranks)
+    export TARN_DEVICE=gpu TARN_GOLDENS="$PWD/golden"
+    ./tarn launch -n "$2" --backend nccl ./distributed_test --gtest_brief=1 || exit
+    # A rank that ends is told to the others, which wait for nothing.
+    said=$(timeout 60 ./tarn launch -n "$2" --backend nccl ./mistaken_ranks_driver ends 2>&1)
+    case "$said" in
+      *"[all_sum] rank 1 is gone: it ended, or closed its connection, before this communication was done."*) exit ;;
+    esac
+    echo "A rank that ended was not noticed: $said"
+    exit 1 ;;
 esac
 ./runtime_test --gtest_filter='OneMemory.*:Joined.*:Decoding.*' && ./laws_test --gtest_filter='Devices.*'
 END

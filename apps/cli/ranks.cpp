@@ -191,8 +191,11 @@ class Job {
       start(words_for_mpirun(), {}, -1, std::nullopt, true);
     } else {
       ring_.emplace(ranks_.count);
-      for (int r = 0; r < ranks_.count; ++r)
-        start(ranks_.words, ring_->environment(r), ring_->listener(r), r, r == 0);
+      for (int r = 0; r < ranks_.count; ++r) {
+        auto environment = ring_->environment(r);
+        if (ranks_.with_cards) environment.push_back("TARN_DISTRIBUTED=nccl");
+        start(ranks_.words, std::move(environment), ring_->listener(r), r, r == 0);
+      }
     }
     while (std::ranges::any_of(children_, &Child::runs)) wait();
     for (Lines& l : outputs_)
@@ -227,7 +230,8 @@ class Job {
       prctl(PR_SET_PDEATHSIG, SIGTERM);
       if (getppid() != parent) _exit(cannot_start);
       // Of a ring that this process may be part of.
-      for (const char* name : {"MLX_HOSTFILE", "MLX_RANK", "TARN_RING_SOCKET", "TARN_RING_KEY"})
+      for (const char* name :
+           {"MLX_HOSTFILE", "MLX_RANK", "TARN_RING_SOCKET", "TARN_RING_KEY", "TARN_DISTRIBUTED"})
         unsetenv(name);
       for (auto& e : environment) putenv(e.data());
       if (inherited >= 0) fcntl(inherited, F_SETFD, 0);

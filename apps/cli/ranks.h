@@ -9,7 +9,8 @@ namespace tarn::cli {
 struct Ranks {
   std::vector<std::string> words{};  // the program, found as a shell does, and what it is given
   int count = 1;
-  bool by_mpirun = false;  // else they find each other by a ring, see src/distributed/ring.cpp
+  bool by_mpirun = false;   // else they find each other by a ring, see src/distributed/ring.cpp
+  bool with_cards = false;  // which they connect by NCCL
 };
 
 // Runs the program `count` times at once, and writes what the processes print with "[RANK] " before

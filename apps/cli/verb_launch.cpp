@@ -50,8 +50,9 @@ int launch(const Words& words) {
   std::string backend = "any";
   Arguments arguments("tarn launch", "Runs a program as several processes on this machine.");
   arguments.number("-n,--ranks", ranks.count, "how many processes", {1, most_ranks});
-  arguments.choice("--backend", backend, {"any", "mpi", "ring"},
-                   "how they talk: Open MPI, or sockets; any: Open MPI where it is installed");
+  arguments.choice("--backend", backend, {"any", "mpi", "ring", "nccl"},
+                   "how they talk: Open MPI, sockets, or sockets and NCCL between their GPUs; any: "
+                   "Open MPI where it is installed");
   arguments.footer(
       "PROGRAM and what it is given stand behind the options; `tarn` is this program.\n"
       "TARN_NUM_THREADS, unless it is set, is this machine's threads divided by the ranks.\n");
@@ -62,12 +63,14 @@ int launch(const Words& words) {
   if (at == words.end()) throw UsageError("[launch] give a program: `tarn launch -n 2 PROGRAM`.");
   ranks.words.assign(at, words.end());
   if (ranks.words[0] == "tarn") ranks.words[0] = std::filesystem::read_symlink("/proc/self/exe");
-  bool mpi_is_there = backend != "ring" && distributed::is_available("mpi") && is_in_path("mpirun");
+  bool by_sockets = backend == "ring" || backend == "nccl";
+  bool mpi_is_there = !by_sockets && distributed::is_available("mpi") && is_in_path("mpirun");
   if (backend == "mpi" && !mpi_is_there)
     throw UsageError(
         "[launch] Open MPI is not found: install openmpi-bin and libopenmpi3, or use --backend "
         "ring.");
   ranks.by_mpirun = mpi_is_there;
+  ranks.with_cards = backend == "nccl";
   share_threads(ranks.count);
   return run_ranks(ranks);
 }

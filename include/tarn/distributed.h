@@ -30,6 +30,8 @@ class Group {
   // The ranks that give the same colour, in the order of their keys, and among equal or negative
   // keys of their ranks here. Every rank has to call it. Throws ValueError for a negative colour.
   Group split(int color, int key = -1) const;
+  // Whether the ranks' GPUs exchange arrays themselves, by NCCL.
+  bool has_cards() const;
   const std::shared_ptr<Peers>& raw_group() const { return peers_; }
 
  private:
@@ -43,13 +45,14 @@ using AllGatherFactory = std::function<AllGatherFn(int, int)>;
 // Whether this process can be one of several: Open MPI is installed, or a ring was started.
 bool is_available();
 // "mpi": Open MPI's library is found. "ring": MLX_HOSTFILE and MLX_RANK are set, as `tarn launch`
-// and MLX's launcher do. "any": one of them. "nccl", "jaccl": never, today. Throws ValueError for
-// another name.
+// and MLX's launcher do. "any": one of them. "nccl": NCCL's library and a GPU are found. "jaccl":
+// never, today. Throws ValueError for another name.
 bool is_available(const std::string& bk);
 // All processes that were started together; connects them at the first call, later ones give the
 // same group. A process that was started alone is a group of one or, when `strict`, a DeviceError
 // that says how to start several. Throws DeviceError, strict or not, when it was started as one of
-// several and cannot reach the others.
+// several and cannot reach the others. "nccl": those of "any", with a GPU each, which then exchange
+// arrays of GPU streams themselves; DeviceError where one of them lacks a GPU or NCCL.
 Group init(bool strict = false, const std::string& bk = "any");
 // Throws ValueError unless bk is "jaccl", else as init(strict, bk).
 Group init(bool strict, const std::string& bk, AllGatherFactory factory);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/require.h"
+#include "cuda/cards.h"
 #include "cuda/device.h"
 #include "cuda/driver.h"
 #include "cuda/sender.h"
@@ -28,7 +29,7 @@ void check_driver(CUresult result, const char* doing) {
 CUmemAllocationProp on_card() {
   CUmemAllocationProp p{};
   p.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-  p.location = {CU_MEM_LOCATION_TYPE_DEVICE, {0}};
+  p.location = {CU_MEM_LOCATION_TYPE_DEVICE, {card()->index}};
   return p;
 }
 
@@ -55,6 +56,7 @@ Arena::Arena(size_t card_bytes) {
 }
 
 void* Arena::allocate(size_t bytes) {
+  use_card();  // what computes something allocates first
   size_t need = block_bytes(bytes);
   std::lock_guard lock(mutex_);
   check_memory_limit(need);
@@ -148,7 +150,7 @@ void Arena::to_device(void* to, const void* from, size_t bytes) {
 }
 void Arena::to_host(void* to, const void* from, size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue()), "a copy to the host");
-  check(cudaStreamSynchronize(queue()), "the work in the queue");
+  check_queue(cudaStreamSynchronize(queue()));
 }
 
 std::unique_ptr<Arrival> Arena::send_to_host(const void* from, size_t bytes) {

@@ -33,6 +33,7 @@ constexpr size_t most_kernels = 4096;            // in one program; further chai
 constexpr uint64_t most_bytes = uint64_t{64} << 20;
 
 enum class Mode : uint8_t { interpreted, when_worth_it, compiled };
+std::atomic<bool> at_once{false};
 Mode mode() {
   static const Mode chosen = [] {
     const char* value = std::getenv("TARN_CHAINS");
@@ -40,7 +41,7 @@ Mode mode() {
     if (text == "interpreted") return Mode::interpreted;
     return text == "compiled" ? Mode::compiled : Mode::when_worth_it;
   }();
-  return chosen;
+  return chosen == Mode::when_worth_it && at_once ? Mode::compiled : chosen;
 }
 int capability() { return card()->major * 10 + card()->minor; }
 
@@ -81,6 +82,7 @@ void keep(const std::filesystem::path& path, const std::string& binary) try {
 std::atomic<uint64_t> made_so_far{0};
 
 const void* load(const std::string& binary) {
+  use_card();
   cudaLibrary_t library = nullptr;
   if (cudaLibraryLoadData(&library, binary.data(), nullptr, nullptr, 0, nullptr, nullptr, 0) !=
       cudaSuccess)
@@ -174,6 +176,7 @@ thread_local EndOfMainThread end_of_main_thread;
 
 }  // namespace
 
+void compile_at_once() { at_once = true; }
 uint64_t kernels_made() { return made_so_far.load(std::memory_order_acquire); }
 
 bool CompiledKernel::worth_compiling(int64_t elements) {

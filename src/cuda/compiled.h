@@ -31,6 +31,10 @@ std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
 // with TARN_CHAINS=compiled it is at once, and this waits; with TARN_CHAINS=interpreted never.
 const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
 
+// From now on as with TARN_CHAINS=compiled, unless it is interpreted: ranks that compute the same
+// must not depend on when a compiler is done, since the two differ in last bits.
+void compile_at_once();
+
 // How many have been made in this program.
 uint64_t kernels_made();
 

@@ -16,13 +16,18 @@ namespace tarn::cuda {
 // One card and one queue: kernels and copies run in the order in which they are given.
 struct Card {
   cudaStream_t queue = nullptr;
+  int index = 0;      // among those that the driver shows
+  cudaUUID_t id{};    // among all
   size_t memory = 0;  // bytes
   int processors = 0;
   int major = 0, minor = 0;  // of the compute capability
   std::string name{};
 };
-// Null when there is no driver, no card, or none of compute capability 8.0 or later.
+// Null when there is no driver, no card, or none of compute capability 8.0 or later. Of several it
+// is the one that TARN_GPU names, else in the turn of the processes that were started together.
 const Card* card();
+// Calls of the CUDA runtime that name no queue mean a card of the thread, at first another one.
+void use_card();
 cudaStream_t queue();
 // What queue() gives the calling thread from now on; null: the card's.
 void set_queue_of_thread(cudaStream_t queue);

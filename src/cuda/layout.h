@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/require.h"
+#include "cuda/reduce.h"
 #include "cuda/strided.h"
 #include "graph/collapse.h"
 #include "runtime/backend.h"
@@ -12,6 +13,10 @@ static_assert(most_calls == most_joined);
 
 // A dtype's column in tables and kernels: its place in Dtype::Val.
 inline int column(Dtype t) { return static_cast<int>(t.val); }
+inline FoldIn fold_in(Dtype t) {
+  if (issubdtype(t, floating)) return FoldIn::real;
+  return t == bool_ || issubdtype(t, unsignedinteger) ? FoldIn::natural : FoldIn::integer;
+}
 
 // At most eight axes are left when none could be joined: a row's `fits` has to see to that.
 inline Strided strided(const Shape& shape, const Strides& strides) {

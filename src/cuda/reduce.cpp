@@ -11,10 +11,6 @@
 namespace tarn::cuda {
 namespace {
 
-FoldIn fold_in(Dtype t) {
-  if (issubdtype(t, floating)) return FoldIn::real;
-  return t == bool_ || issubdtype(t, unsignedinteger) ? FoldIn::natural : FoldIn::integer;
-}
 bool takes_real(const Step& s) {
   return s.in[0].dtype != complex64 && s.in[0].shape.size() <= most_axes;
 }

@@ -4,24 +4,34 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/require.h"
+#include "cuda/cards.h"
 #include "cuda/device.h"
 #include "cuda/node.h"
 
 namespace tarn::cuda {
 namespace {
 
+using Nodes = std::vector<cudaGraphNode_t>;
+
 // What launches put into a queue of their own, in the order of the steps.
 struct Capture {
   cudaGraph_t graph = nullptr;
-  std::vector<std::vector<cudaGraphNode_t>> of_step{};  // as many as were captured
+  // As many as were captured, when each step's nodes follow the one before. Nothing: not to be
+  // changed, as what NCCL put there, whose parameters are its own.
+  std::vector<std::optional<Nodes>> of_step{};
+  bool communicates = false;
 
   Capture() = default;
   Capture(Capture&& other) noexcept
-      : graph(std::exchange(other.graph, nullptr)), of_step(std::move(other.of_step)) {}
+      : graph(std::exchange(other.graph, nullptr)),
+        of_step(std::move(other.of_step)),
+        communicates(other.communicates) {}
   ~Capture() {
     if (graph) cudaGraphDestroy(graph);
   }
@@ -88,48 +98,54 @@ class CaptureQueue {
   bool capturing_ = false;
 };
 
-bool follows(cudaGraphNode_t node, cudaGraphNode_t before) {
-  // Without room for what edges are, those of kernels that begin early are refused.
-  cudaGraphNode_t found[2] = {};
-  cudaGraphEdgeData edges[2] = {};
-  size_t count = 2;
-  return cudaGraphNodeGetDependencies(node, found, edges, &count) == cudaSuccess && count == 1 &&
-         found[0] == before;
+// The nodes behind `before` up to `end`, when each follows one other.
+std::optional<Nodes> between(cudaGraphNode_t before, cudaGraphNode_t end) {
+  constexpr size_t most = 64;  // of one step
+  Nodes nodes;
+  for (cudaGraphNode_t node = end; node != before;) {
+    nodes.push_back(node);
+    // Without room for what edges are, those of kernels that begin early are refused.
+    cudaGraphNode_t found[2] = {};
+    cudaGraphEdgeData edges[2] = {};
+    size_t count = 2;
+    if (cudaGraphNodeGetDependencies(node, found, edges, &count) != cudaSuccess || count > 1 ||
+        (count == 0 && before) || nodes.size() > most)
+      return std::nullopt;
+    node = found[0];
+  }
+  std::reverse(nodes.begin(), nodes.end());
+  return nodes;
 }
-// The nodes of a graph in which each follows the one before; none of another graph.
-std::vector<cudaGraphNode_t> in_order(cudaGraph_t graph) {
+size_t size_of(cudaGraph_t graph) {
   size_t count = 0;
   check(cudaGraphGetNodes(graph, nullptr, &count), "a graph");
-  std::vector<cudaGraphNode_t> all(count);
-  if (count > 0) check(cudaGraphGetNodes(graph, all.data(), &count), "a graph");
-  for (size_t i = 1; i < all.size(); ++i)
-    if (!follows(all[i], all[i - 1])) return {};
-  return all;
+  return count;
 }
 
 Capture capture(std::span<const size_t> steps, const std::function<void(size_t)>& launch) {
   CaptureQueue queue;
   queue.begin();
-  std::vector<cudaGraphNode_t> ends;
+  Capture c;
+  Nodes ends;
+  std::vector<bool> communicates;
   for (size_t s : steps) {
+    size_t before = communications_made();
     launch(s);
     ends.push_back(queue.last());
+    communicates.push_back(communications_made() != before);
+    c.communicates = c.communicates || communicates.back();
   }
-  Capture c;
   c.graph = queue.end();
-  // Each step's nodes end with the one seen last.
-  std::vector<cudaGraphNode_t> nodes = in_order(c.graph);
-  size_t at = 0;
-  for (cudaGraphNode_t end : ends) {
-    std::vector<cudaGraphNode_t> mine;
-    cudaGraphNode_t before = at > 0 ? nodes[at - 1] : nullptr;
-    while (end != before && at < nodes.size()) {
-      mine.push_back(nodes[at]);
-      before = nodes[at++];
-    }
-    c.of_step.push_back(std::move(mine));
+  size_t in_steps = 0;
+  bool rows = true;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    c.of_step.push_back(communicates[i] ? std::nullopt
+                                        : between(i > 0 ? ends[i - 1] : nullptr, ends[i]));
+    rows = rows && c.of_step.back();
+    if (c.of_step.back()) in_steps += c.of_step.back()->size();
   }
-  if (at != nodes.size() || (at > 0 && nodes[at - 1] != ends.back())) c.of_step.clear();
+  // NCCL's nodes stand where it likes; all others in one row.
+  if (!c.communicates && (!rows || in_steps != size_of(c.graph))) c.of_step.clear();
   return c;
 }
 
@@ -138,14 +154,17 @@ class Graph final : public Recording {
   Graph(Capture all, cudaGraphExec_t exec) : all_(std::move(all)), exec_(exec) {}
   ~Graph() override { cudaGraphExecDestroy(exec_); }
   void run() override {
+    if (all_.communicates) require_communications("eval");
     std::lock_guard lock(workspace_mutex());
     check(cudaGraphLaunch(exec_, queue()), "a graph");
   }
   bool replace(std::span<const size_t> steps, const std::function<void(size_t)>& launch) override {
+    for (size_t s : steps)
+      if (!all_.of_step[s]) return false;
     Capture fresh = capture(steps, launch);
     if (fresh.of_step.size() != steps.size()) return false;
     for (size_t i = 0; i < steps.size(); ++i) {
-      const auto &was = all_.of_step[steps[i]], &is = fresh.of_step[i];
+      const Nodes &was = *all_.of_step[steps[i]], &is = *fresh.of_step[i];
       if (was.size() != is.size()) return false;
       for (size_t k = 0; k < was.size(); ++k)
         if (!take_over(exec_, was[k], is[k])) return forget_error();

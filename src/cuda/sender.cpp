@@ -1,5 +1,6 @@
 #include "cuda/sender.h"
 
+#include "cuda/cards.h"
 #include "cuda/device.h"
 
 namespace tarn::cuda {
@@ -21,7 +22,7 @@ class Sender::Sent final : public Arrival {
     check(cudaEventRecord(slot_.copied, queue), "an event");
   }
   const void* wait() override {
-    check(cudaEventSynchronize(slot_.copied), "the work in the queue");
+    check_queue(cudaEventSynchronize(slot_.copied));
     return slot_.bytes;
   }
 
@@ -35,6 +36,7 @@ Sender& Sender::get() {
   return *one;
 }
 Sender::Sender() {
+  use_card();
   check(cudaStreamCreateWithFlags(&queue_, cudaStreamNonBlocking), "cudaStreamCreate");
 }
 
@@ -45,6 +47,7 @@ std::unique_ptr<Arrival> Sender::send(const void* from, size_t bytes) {
 }
 
 Sender::Slot Sender::take() {
+  use_card();
   std::lock_guard lock(mutex_);
   if (!free_.empty()) {
     Slot slot = free_.back();

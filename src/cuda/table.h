@@ -10,6 +10,7 @@ void add_reductions(KernelTable& t);
 void add_movements(KernelTable& t);
 void add_products(KernelTable& t);
 void add_rows(KernelTable& t);
+void add_communications(KernelTable& t);
 // Backend::fold.
 void fold_values(std::vector<Value>& values);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -37,6 +38,10 @@ class SomeOf final : public Peers {
     }
     all_->exchange(what, to, from);
   }
+  int gone() override {
+    auto place = std::ranges::find(members_, all_->gone());
+    return place == members_.end() ? -1 : static_cast<int>(place - members_.begin());
+  }
 
  private:
   std::shared_ptr<Peers> all_;
@@ -69,8 +74,15 @@ Connected& connected() {
   return *it;
 }
 
-std::shared_ptr<Peers> connect(const std::string& bk) {
-  std::lock_guard lock(connected().mutex);
+// What "any" is: what the environment says, as `tarn launch --backend nccl` has it say.
+std::string chosen(const std::string& bk) {
+  const char* any = std::getenv("TARN_DISTRIBUTED");
+  if (bk != "any" || !any) return bk;
+  check_name(any);
+  return any;
+}
+
+std::shared_ptr<Peers> connect_hosts(const std::string& bk) {
   for (const Engine& engine : engines) {
     if ((bk != "any" && bk != engine.name) || !engine.started()) continue;
     auto& peers = connected().by_name[engine.name];
@@ -78,6 +90,15 @@ std::shared_ptr<Peers> connect(const std::string& bk) {
     return peers;
   }
   return nullptr;
+}
+std::shared_ptr<Peers> connect(const std::string& bk) {
+  std::lock_guard lock(connected().mutex);
+  if (bk != "nccl") return connect_hosts(bk);
+  auto hosts = connect_hosts("any");
+  if (!hosts || hosts->size() == 1) return hosts;
+  auto& peers = connected().by_name[bk];
+  if (!peers) peers = connect_nccl(std::move(hosts));
+  return peers;
 }
 
 }  // namespace
@@ -92,6 +113,7 @@ std::shared_ptr<Peers> some_of(std::shared_ptr<Peers> all, std::vector<int> memb
 
 int Group::rank() const { return peers_->rank(); }
 int Group::size() const { return peers_->size(); }
+bool Group::has_cards() const { return peers_->cards() != nullptr; }
 
 Group Group::split(int color, int key) const {
   require(color >= 0, "[split] the colour is {}; it must not be negative.", color);
@@ -111,20 +133,21 @@ Group Group::split(int color, int key) const {
   if (all.size() == 1) return Group(alone());
   std::vector<int> members;
   for (const auto& c : all) members.push_back(c.rank);
-  return Group(some_of(peers_, std::move(members)));
+  auto some = some_of(peers_, std::move(members));
+  return Group(peers_->cards() ? connect_nccl(std::move(some)) : std::move(some));
 }
 
 bool is_available() { return is_available("any"); }
 bool is_available(const std::string& bk) {
   check_name(bk);
   return ((bk == "any" || bk == "mpi") && mpi_is_there()) ||
-         ((bk == "any" || bk == "ring") && started_as_ring());
+         ((bk == "any" || bk == "ring") && started_as_ring()) || (bk == "nccl" && nccl_is_there());
 }
 
 Group init(bool strict, const std::string& bk) {
   check_name(bk);
-  if (auto peers = connect(bk)) return Group(std::move(peers));
-  require<DeviceError>(!strict || (bk != "nccl" && bk != "jaccl"),
+  if (auto peers = connect(chosen(bk))) return Group(std::move(peers));
+  require<DeviceError>(!strict || (bk != "nccl" && bk != "jaccl") || is_available(bk),
                        "[init] the backend {} is not here; mpi and ring are.", bk);
   require<DeviceError>(
       !strict,

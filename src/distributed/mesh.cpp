@@ -78,6 +78,17 @@ class Mesh final : public Peers {
       throw;
     }
   }
+  int gone() override {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return -1;  // who communicates at the moment finds out
+    if (sockets_.empty()) return lost_;
+    std::vector<pollfd> polled;
+    for (const Socket& s : sockets_) polled.push_back({s.fd(), POLLRDHUP, 0});
+    while (poll(polled.data(), polled.size(), 0) < 0)
+      if (errno != EINTR) return -1;
+    auto ended = std::ranges::find_if(polled, [](const pollfd& p) { return p.revents != 0; });
+    return ended == polled.end() ? -1 : static_cast<int>(ended - polled.begin());
+  }
 
  private:
   // One exchange under way.
@@ -124,6 +135,7 @@ class Mesh final : public Peers {
 
    private:
     [[noreturn]] void lost(size_t r) {
+      mesh_.lost_ = static_cast<int>(r);
       // So that who watches the ranks sees the one that ended end first.
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
       fail<DeviceError>(
@@ -198,6 +210,7 @@ class Mesh final : public Peers {
   };
 
   int rank_, size_;
+  int lost_ = -1;
   std::mutex mutex_{};
   std::vector<Socket> sockets_;  // none after a failure
   std::vector<std::vector<std::byte>> early_;

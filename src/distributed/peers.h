@@ -15,6 +15,8 @@ namespace tarn::distributed {
 using Sent = std::span<const std::byte>;
 using Received = std::span<std::byte>;
 
+struct Cards;  // the GPUs of a group, one a rank, as the backend of the GPU has them
+
 class Peers {
  public:
   virtual ~Peers() = default;
@@ -27,6 +29,10 @@ class Peers {
   // DeviceError when a rank is gone or made another communication; the group is then of no use.
   virtual void exchange(std::string_view what, std::span<const Sent> sent,
                         std::span<const Received> received) = 0;
+  // What the GPUs exchange arrays by that lie in their memory; null: those go through the host.
+  virtual Cards* cards() const { return nullptr; }
+  // A rank whose connection has ended; -1: none that is known. Any thread may ask.
+  virtual int gone() { return -1; }
 };
 
 // A process without others.
@@ -40,5 +46,8 @@ bool mpi_is_there();
 std::shared_ptr<Peers> connect_mpi();
 bool started_as_ring();
 std::shared_ptr<Peers> connect_ring();
+// The same ranks with a GPU each, which exchange arrays by NCCL; every one of them calls it.
+std::shared_ptr<Peers> connect_nccl(std::shared_ptr<Peers> ranks);
+bool nccl_is_there();
 
 }  // namespace tarn::distributed

@@ -114,7 +114,7 @@ Group known(const MaybeGroup& group) { return group ? *group : init(); }
 array over_group(const Op& op, const array& x, const MaybeGroup& asked, StreamOrDevice s) {
   Group group = known(asked);
   if (group.size() == 1) return x;
-  return record(op, GroupParams{group.raw_group()}, {x}, s);
+  return record(op, GroupParams{group.raw_group(), group.has_cards() ? group.size() : 0}, {x}, s);
 }
 
 // The group, in which `peer` is another rank.

@@ -11,7 +11,8 @@ namespace tarn::ops {
 
 struct GroupParams {
   std::shared_ptr<distributed::Peers> peers{};
-  TARN_FIELDS()
+  int cards = 0;  // GPUs that exchange arrays themselves; a plan is made for so many
+  TARN_FIELDS(cards)
   TARN_RUNTIME_FIELDS(peers)
 };
 

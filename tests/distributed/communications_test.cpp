@@ -267,8 +267,8 @@ TEST(Communications, SayWhatIsWrong) {
   array x = full({2 * ranks() + 1, 2}, 1.0f);
   EXPECT_EQ(error_of([&] { distributed::init(false, "smoke"); }),
             "[init] the backend is \"smoke\"; it must be any, mpi, ring, nccl or jaccl.");
-  EXPECT_EQ(error_of([&] { distributed::init(true, "nccl"); }),
-            "[init] the backend nccl is not here; mpi and ring are.");
+  EXPECT_EQ(error_of([&] { distributed::init(true, "jaccl"); }),
+            "[init] the backend jaccl is not here; mpi and ring are.");
   EXPECT_EQ(error_of([&] { distributed::init(true, "mpi", {}); }),
             "[init] a factory is for the backend jaccl, not for mpi.");
   EXPECT_EQ(error_of([&] { everyone().split(-1); }),

@@ -157,6 +157,41 @@ class Launch(unittest.TestCase):
             ),
         )
 
+    def test_nccl_needs_gpus(self):
+        # Of this library, or of this machine.
+        done, seconds = launch("speaks", 2, "nccl")
+        if done.returncode == 0:
+            self.skipTest("here are two GPUs")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(
+            done.stderr,
+            r"\[[01]\] \[init\] (nccl is for GPUs, and this library was built without a backend "
+            r"for them: configure it with -DTARN_CUDA=ON, or use the backend ring\."
+            r"|nccl needs a GPU in each process, and rank 0 has none: use the backend ring, which "
+            r"goes through the host\."
+            r"|rank 0 does not find libnccl\.so\.2: install NCCL, put its folder into "
+            r"LD_LIBRARY_PATH, or use the backend ring\."
+            r"|ranks 0 and 1 have the same GPU, which NCCL does not allow: start as many ranks as "
+            r"there are GPUs, or say which by TARN_GPU\.)\n",
+        )
+        self.assertLess(seconds, 30)
+
+    def test_what_any_is_has_to_be_a_backend(self):
+        done = subprocess.run(
+            [DRIVER, "speaks"],
+            env={**os.environ, "TARN_DISTRIBUTED": "smoke"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(
+            (done.returncode, done.stderr),
+            (
+                1,
+                '[init] the backend is "smoke"; it must be any, mpi, ring, nccl or jaccl.\n',
+            ),
+        )
+
     def test_a_process_alone_is_told_how_to_start_several(self):
         done = subprocess.run([DRIVER, "speaks"], capture_output=True, text=True, timeout=60)
         self.assertEqual(

@@ -1,0 +1,68 @@
+// Llamas of random weights in 4 bits, groups of 64 with bfloat16 scales.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "tarn/lm.h"
+#include "tarn/tarn.h"
+
+namespace bench {
+
+using namespace tarn;
+
+struct LlamaShape {
+  const char* title;
+  int hidden, layers, inner, heads, kv_heads;
+  bool tied;
+};
+inline constexpr LlamaShape llama_shapes[] = {{"1B", 2048, 16, 8192, 32, 8, true},
+                                              {"3B", 3072, 28, 8192, 24, 8, true},
+                                              {"8B", 4096, 32, 14336, 32, 8, false}};
+
+// Codes that look random, as a hash of their place, and factors that keep a vector's length.
+class RandomWeights {
+ public:
+  void fill(nn::Matrix& m) {
+    int64_t words = m.rows * m.columns / 8, groups = m.columns / 64;
+    array at = slice(places_, {0}, {words}) + array(++seed_ * 0x9e3779b9u);
+    array mixed = (at ^ (at >> array(15u))) * array(0x2c1b3c6du);
+    m.weight = reshape(mixed ^ (mixed >> array(12u)), {m.rows, m.columns / 8});
+    float scale = 1 / (4.61f * std::sqrt(float(m.columns)));
+    m.scales = astype(full({m.rows, groups}, array(scale)), bfloat16);
+    m.biases = astype(full({m.rows, groups}, array(-7.5f * scale)), bfloat16);
+    eval(m.weight, *m.scales, *m.biases);
+  }
+
+ private:
+  array places_ = astype(arange(0.0, double(1 << 26), uint32), uint32);
+  uint32_t seed_ = 0;
+};
+
+// What a config of it says.
+inline std::string config_of(const LlamaShape& s) {
+  std::string text =
+      "{\"model_type\": \"llama\", \"vocab_size\": 128256, "
+      "\"rms_norm_eps\": 1e-5, \"rope_theta\": 500000, "
+      "\"max_position_embeddings\": 8192, \"tie_word_embeddings\": ";
+  text += s.tied ? "true" : "false";
+  auto add = [&](const char* key, int value) {
+    text += std::string(", \"") + key + "\": " + std::to_string(value);
+  };
+  add("hidden_size", s.hidden), add("num_hidden_layers", s.layers);
+  add("intermediate_size", s.inner);
+  add("num_attention_heads", s.heads), add("num_key_value_heads", s.kv_heads);
+  return text + "}";
+}
+
+inline lm::LanguageModel random_llama(const LlamaShape& s) {
+  lm::LanguageModel model;
+  model.model = lm::find_architecture("llama")->make(lm::Config::parse(config_of(s), s.title));
+  RandomWeights random;
+  model.model.matrices([&](const std::string&, nn::Matrix& m) { random.fill(m); });
+  model.model.norms([](const std::string&, nn::RMSNorm& norm) { norm.weight = ones({norm.size}); });
+  return model;
+}
+
+}  // namespace bench
