@@ -12,7 +12,6 @@
 
 #include "gpu_models.h"
 #include "gpu_ranks.h"
-#include "runtime/ahead.h"
 #include "tarn/lm.h"
 #include "tarn/tarn.h"
 
@@ -171,35 +170,11 @@ void bench_answer(const lm::LanguageModel& model, const std::vector<int32_t>& pr
     std::fflush(stdout);
   }
 }
-// Where a token's time goes: the host's part of 64 tokens that are given to the card one behind the
-// other, and all until the card has done them.
 void bench_parts(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
                  Precision precision) {
-  constexpr int warm = 8, tokens = 64;
-  PrecisionScope scope(precision);
-  lm::Pass pass = model.model.new_pass(lm::GenerateParameters{.precision = precision}.caching());
-  pass.last_only = true;
-  double recording = 0;
-  auto next = [&](const array& ids) {
-    auto start = Clock::now();
-    std::vector<array> results{argmax(model.model(ids, pass), -1)};
-    pass.collect(results);
-    recording += std::chrono::duration<double>(Clock::now() - start).count() * 1e6 / tokens;
-    eval_ahead(results);
-    return results[0];
-  };
-  array id = next(array(prompt.begin(), Shape{1, static_cast<int64_t>(prompt.size())}, int32));
-  for (int i = 0; i < warm; ++i) id = next(id);
-  synchronize();
-  auto since = [start = Clock::now()] {
-    return std::chrono::duration<double>(Clock::now() - start).count() * 1e6 / tokens;
-  };
-  recording = 0;
-  for (int i = 0; i < tokens; ++i) id = next(id);
-  double host = since();
-  synchronize();
+  bench::TokenTime t = bench::token_time(model, prompt, precision);
   std::printf("a token: host %.0f us, %.0f of them to record it; until the card is done %.0f us\n",
-              host, recording, since());
+              t.host, t.recording, t.card);
   std::fflush(stdout);
 }
 void bench_answers(const lm::LanguageModel& model, int prompt_tokens) {
@@ -231,7 +206,7 @@ bool bench_ranks(const char* which) {
     std::puts("Start it as several ranks: tarn launch -n 2 --backend nccl gpu_bench ...");
     return true;
   }
-  if (sums) bench::bench_sums(seconds_of);
+  if (sums) bench::bench_sums();
   for (const bench::LlamaShape& s : bench::llama_shapes)
     if (!sums && std::strstr(s.title, which) != nullptr)
       divided ? bench::bench_divided(s) : bench::bench_training(s);

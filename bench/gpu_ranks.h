@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -36,12 +37,25 @@ inline double median(std::vector<double> all) {
 
 // --- sums: latency and rate
 
-inline void bench_sums(const std::function<double(const std::function<array()>&)>& seconds_of) {
+// Seconds of one evaluation, the median of seven, each of ten in the queue; all ranks make as many.
+inline double seconds_together(const std::function<array()>& make) {
+  constexpr int rounds = 7, in_queue = 10;
+  std::vector<double> all;
+  for (int r = -2; r < rounds; ++r) {
+    auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < in_queue; ++i) eval(make());
+    synchronize();
+    std::chrono::duration<double> s = std::chrono::steady_clock::now() - start;
+    if (r >= 0) all.push_back(s.count() / in_queue);
+  }
+  return median(all);
+}
+inline void bench_sums() {
   constexpr int in_row = 64;
   for (int64_t n : {1024, 4096, 16384, 262144}) {
     array x = full({n}, 0.5f);
     x.eval();
-    double s = seconds_of([&] {
+    double s = seconds_together([&] {
       array y = x;
       for (int i = 0; i < in_row; ++i) y = distributed::all_sum(y, ranks()) * array(0.5f);
       return y;
@@ -52,7 +66,7 @@ inline void bench_sums(const std::function<double(const std::function<array()>&)
   for (Dtype t : {float32, bfloat16}) {
     array x = astype(full({int64_t{1} << 26}, 0.5f), t);
     x.eval();
-    double s = seconds_of([&] { return distributed::all_sum(x, ranks()); });
+    double s = seconds_together([&] { return distributed::all_sum(x, ranks()); });
     say("all_sum of {} MiB: {:.0f} us, {:.0f} GB/s\n", x.nbytes() >> 20, s * 1e6,
         static_cast<double>(x.nbytes()) / s / 1e9);
   }
@@ -84,21 +98,24 @@ inline lm::LanguageModel divided_llama(const LlamaShape& s, lm::LanguageModel& w
   return part;
 }
 
+inline std::vector<int32_t> long_prompt() {
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < 512; ++i) prompt.push_back(1000 + i * 379 % 40000);
+  return prompt;
+}
 struct Answer {
   std::vector<int32_t> ids{};
   double prompt_rate = 0, rate = 0;  // tokens a second; the median of three answers
 };
 inline Answer answer_of(const lm::LanguageModel& model, Precision precision) {
-  constexpr int prompt_tokens = 512, tokens = 129, answers = 3;
-  std::vector<int32_t> prompt;
-  for (int i = 0; i < prompt_tokens; ++i) prompt.push_back(1000 + i * 379 % 40000);
+  constexpr int tokens = 129, answers = 3;
   lm::GenerateParameters options{.max_tokens = tokens, .temperature = 0};
   options.precision = precision;
   Answer answer;
   std::vector<double> prompt_rates, rates;
   for (int i = 0; i <= answers; ++i) {
     answer.ids.clear();
-    for (const lm::Event& e : lm::generate(model, prompt, options)) {
+    for (const lm::Event& e : lm::generate(model, long_prompt(), options)) {
       answer.ids.insert(answer.ids.end(), e.ids.begin(), e.ids.end());
       if (e.kind != lm::Event::Kind::info || i == 0) continue;
       prompt_rates.push_back(e.info.prompt_tokens_per_second());
@@ -130,6 +147,10 @@ inline void bench_divided(const LlamaShape& s) {
         s.title, precision == Precision::exact ? "exact" : "balanced", alone.prompt_rate,
         together.prompt_rate, together.prompt_rate / alone.prompt_rate, alone.rate, together.rate,
         together.rate / alone.rate, same, alone.ids.size(), difference(whole, part, precision));
+    TokenTime one = token_time(whole, long_prompt(), precision),
+              shared = token_time(part, long_prompt(), precision);
+    say("  a token: host {:.0f} and {:.0f} us, until the card is done {:.0f} and {:.0f} us\n",
+        one.host, shared.host, one.card, shared.card);
   }
 }
 

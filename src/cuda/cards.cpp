@@ -100,6 +100,7 @@ class Watch {
       failures().last = std::move(why);
     }
     cards.failed = true;
+    *cards.stop = 1;
     ++failures().count;
     // In a thread of its own, since NCCL waits in it for all recordings to be forgotten.
     std::thread([&cards] {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "cuda/direct.h"
 #include "cuda/nccl_library.h"
 #include "distributed/peers.h"
 
@@ -20,6 +21,8 @@ struct Cards {
   std::timed_mutex calls{};
   std::atomic<const char*> last{"init"};  // the communication that was put there last
   std::atomic<bool> failed{false};
+  int* stop = nullptr;       // memory of the host that the card sees: 1 when it failed
+  cuda::DirectSum direct{};  // of no numbers yet; of one rank where cards do not see each other
 };
 
 }  // namespace tarn::distributed
@@ -28,6 +31,8 @@ namespace tarn::cuda {
 
 using distributed::Cards;
 
+// Gives the cards memory that all of them write to, where they can. Every rank calls it.
+void connect_directly(Cards& cards, distributed::Peers& ranks);
 // From now on a thread looks whether the cards' communications go on. Where one cannot, since a
 // rank is gone or NCCL met an error, it is taken out of the queue, and who waits for that is told.
 void watch(Cards& cards);

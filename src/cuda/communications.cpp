@@ -1,7 +1,8 @@
-// Communications between cards. Where a sum of NCCL's has the bits that adding up in rank order
-// gives, as of whole numbers and of two ranks, it is NCCL's; otherwise each rank gets what all
-// have, or all have of its part, and folds that as the reductions do. `send` and `recv` go through
-// the host: here a send that nobody receives would stop the queue.
+// Communications between cards. Few float32 are added up by a kernel of our own, since NCCL's takes
+// longer than the products beside it. Where a sum of NCCL's has the bits that adding up in rank
+// order gives, as of whole numbers and of two ranks, it is NCCL's; otherwise each rank gets what
+// all have, or all have of its part, and folds that as the reductions do. `send` and `recv` go
+// through the host: here a send that nobody receives would stop the queue.
 #include <algorithm>
 
 #include "cuda/cards.h"
@@ -34,6 +35,10 @@ bool sums_itself(const Step& s) {
 // NCCL's extremes of floats pass over NaN.
 bool compares_itself(const Step& s) { return on_cards(s) && whole_numbers(s); }
 bool folds(const Step& s) { return on_cards(s) && s.out.dtype != complex64; }
+
+bool sums_directly(const Step& s) {
+  return on_cards(s) && s.out.dtype == float32 && s.out.size() <= most_direct_numbers;
+}
 
 template <NcclOp op>
 void run_all_reduce(const Step& s, int, int) {
@@ -146,6 +151,19 @@ void run_scatter(const Step& s, int, int) {
   fold_rows(s, Fold::sum, rows, s.out.data, bytes);
 }
 
+// A plan may come again with a group whose cards do not see each other.
+void run_direct(const Step& s, int worker, int workers) {
+  if (s.out.size() == 0) return;
+  DirectSum sum = cards_of(s).direct;
+  if (sum.ranks == 1) return run_fold<Fold::sum>(s, worker, workers);
+  CommunicationCalls calls(cards_of(s), s.op->name);
+  sum.x = s.in[0].as<const float>(), sum.y = s.out.as<float>(), sum.count = s.out.size();
+  // Factors of codes, which products prefetch, have more than a row.
+  sum.next_may_begin = !s.out.shape.empty() && s.out.shape.back() == s.out.size();
+  launch_direct_sum(sum, queue());
+  check(cudaGetLastError(), "a launch");
+}
+
 template <Fold fold>
 Kernel fold_kernel() {
   return {.run = run_fold<fold>, .fits = folds, .scratch = rows_bytes, .name = "exchange and fold"};
@@ -155,6 +173,8 @@ Kernel fold_kernel() {
 
 void add_communications(KernelTable& t) {
   using namespace ops;
+  Kernel direct{.run = run_direct, .fits = sums_directly, .scratch = rows_bytes, .name = "direct"};
+  t.add(op_of<AllSum>, direct);
   t.add(op_of<AllSum>, {.run = run_all_reduce<nccl_sum>, .fits = sums_itself, .name = "nccl"});
   t.add(op_of<AllSum>, fold_kernel<Fold::sum>());
   t.add(op_of<AllMax>, {.run = run_all_reduce<nccl_max>, .fits = compares_itself, .name = "nccl"});

@@ -48,17 +48,6 @@ Ready readiness(int rank) {
   if (rank == 0 && nccl()) nccl()->make_id(&r.id);
   return r;
 }
-std::vector<Ready> readiness_of_all(Peers& ranks) {
-  Ready mine = readiness(ranks.rank());
-  std::vector<Ready> all(static_cast<size_t>(ranks.size()));
-  std::vector<Sent> sent(all.size(), std::as_bytes(std::span(&mine, 1)));
-  std::vector<Received> received;
-  for (Ready& one : all) received.push_back(std::as_writable_bytes(std::span(&one, 1)));
-  ranks.exchange("init", sent, received);
-  all[static_cast<size_t>(ranks.rank())] = mine;
-  return all;
-}
-
 void check_ready(const std::vector<Ready>& all) {
   for (size_t r = 0; r < all.size(); ++r) {
     require<DeviceError>(all[r].state != Ready::no_card,
@@ -83,7 +72,7 @@ void check_ready(const std::vector<Ready>& all) {
 bool nccl_is_there() { return cuda::card() && nccl(); }
 
 std::shared_ptr<Peers> connect_nccl(std::shared_ptr<Peers> ranks) {
-  std::vector<Ready> all = readiness_of_all(*ranks);
+  std::vector<Ready> all = of_all(*ranks, "init", readiness(ranks->rank()));
   check_ready(all);
   auto* cards = new Cards;
   cards->rank = ranks->rank(), cards->size = ranks->size();
@@ -92,6 +81,7 @@ std::shared_ptr<Peers> connect_nccl(std::shared_ptr<Peers> ranks) {
   require<DeviceError>(result == cuda::nccl_success,
                        "[init] NCCL does not connect the GPUs: {} ({}). NCCL_DEBUG=INFO says more.",
                        nccl()->error_text(result), nccl()->last_error(nullptr));
+  cuda::connect_directly(*cards, *ranks);
   cuda::watch(*cards);
   cuda::compile_at_once();
   return std::make_shared<WithCards>(std::move(ranks), *cards);

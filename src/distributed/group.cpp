@@ -122,12 +122,7 @@ Group Group::split(int color, int key) const {
     int color, key, rank;
   };
   Choice mine{color, key < 0 ? rank() : key, rank()};
-  std::vector<Choice> all(static_cast<size_t>(size()));
-  std::vector<Sent> sent(all.size(), std::as_bytes(std::span(&mine, 1)));
-  std::vector<Received> received;
-  for (auto& one : all) received.push_back(std::as_writable_bytes(std::span(&one, 1)));
-  peers_->exchange("split", sent, received);
-  all[static_cast<size_t>(rank())] = mine;
+  std::vector<Choice> all = of_all(*peers_, "split", mine);
   std::erase_if(all, [&](const Choice& c) { return c.color != color; });
   std::ranges::stable_sort(all, {}, &Choice::key);
   if (all.size() == 1) return Group(alone());

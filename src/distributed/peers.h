@@ -35,6 +35,18 @@ class Peers {
   virtual int gone() { return -1; }
 };
 
+// What each rank has, by rank; of a type that is its bytes.
+template <class T>
+std::vector<T> of_all(Peers& ranks, std::string_view what, const T& mine) {
+  std::vector<T> all(static_cast<size_t>(ranks.size()));
+  std::vector<Sent> sent(all.size(), std::as_bytes(std::span(&mine, 1)));
+  std::vector<Received> received;
+  for (T& one : all) received.push_back(std::as_writable_bytes(std::span(&one, 1)));
+  ranks.exchange(what, sent, received);
+  all[static_cast<size_t>(ranks.rank())] = mine;
+  return all;
+}
+
 // A process without others.
 std::shared_ptr<Peers> alone();
 // Those of `all` that `members` names, which have the places in it as their ranks.

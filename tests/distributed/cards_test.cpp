@@ -52,6 +52,24 @@ TEST_F(Cards, SumAndGatherWhatTheHostDoes) {
   }
 }
 
+// Words of one turn must not be taken for those of another.
+TEST_F(Cards, SumFewNumbersAgainAndAgain) {
+  tarn::StreamContext on_device(Device::gpu);
+  constexpr int64_t sizes[] = {1, 16384, 300, 5, 16000, 257, 4096};
+  for (int round = 0; round < 10; ++round) {
+    std::vector<array> sums;
+    for (int i = 0; i < 70; ++i) {
+      int64_t n = sizes[i % 7];
+      sums.push_back(distributed::all_sum(tarn::full({n}, static_cast<float>(i + me()))));
+    }
+    tarn::eval(sums);
+    for (int i = 0; i < 70; ++i) {
+      auto sum = static_cast<float>(i * ranks() + ranks() * (ranks() - 1) / 2);
+      EXPECT_TRUE(equal(sums[static_cast<size_t>(i)], tarn::full({sizes[i % 7]}, sum))) << i;
+    }
+  }
+}
+
 TEST_F(Cards, ExchangeWithoutTheHost) {
   if (!everyone().has_cards()) GTEST_SKIP() << "for ranks whose GPUs NCCL connects";
   tarn::StreamContext on_card(Device::gpu);

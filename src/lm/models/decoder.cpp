@@ -55,7 +55,7 @@ struct Attention {
     const Rope& rope = !kind.turns ? unturned : kind.local ? d->local_rope : d->rope;
     auto turn = [&](const array& y, int64_t offset) { return rope(y, offset); };
     Attend how{d->attention_scale, d->attention_softcap, kind.window};
-    return d->summed(o_proj(pass.attend(layer, q, k, v, turn, how, rope.by_row())));
+    return o_proj(pass.attend(layer, q, k, v, turn, how, rope.by_row()));
   }
 };
 
@@ -73,7 +73,7 @@ struct Mlp {
     array both = gate_up_proj ? (*gate_up_proj)(x) : x;
     array gate = gate_up_proj ? columns(both, 0, inner) : (*gate_proj)(x);
     array up = gate_up_proj ? columns(both, inner, inner) : (*up_proj)(x);
-    return d->summed(down_proj(activated(d->activation, gate) * up));
+    return down_proj(activated(d->activation, gate) * up);
   }
 };
 
@@ -90,12 +90,14 @@ struct Block {
   TARN_FIELDS(input_layernorm, self_attn, post_attention_layernorm, pre_feedforward_layernorm, mlp,
               post_feedforward_layernorm)
 
+  // Attention and MLP give this rank's part.
   array operator()(const array& x, Pass& pass, size_t layer) const {
+    const nn::RMSNorm& between = post_attention_layernorm;
     array y = self_attn(normed(d, input_layernorm, x), pass, layer);
-    array h = x + (pre_only ? y : normed(d, post_attention_layernorm, y));
-    if (pre_only) return h + mlp(normed(d, post_attention_layernorm, h));
-    array z = mlp(normed(d, *pre_feedforward_layernorm, h));
-    return h + normed(d, *post_feedforward_layernorm, z);
+    array h = pre_only ? d->added(x, y) : x + normed(d, between, d->summed(y));
+    array z = mlp(normed(d, pre_only ? between : *pre_feedforward_layernorm, h));
+    if (pre_only) return d->added(h, z);
+    return h + normed(d, *post_feedforward_layernorm, d->summed(z));
   }
 };
 

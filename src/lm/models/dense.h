@@ -89,6 +89,11 @@ struct Dense {
   std::optional<distributed::Group> group{};
   // What all parts give together.
   array summed(const array& y) const { return group ? distributed::all_sum(y, *group) : y; }
+  // The same and x, which every rank has. One of them adds it: its product can, the sum cannot.
+  array added(const array& x, const array& y) const {
+    if (!group) return x + y;
+    return summed(group->rank() == 0 ? x + y : y);
+  }
   float attention_scale = 1, attention_softcap = 0, logit_softcap = 0, embedding_scale = 1;
 };
 
