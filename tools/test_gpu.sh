@@ -21,9 +21,9 @@ cat >"$folder/run.sh" <<'END'
 #!/bin/sh
 # run.sh: the tests. run.sh compiled: those of kernels, with every chain compiled first, in 16
 # processes; run.sh background: with an empty cache, while chains are compiled. run.sh bench: the
-# benchmark. run.sh memcheck (or another tool of
-# compute-sanitizer): a small part of the tests under it. run.sh two: those of ranks, where there are
-# two cards, and what ranks gain; run.sh ranks N: the tests alone, on N cards.
+# benchmark. run.sh memcheck (or another tool of compute-sanitizer): a small part of the tests under
+# it. run.sh two: the tests of ranks on two cards, and what ranks gain; run.sh ranks N: those tests
+# alone, on N cards.
 cd "$(dirname "$0")" || exit
 export TARN_NEEDS_CARD=1
 export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
@@ -44,7 +44,7 @@ case "$1" in
     shift
     exec ./gpu_bench "$@" ;;
   two)
-    "$0" ranks 2 || exit
+    ./run.sh ranks 2 || exit
     for what in sums "divided 1B" "divided 3B" "divided 8B" "training 1B"; do
       # shellcheck disable=SC2086
       ./tarn launch -n 2 --backend nccl ./gpu_bench $what || exit
