@@ -56,7 +56,7 @@ case "$1" in
     # A rank that ends is told to the others, which wait for nothing.
     said=$(timeout 60 ./tarn launch -n "$2" --backend nccl ./mistaken_ranks_driver ends 2>&1)
     case "$said" in
-      *"[all_sum] rank 1 is gone: it ended, or closed its connection, before this communication was done."*) exit ;;
+      *"[all_sum] rank 1 is gone: it ended, or closed its connection, before this communication was done."*) exit 0 ;;
     esac
     echo "A rank that ended was not noticed: $said"
     exit 1 ;;

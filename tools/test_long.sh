@@ -99,7 +99,7 @@ gpu_code() {
   fi
   tools/build.sh cuda "${with_tests[@]}" "-DTARN_CUDA_ARCHITECTURES=90a-real;80-virtual" \
     cuda_test runtime_test laws_test
-  run cuda cuda --tests-regex '^(cuda\.|runtime\.(OneMemory|Joined)|laws\.Devices)'
+  run cuda cuda --tests-regex '^(cuda\.|runtime\.(OneMemory|Joined)|laws\.(Devices|Lowering))'
 }
 
 if wants isa; then levels; fi
