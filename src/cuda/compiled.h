@@ -32,7 +32,7 @@ std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
 const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
 
 // From now on as with TARN_CHAINS=compiled, unless it is interpreted: ranks that compute the same
-// must not depend on when a compiler is done, since the two differ in last bits.
+// must not depend on when a compiler is done, since the two may differ in last bits.
 void compile_at_once();
 
 // How many have been made in this program.
