@@ -6,6 +6,7 @@
 #include "cuda/chain_source.h"
 #include "graph/node.h"
 #include "ops/all.h"
+#include "ops/communications.h"
 #include "ops/kinds.h"
 
 namespace tarn::cuda {
@@ -47,6 +48,41 @@ TEST(Table, HasARowOfEachOpWithAKernel) {
     if (!found) without += std::string(" ") + name;
   }
   EXPECT_EQ(without, "");
+}
+
+// By what a group of so many cards makes this of an array of one axis; empty: the host does.
+std::string communicated_by(const Op& op, Dtype t, int64_t size, int cards) {
+  Backend b;
+  add_communications(b.table);
+  Params params(ops::GroupParams{nullptr, cards});
+  Operand x;
+  x.dtype = t, x.shape = {size}, x.strides = {1};
+  Step s;
+  s.op = &op, s.params = &params;
+  s.in = {&x, 1}, s.out = x;
+  const Kernel* k = b.table.find(s);
+  return k ? std::string(k->name) : "";
+}
+// NCCL's own only where they have the bits of sums in rank order, and NaN wins.
+TEST(Table, HasCommunicationsForGroupsWithCards) {
+  using namespace ops;
+  constexpr int64_t few = 16384, many = 16385;
+  EXPECT_EQ(communicated_by(op_of<AllSum>, float32, few, 0), "");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, float32, few, 2), "direct");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, float32, few, 8), "direct");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, float32, many, 2), "nccl");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, bfloat16, few, 2), "nccl");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, float32, many, 3), "exchange and fold");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, int64, many, 3), "nccl");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, int16, few, 2), "exchange and fold");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, bool_, few, 2), "exchange and fold");
+  EXPECT_EQ(communicated_by(op_of<AllSum>, complex64, few, 2), "");
+  EXPECT_EQ(communicated_by(op_of<AllMax>, float32, few, 2), "exchange and fold");
+  EXPECT_EQ(communicated_by(op_of<AllMin>, uint8, few, 4), "nccl");
+  EXPECT_EQ(communicated_by(op_of<SumScatter>, float16, few, 2), "nccl");
+  EXPECT_EQ(communicated_by(op_of<SumScatter>, float16, few, 4), "exchange and fold");
+  EXPECT_EQ(communicated_by(op_of<AllGather>, complex64, few, 2), "nccl");
+  EXPECT_EQ(communicated_by(op_of<AllGather>, complex64, few, 0), "");
 }
 
 // In float32 each elementwise op that computes there is a program for the interpreter.
