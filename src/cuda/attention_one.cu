@@ -251,7 +251,7 @@ void launch_heads(const AttentionCall& c, int processors, cudaStream_t queue) {
   config.gridDim = dim3(shares, static_cast<unsigned>(places), static_cast<unsigned>(c.batch));
   config.blockDim = dim3(threads);
   config.dynamicSmemBytes = bytes, config.stream = queue;
-  config.attrs = attributes, config.numAttrs = 2;
+  config.attrs = attributes, config.numAttrs = c.early ? 2 : 1;
   cudaLaunchKernelEx(&config, kernel, o);  // the caller asks for the last error
 }
 template <class T, int dim>

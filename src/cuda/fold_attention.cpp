@@ -40,6 +40,7 @@ void run_folded(const Step& s, int, int) {
   first_two(s.in[3], c.new_key_at), first_two(s.in[4], c.new_value_at);
   c.turn = {.base = p.base, .scale = p.turn_scale, .dims = p.dims, .traditional = p.traditional};
   if (p.has_freqs) c.turn.freqs = s.in[5].as<const float>();
+  c.early = s.are_from_outside(p.has_freqs ? 0b100110 : 0b110);
   launch_one_query(c, card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }

@@ -1,6 +1,8 @@
 // Products of matrices, dense and quantised: steps turned into calls.
 #include "cuda/matmul.h"
 
+#include <algorithm>
+
 #include "cuda/blas.h"
 #include "cuda/device.h"
 #include "cuda/fold.h"
@@ -109,10 +111,16 @@ bool takes_few_rows(const Step& s) {
 size_t few_rows_scratch_of(const Step& s, int) {
   return few_rows_scratch(quantized_call(s), terms_of(s));
 }
+constexpr unsigned codes_and_factors = 0b1110;  // of a step's inputs
+template <class F>
+bool are_all(std::span<const Step> steps, F holds) {
+  return std::all_of(steps.begin(), steps.end(), holds);
+}
 void run_joined_rows(std::span<const Step> steps) {
   FewRowsCalls calls;
   calls.count = static_cast<int>(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) calls.of[i] = quantized_call(steps[i]);
+  calls.early = are_all(steps, [](const Step& s) { return s.are_from_outside(codes_and_factors); });
   launch_few_rows(calls, terms_of(steps[0]), card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
@@ -198,6 +206,12 @@ Neighbours neighbours(const Step& s) {
   if (p.added) beside.added = s.in.back().as<const float>();
   return beside;
 }
+// Codes and factors, and the norm's weight.
+bool are_weights_from_outside(const Step& s) {
+  const auto others = static_cast<unsigned>(s.in.size()) - 3;
+  unsigned weights = codes_and_factors | (folded(s).weighted ? 0b10000u : 0);
+  return s.are_from_outside(folded(s).paired ? weights | 0b111u << others : weights);
+}
 void run_pair(const Step& s) {
   FewRowsCalls calls;
   calls.count = 2, calls.paired = true;
@@ -206,6 +220,7 @@ void run_pair(const Step& s) {
   calls.of[1].codes = other[0].data;
   calls.of[1].scales = other[1].data, calls.of[1].biases = other[2].data;
   calls.beside[0] = neighbours(s);
+  calls.early = are_weights_from_outside(s);
   launch_one_row(calls, card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
@@ -214,6 +229,7 @@ void run_folded_together(std::span<const Step> steps) {
   calls.count = static_cast<int>(steps.size());
   for (size_t i = 0; i < steps.size(); ++i)
     calls.of[i] = folded_call(steps[i]), calls.beside[i] = neighbours(steps[i]);
+  calls.early = are_all(steps, are_weights_from_outside);
   launch_few_rows(calls, terms_of(folded(steps[0]).precision), card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }

@@ -48,6 +48,7 @@ struct FewRowsCalls {
   Neighbours beside[most_calls];  // of one row only
   int count = 1;
   bool paired = false;  // the result is silu of the first times the second; see one_row_fits
+  bool early = false;   // one row: weights are complete when the launch in front of this one begins
   unsigned first_block[most_calls + 1] = {};  // of each; made by the launch
 };
 void launch_few_rows(const FewRowsCalls& calls, int terms, int processors, cudaStream_t queue);

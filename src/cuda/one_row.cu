@@ -212,7 +212,7 @@ size_t shared_bytes(int64_t k, int depth) {
 template <class Scale, int group>
 void launch(RowCalls& c, int processors, cudaStream_t queue) {
   auto kernel = multiply_row<Scale, group>;
-  static const bool early = can_begin_early(kernel);
+  static const bool can = can_begin_early(kernel);
   static const cudaError_t allowed = cudaFuncSetAttribute(
       kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared_bytes()));
   (void)allowed;  // a launch that needs it says so
@@ -224,7 +224,7 @@ void launch(RowCalls& c, int processors, cudaStream_t queue) {
   }
   int blocks = c.tiles < processors ? c.tiles : processors;
   choose_warps(c, blocks);
-  launch_early(kernel, early, dim3(static_cast<unsigned>(blocks)),
+  launch_early(kernel, can && calls.early, dim3(static_cast<unsigned>(blocks)),
                static_cast<unsigned>(32 * c.along * c.abreast),
                shared_bytes<Scale, group>(calls.of[0].k, c.depth), queue, c);
 }

@@ -140,6 +140,7 @@ bool off_line(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 != 0; 
 void run_one_query(const Step& s, int workers, int share) {
   AttentionCall c = attention_call(s);
   if (off_line(c.k) || off_line(c.v)) return run_attention(s, workers, share);
+  c.early = s.are_from_outside(0b110);
   launch_one_query(c, card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }

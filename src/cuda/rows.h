@@ -64,6 +64,7 @@ struct AttentionCall {
   // key_dim) and value are put into k and v, which hold them only afterwards. More numbers then
   // lie behind the first: where each is put, and the positions of the queries and of the key.
   Turn turn{};
+  bool early = false;  // caches and the turn's periods are, when the launch in front of this begins
   const float *new_key = nullptr, *new_value = nullptr;
   int64_t new_key_at[2] = {}, new_value_at[2] = {};
 };

@@ -59,6 +59,11 @@ struct Step {
   void* scratch = nullptr;
   const void* program = nullptr;    // fused steps: what Backend::compile made
   const int64_t* number = nullptr;  // on a device: where what Kernel::number gave is
+  // On a device: a bit for each input that is complete when the launch in front of this one begins,
+  // since no other step of the plan writes it.
+  unsigned from_outside = 0;
+
+  bool are_from_outside(unsigned inputs) const { return (from_outside & inputs) == inputs; }
 };
 
 // A kernel's share of a step: worker `worker` of `workers`. No barrier and no thread inside; what

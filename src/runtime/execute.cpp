@@ -60,6 +60,7 @@ WorkerSteps steps_for_a_worker(const Plan& plan) {
     step.out = s.out();
     step.program = s.program.get();
     step.params = &s.own_params;
+    step.from_outside = s.from_outside;
     w.steps.push_back(std::move(step));
   }
   return w;

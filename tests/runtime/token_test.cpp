@@ -145,5 +145,26 @@ TEST_F(Decoding, ProductsOfOneRowAreTheCpus) {
         }
 }
 
+// A product begins while the kernel in front of it runs, and has its weights on the way by then:
+// unless that kernel makes them.
+TEST_F(Decoding, WeightsThatAStepMakesAreWaitedFor) {
+  constexpr int group = 64;
+  Codes c = codes_of(6000, 4096, group, float16, 1);
+  array x = normal({1, 4096}, 2), weight = normal({4096}, 3);
+  for (Precision precision : {Precision::balanced, Precision::exact})
+    for (uint32_t round = 0; round < 6; ++round) {
+      auto compute = [&](Device d) {
+        StreamContext context{d};
+        PrecisionScope scope(precision);
+        Codes made{c.codes ^ array(round * 0x11111111u), c.scales * array(float16_t(0.5f + round)),
+                   c.biases * array(float16_t(0.5f + round))};
+        array y = times(fast::rms_norm(x, weight * array(1.0f + float(round)), 1e-5f), made, group);
+        eval(y);
+        return y;
+      };
+      EXPECT_LT(apart(compute(Device::gpu), compute(Device::cpu)), 1e-3) << round;
+    }
+}
+
 }  // namespace
 }  // namespace tarn
