@@ -12,22 +12,26 @@ struct Parts {
   float of[most_shares][heads * dim];  // as many of each as a share has
 };
 
+// Of a power of two.
+__device__ inline int log_of(unsigned x) { return __ffs(static_cast<int>(x)) - 1; }
+
 // Sends the block's totals, joined over warps, to the blocks that write them.
 template <int dim, int heads>
 __device__ void send(const Totals<dim, heads>* of_warps, Parts<dim, heads>& parts) {
-  const unsigned rank = blockIdx.x, share = heads * dim / gridDim.x;
+  constexpr unsigned all = heads * dim;
+  const unsigned rank = blockIdx.x, share = all >> log_of(gridDim.x);
 #pragma unroll 1
-  for (unsigned at = threadIdx.x; at < heads * dim; at += threads) {
+  for (unsigned at = threadIdx.x; at < all; at += threads) {
     const unsigned g = at / dim, column = at % dim;
     float top = none_so_far, sum = 0, weights = 0;
-#pragma unroll 4
+#pragma unroll
     for (int w = 0; w < warps; ++w) top = fmaxf(top, of_warps[w].top[g]);
-#pragma unroll 4
+#pragma unroll
     for (int w = 0; w < warps; ++w) {
       const float weight = power(of_warps[w].top[g] - top);
       sum += weight * of_warps[w].of[g][column], weights += weight * of_warps[w].sum[g];
     }
-    const unsigned to_rank = at / share, place = at - to_rank * share;
+    const unsigned to_rank = at * gridDim.x / all, place = at - to_rank * share;
     auto* to = of_block(parts, to_rank);
     to->of[rank][place] = sum;
     if (column == 0 || place == 0) to->top[rank][g] = top, to->sum[rank][g] = weights;
@@ -35,7 +39,7 @@ __device__ void send(const Totals<dim, heads>* of_warps, Parts<dim, heads>& part
 }
 template <int dim, int heads>
 __device__ void finish(const AttentionCall& c, const Heads& h, const Parts<dim, heads>& parts) {
-  const int blocks = static_cast<int>(gridDim.x), share = heads * dim / blocks;
+  const int blocks = static_cast<int>(gridDim.x), share = heads * dim >> log_of(gridDim.x);
   constexpr float to_powers = 1.4426950408889634f;
 #pragma unroll 1
   for (int i = threadIdx.x; i < share; i += threads) {
@@ -43,9 +47,14 @@ __device__ void finish(const AttentionCall& c, const Heads& h, const Parts<dim, 
     if (g >= h.count) return;
     float top = none_so_far, sum = 0, all = 0;
     if (c.sinks) top = static_cast<const float*>(c.sinks)[h.first + g] * to_powers, all = 1;
-    for (int b = 0; b < blocks; ++b) top = fmaxf(top, parts.top[b][g]);
-    if (c.sinks) all = power(static_cast<const float*>(c.sinks)[h.first + g] * to_powers - top);
-    for (int b = 0; b < blocks; ++b) {
+    const float sink = top;
+#pragma unroll
+    for (int b = 0; b < most_shares; ++b)
+      if (b < blocks) top = fmaxf(top, parts.top[b][g]);
+    all *= power(sink - top);
+#pragma unroll
+    for (int b = 0; b < most_shares; ++b) {
+      if (b >= blocks) continue;
       const float weight = power(parts.top[b][g] - top);
       all += weight * parts.sum[b][g], sum += weight * parts.of[b][i];
     }

@@ -4,10 +4,12 @@
 // then the high ones. A column of the right operand is a digit of x in one group of codes, with
 // zeros where its k is another's; so four groups of both digits are summed before factors count:
 //   y = sum over groups of scale * d * (256 * high + low) + bias * (sum of x).
-// Those sums are integers, and exact. A block has a processor for itself, since its rings take more
-// than half of the shared memory: two blocks on one and none on another would cost more.
+// Those sums are integers, and exact.
+#include <algorithm>
+
 #include "cuda/launch.cuh"
 #include "cuda/one_row.cuh"
+#include "cuda/pack_digits.cuh"
 
 namespace tarn::cuda {
 namespace {
@@ -99,32 +101,36 @@ class Multiplier {
   const float2* sums_;
 };
 
+bool is_line(const void* p, size_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
+
 // Where an output of the tile goes, a lane each of the first of the warps that share the tile.
 class Result {
  public:
-  __device__ Result(const FewRowsCalls& c, int tile) : paired_(c.paired) {
-    Half halves[2];
-    halves_of(c, tile, halves);
+  __device__ void find(const RowCalls& c, int tile) {
     const int lane = threadIdx.x % 32;
-    const Half mine = lane % outputs < 8 ? halves[0] : halves[1];
+    const Half mine = half_of(c, tile, lane / 8 % 2);
+    const Matrix& m = c.of[mine.matrix];
     const int output = mine.first + lane % 8;
-    if (output >= mine.call->n || lane >= (paired_ ? 8 : outputs)) return;
-    const float* added = c.beside[mine.call - c.of].added;
-    to_ = static_cast<float*>(mine.call->y) + output;
-    if (added) added_ = added[output];
+    paired_ = c.paired;
+    const bool has = output < m.n && lane < (paired_ ? 8 : outputs);
+    to_ = has ? m.y + output : nullptr;
+    added_ = has && m.added ? m.added + output : nullptr;
   }
+  // Asks for what is added.
+  __device__ void begin() { sum_ = added_ ? __ldcg(added_) : 0; }
   __device__ void store(float sum) const {
     float factor = __shfl_xor_sync(~0u, sum, 8);
-    if (to_) *to_ = paired_ ? sum * ops::Sigmoid::value(sum) * factor : added_ + sum;
+    if (to_) *to_ = paired_ ? sum * ops::Sigmoid::value(sum) * factor : sum_ + sum;
   }
 
  private:
   float* to_ = nullptr;
-  float added_ = 0;
-  bool paired_;
+  const float* added_ = nullptr;
+  float sum_ = 0;
+  bool paired_ = false;
 };
-// The sum of the warps that share the tile, in their order: of output lane % 16. `part` is theirs,
-// of two, so that a warp may be a tile ahead of the first, which reads.
+// The sum of the warps that share the tile, in an order that does not change: of output lane % 16.
+// `part` is theirs, of two, so that a warp may be a tile ahead of the first, which reads.
 __device__ float joined(int along, int all, int abreast, const float (&y)[2], float* part) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -139,94 +145,124 @@ __device__ float joined(int along, int all, int abreast, const float (&y)[2], fl
   else
     __syncwarp();
   float sum = 0;
-  if (along == 0)
-#pragma unroll 1
-    for (int w = 0; w < all; ++w) sum += part[w * outputs + lane % outputs];
-  return sum;
+#pragma unroll
+  for (int w = 0; w < most_warps; w += 2) {
+    const int mine = w + lane / outputs;
+    if (mine < all) sum += part[mine * outputs + lane % outputs];
+  }
+  return sum + __shfl_xor_sync(~0u, sum, outputs);
 }
 
 template <class Scale, int group>
-__global__ void __launch_bounds__(32 * most_warps, 2)
+__global__ void __launch_bounds__(digits::threads, 2)
     multiply_row(const __grid_constant__ RowCalls c) {
   using Of = Item<Scale, group>;
   extern __shared__ __align__(128) char shared[];
-  const int warps = c.along * c.abreast, warp = static_cast<int>(threadIdx.x / 32);
-  const int along = warp % c.along, abreast = warp / c.along;
-  const int first = static_cast<int>(blockIdx.x) + abreast * static_cast<int>(gridDim.x);
-  Feed<Scale, group> feed(c, shared + warp * c.depth * Of::bytes, first, along);
+  const int warp = static_cast<int>(threadIdx.x / 32), warps = c.along * c.abreast;
+  const int abreast = warp / c.along, along = warp - abreast * c.along;
+  const int stride = static_cast<int>(gridDim.x) * c.abreast;
+  // Warps that have no share of a tile pack x with the others.
+  int tile = static_cast<int>(blockIdx.x) + abreast * static_cast<int>(gridDim.x);
+  if (warp >= warps) tile = c.tiles;
+  Feed<Scale, group> feed(c, shared + warp * c.depth * Of::bytes, tile, along, stride);
   char* behind = shared + warps * c.depth * Of::bytes;
-  digits::Digits<group> x(behind, static_cast<int>(c.calls.of[0].k));
+  digits::Digits<group> x(behind, c.x.k);
   float* part = static_cast<float*>(x.end()) + 2 * abreast * c.along * outputs;
+  Result result;
+  if (along == 0 && tile < c.tiles) result.find(c, tile);
+  digits::Packer<group> packer(c.x, x);
+  packer.prepare();
   // More than this would stand in front of x, which everything waits for: two items of eight warps
   // are 74 KB.
   constexpr int before_x = 2;
-  // A short ring holds all that its warp takes.
-  const int filled = c.depth == deep ? deep - 1 : shallow;
-  digits::Packer<group> packer(c.calls.of[0], c.calls.beside[0], x);
-  packer.prefetch();
 #pragma unroll 1
-  for (int i = 0; i <= filled; ++i) {
-    if (i == before_x) {
-      wait_for_queue();
-      let_next_begin();
-      packer.begin();
-    }
-    if (i < filled) feed.next();
-  }
+  for (int i = 0; i < c.depth && i < before_x; ++i) feed.next();
+  wait_for_queue();
+  let_next_begin();
+  packer.begin();
+#pragma unroll 1
+  for (int i = before_x; i < c.depth; ++i) feed.next();
   packer.pack();
   const float factor = packer.factor();
   Multiplier<Scale, group> multiplier(x);
-  const int stride = static_cast<int>(gridDim.x) * c.abreast;
-  for (int tile = first, turn = 0; tile < c.tiles; tile += stride, turn ^= 1) {
+#pragma unroll 1
+  for (int turn = 0; tile < c.tiles; tile += stride, turn ^= 1) {
+    result.begin();
     float y[2] = {};
-    for (int at = along; at < c.slices; at += c.along) {
+#pragma unroll 1
+    for (int at = along, left = c.each + (along < c.rest); left > 0; --left, at += c.along) {
       const unsigned item = feed.oldest();
-      feed.next();
       multiplier.add(item, at, y);
+      __syncwarp();
+      feed.next();
     }
     float sum = joined(along, c.along, abreast, y, part + turn * c.along * outputs);
-    if (along == 0) Result(c.calls, tile).store(sum * factor);
+    if (along > 0) continue;
+    result.store(sum * factor);
+    if (tile + stride < c.tiles) result.find(c, tile + stride);
   }
 }
 
 // Of the ways to deal tiles and slices to warps the one that takes least, where a tile's end takes
 // half as long as an item.
-void choose_warps(RowCalls& c, int blocks) {
+void choose_warps(RowCalls& c, int slices, int blocks) {
   int best = 0;
-  for (int along = 1; along <= most_warps && along <= c.slices; ++along) {
+  for (int along = 1; along <= most_warps && along <= slices; ++along) {
     int abreast = most_warps / along, at_once = blocks * abreast;
-    int tiles = (c.tiles + at_once - 1) / at_once, items = (c.slices + along - 1) / along;
+    int tiles = (c.tiles + at_once - 1) / at_once, items = (slices + along - 1) / along;
     int time = tiles * (2 * items + 1);
     if (best > 0 && time >= best) continue;
     best = time, c.along = along, c.abreast = abreast;
-    c.depth = tiles * items <= shallow ? shallow : deep;
+    c.each = slices / along, c.rest = slices % along;
+    c.depth = tiles * items < deep ? tiles * items : deep;
   }
+}
+Matrix matrix_of(const QuantizedCall& c, const Neighbours& beside, bool paired) {
+  Matrix m;
+  m.codes = static_cast<const unsigned*>(c.codes), m.scales = c.scales, m.biases = c.biases;
+  m.added = beside.added, m.y = static_cast<float*>(c.y);
+  const int of_tile = paired ? outputs / 2 : outputs;
+  m.n = static_cast<int>(c.n), m.tiles = (m.n + of_tile - 1) / of_tile;
+  return m;
+}
+digits::Source source_of(const QuantizedCall& c, const Neighbours& beside) {
+  digits::Source x;
+  x.numbers = static_cast<const float*>(c.x), x.times = beside.times, x.weight = beside.weight;
+  x.k = static_cast<int>(c.k), x.weight_type = beside.weight_type;
+  x.eps = beside.eps, x.normed = beside.normed;
+  x.in_lines = is_line(x.numbers, 16) && is_line(x.weight, 16);
+  return x;
 }
 
 template <class Scale, int group>
-size_t shared_bytes(int64_t k, int depth) {
+size_t shared_bytes(int64_t k, int warps, int depth) {
   constexpr int parts = 2 * most_warps * outputs * 4;
-  return static_cast<size_t>(most_warps * depth) * Item<Scale, group>::bytes +
+  return static_cast<size_t>(warps * depth) * Item<Scale, group>::bytes +
          digits::digits_bytes<group>(k) + parts;
 }
 template <class Scale, int group>
-void launch(RowCalls& c, int processors, cudaStream_t queue) {
+void launch(const FewRowsCalls& calls, int processors, cudaStream_t queue) {
   auto kernel = multiply_row<Scale, group>;
   static const bool can = can_begin_early(kernel);
   static const cudaError_t allowed = cudaFuncSetAttribute(
       kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared_bytes()));
   (void)allowed;  // a launch that needs it says so
-  const FewRowsCalls& calls = c.calls;
-  c.slices = static_cast<int>(calls.of[0].k / slice);
-  for (int i = 0; i < (calls.paired ? 1 : calls.count); ++i) {
-    int64_t of_tile = calls.paired ? outputs / 2 : outputs;
-    c.tiles += static_cast<int>((calls.of[i].n + of_tile - 1) / of_tile);
+  RowCalls c;
+  c.x = source_of(calls.of[0], calls.beside[0]);
+  c.count = calls.count, c.paired = calls.paired;
+  for (int i = 0; i < calls.count; ++i) {
+    Matrix& m = c.of[i] = matrix_of(calls.of[i], calls.beside[i], calls.paired);
+    if (i == 0 || !calls.paired) c.tiles += m.tiles;
+    c.in_lines = c.in_lines && is_line(m.codes, 16) &&
+                 is_line(m.scales, Item<Scale, group>::factor_line) &&
+                 is_line(m.biases, Item<Scale, group>::factor_line);
   }
-  int blocks = c.tiles < processors ? c.tiles : processors;
-  choose_warps(c, blocks);
-  launch_early(kernel, can && calls.early, dim3(static_cast<unsigned>(blocks)),
-               static_cast<unsigned>(32 * c.along * c.abreast),
-               shared_bytes<Scale, group>(calls.of[0].k, c.depth), queue, c);
+  const int blocks = c.tiles < processors ? c.tiles : processors;
+  choose_warps(c, c.x.k / slice, blocks);
+  size_t bytes = shared_bytes<Scale, group>(c.x.k, c.along * c.abreast, c.depth);
+  if (c.x.k >= long_row) bytes = std::max(bytes, most_shared_bytes() / 2 + 1024);
+  launch_early(kernel, can && calls.early, dim3(static_cast<unsigned>(blocks)), digits::threads,
+               bytes, queue, c);
 }
 template <class F>
 auto with_types(const QuantizedCall& c, F f) {
@@ -251,14 +287,12 @@ size_t most_shared_bytes() {
 }
 bool one_row_fits(const QuantizedCall& c) {
   return c.m == 1 && c.k % slice == 0 && with_types(c, [&]<class Scale, int group> {
-                                           return shared_bytes<Scale, group>(c.k, deep);
+                                           return shared_bytes<Scale, group>(c.k, most_warps, deep);
                                          }) <= most_shared_bytes();
 }
 void launch_one_row(const FewRowsCalls& calls, int processors, cudaStream_t queue) {
-  RowCalls c;
-  c.calls = calls;
   with_types(calls.of[0],
-             [&]<class Scale, int group> { launch<Scale, group>(c, processors, queue); });
+             [&]<class Scale, int group> { launch<Scale, group>(calls, processors, queue); });
 }
 
 }  // namespace tarn::cuda

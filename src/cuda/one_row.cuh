@@ -11,15 +11,31 @@ using digits::Line;
 constexpr int outputs = 16;  // of a tile: two halves of eight
 constexpr int slice = 512;   // codes of an output in an item
 constexpr int code_bytes = outputs * slice / 2;
-// Items of a warp's ring. A short one leaves room for the block of the next kernel beside this one,
-// whose weights then come while this one ends.
-constexpr int deep = 4, shallow = 2;
-constexpr int most_warps = 8;  // of a block
+// Items of a warp's ring; fewer where that is all that its warp takes. What is free is room for the
+// block of the next kernel beside this one, whose weights then come while this one ends.
+constexpr int deep = 3;
+// Two blocks of a kernel on one processor would pack such a row one after the other: they get more
+// than half of its shared memory each.
+constexpr int long_row = 8192;
+constexpr int most_warps = digits::threads / 32;  // of a block, which all pack x
 
+// A matrix of a launch, and where its products go.
+struct Matrix {
+  const unsigned* codes = nullptr;
+  const void *scales = nullptr, *biases = nullptr;
+  const float* added = nullptr;  // to the products
+  float* y = nullptr;
+  int n = 0, tiles = 0;
+};
 struct RowCalls {
-  FewRowsCalls calls;
-  int tiles = 0, slices = 0;
-  int along = 1, abreast = 1;  // warps that share a tile's k, and tiles at a time
+  Matrix of[most_calls];
+  digits::Source x;
+  int count = 1, tiles = 0;
+  bool paired = false;
+  bool in_lines = true;  // codes and factors begin where copies may
+  // Warps that share a tile's k, and tiles at a time. Of a tile's slices each warp has `each`, the
+  // first `rest` of them one more.
+  int along = 1, abreast = 1, each = 1, rest = 0;
   int depth = deep;
 };
 
@@ -30,29 +46,20 @@ struct Item {
   static constexpr int groups = slice / group;
   static constexpr int factor_bytes = groups * static_cast<int>(sizeof(Scale));
   static constexpr int bytes = code_bytes + 2 * outputs * factor_bytes;
+  static constexpr int factor_line = factor_bytes < 16 ? factor_bytes : 16;
 };
 
 // Eight outputs of a tile.
 struct Half {
-  const QuantizedCall* call;
-  int first;
-  __device__ int output(int i) const {
-    int n = static_cast<int>(call->n);
-    return first + i < n ? first + i : n - 1;
-  }
+  int matrix, first;
 };
-__device__ inline int64_t tiles_of(const QuantizedCall& c) { return (c.n + outputs - 1) / outputs; }
 // Tiles of a gate and what it is multiplied with have a half of each.
-__device__ inline void halves_of(const FewRowsCalls& c, int tile, Half (&halves)[2]) {
-  if (c.paired) {
-    halves[0] = {&c.of[0], tile * 8}, halves[1] = {&c.of[1], tile * 8};
-    return;
-  }
-  int call = 0;
+__device__ inline Half half_of(const RowCalls& c, int tile, int half) {
+  if (c.paired) return {half, tile * 8};
+  int matrix = 0;
 #pragma unroll 1
-  for (; call + 1 < c.count && tile >= tiles_of(c.of[call]); ++call)
-    tile -= static_cast<int>(tiles_of(c.of[call]));
-  halves[0] = {&c.of[call], tile * outputs}, halves[1] = {&c.of[call], tile * outputs + 8};
+  for (; tile >= c.of[matrix].tiles; ++matrix) tile -= c.of[matrix].tiles;
+  return {matrix, tile * outputs + half * 8};
 }
 
 // Addresses of shared memory are numbers: a pointer would be taken for one to anywhere.
@@ -73,30 +80,39 @@ __device__ void copy_later(unsigned to, const void* from) {
   else
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(bytes));
 }
-
 // Fills a warp's ring: the slices of its tiles, one after the other. No other warp's are waited
 // for.
 template <class Scale, int group>
 class Feed {
  public:
   using Of = Item<Scale, group>;
-  __device__ Feed(const RowCalls& c, char* ring, int tile, int along)
-      : c_(c), ring_(ring), ring_at_(shared_address(ring)), tile_(tile), along_(along) {}
+  __device__ Feed(const RowCalls& c, char* ring, int tile, int along, int stride)
+      : c_(c),
+        ring_(ring),
+        ring_at_(shared_address(ring)),
+        tile_(tile),
+        along_(along),
+        stride_(stride) {}
   // The next item, or nothing, as one group of copies.
   __device__ void next() {
     if (tile_ < c_.tiles) {
       if (left_ == 0) find();
-      in_lines_ ? copy_later() : copy_now();
+      if (c_.in_lines)
+        copy_later();
+      else
+        copy_now();
       advance();
     }
     asm volatile("cp.async.commit_group;");
   }
-  // Where the oldest item is, when all but the newest depth - 2 have come. Every lane asks.
+  // Where the oldest of `depth` items is, when it has come. Every lane asks.
   __device__ unsigned oldest() {
     if (c_.depth == deep)
-      asm volatile("cp.async.wait_group %0;" ::"n"(deep - 2) : "memory");
+      asm volatile("cp.async.wait_group %0;" ::"n"(deep - 1) : "memory");
+    else if (c_.depth == 2)
+      asm volatile("cp.async.wait_group 1;" ::: "memory");
     else
-      asm volatile("cp.async.wait_group %0;" ::"n"(shallow - 2) : "memory");
+      asm volatile("cp.async.wait_group 0;" ::: "memory");
     __syncwarp();
     unsigned item = ring_at_ + out_ * Of::bytes;
     out_ = next_place(out_);
@@ -106,28 +122,25 @@ class Feed {
  private:
   static constexpr int lines = 4;  // of each half that a lane copies
   __device__ int next_place(int place) const { return place + 1 == c_.depth ? 0 : place + 1; }
-  static constexpr int factor_line = Of::factor_bytes < 16 ? Of::factor_bytes : 16;
 
   // Where the lane's part of the tile lies, from the warp's first slice on.
   __device__ void find() {
-    Half halves[2];
-    halves_of(c_.calls, tile_, halves);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const int lane = threadIdx.x % 32, k = c_.x.k;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const QuantizedCall& c = *halves[i].call;
-      codes_[i] = static_cast<const unsigned*>(c.codes) + halves[i].output(g) * (c.k / 8) + 4 * t +
-                  along_ * (slice / 8);
+      const Half half = half_of(c_, tile_, i);
+      const Matrix& m = c_.of[half.matrix];
+      codes_[i] = m.codes + row_of(m, half.first + lane / 4) * (k / 8) + along_ * (slice / 8) +
+                  4 * (lane % 4);
     }
-    const Half mine = lane % outputs < 8 ? halves[0] : halves[1];
-    const QuantizedCall& c = *mine.call;
-    factors_ = static_cast<const Scale*>(lane < outputs ? c.scales : c.biases) +
-               mine.output(lane % 8) * (c.k / group) + along_ * Of::groups;
-    left_ = (c_.slices - along_ + c_.along - 1) / c_.along;
-    auto is_line = [](const void* p, int bytes) {
-      return reinterpret_cast<unsigned long>(p) % static_cast<unsigned>(bytes) == 0;
-    };
-    in_lines_ = is_line(codes_[0], 16) && is_line(codes_[1], 16) && is_line(factors_, factor_line);
+    const Half mine = half_of(c_, tile_, lane / 8 % 2);
+    const Matrix& m = c_.of[mine.matrix];
+    factors_ = static_cast<const Scale*>(lane < outputs ? m.scales : m.biases) +
+               row_of(m, mine.first + lane % 8) * (k / group) + along_ * Of::groups;
+    left_ = c_.each + (along_ < c_.rest);
+  }
+  static __device__ int row_of(const Matrix& m, int output) {
+    return output < m.n ? output : m.n - 1;
   }
   __device__ void copy_later() const {
     const unsigned item = ring_at_ + in_ * Of::bytes, lane = threadIdx.x % 32;
@@ -137,9 +150,9 @@ class Feed {
       for (int i = 0; i < 2; ++i)
         one_row::copy_later<16>(item + (c * 2 + i) * 512 + lane * 16, codes_[i] + c * 16);
 #pragma unroll
-    for (int i = 0; i < Of::factor_bytes; i += factor_line)
-      one_row::copy_later<factor_line>(item + code_bytes + lane * Of::factor_bytes + i,
-                                       reinterpret_cast<const char*>(factors_) + i);
+    for (int i = 0; i < Of::factor_bytes; i += Of::factor_line)
+      one_row::copy_later<Of::factor_line>(item + code_bytes + lane * Of::factor_bytes + i,
+                                           reinterpret_cast<const char*>(factors_) + i);
   }
   // Codes and factors that begin anywhere.
   __device__ void copy_now() const {
@@ -161,7 +174,7 @@ class Feed {
       factors_ += c_.along * Of::groups;
       return;
     }
-    tile_ += static_cast<int>(gridDim.x) * c_.abreast;
+    tile_ += stride_;
   }
 
   const RowCalls& c_;
@@ -169,8 +182,7 @@ class Feed {
   unsigned ring_at_;
   const unsigned* codes_[2] = {};
   const Scale* factors_ = nullptr;
-  int tile_, along_, left_ = 0;
-  bool in_lines_ = true;
+  int tile_, along_, stride_, left_ = 0;
   int in_ = 0, out_ = 0;  // places in the ring
 };
 

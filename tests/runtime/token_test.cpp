@@ -89,6 +89,28 @@ TEST_F(Decoding, AttentionTurnsAndAppendsAsOnTheCpu) {
   }
 }
 
+TEST_F(Decoding, AttentionOverAnyNumberOfKeysIsTheCpus) {
+  for (Dtype dtype : {float16, bfloat16, float32})
+    for (int64_t size : {64, 128}) {
+      array q = normal({1, 12, 1, size}, 1);
+      array keys = astype(normal({1, 3, 4096, size}, 2), dtype, Device::cpu);
+      array values = astype(normal({1, 3, 4096, size}, 3), dtype, Device::cpu);
+      eval(keys, values);
+      for (int64_t length : {1, 16, 17, 1024, 1025, 3001, 4096}) {
+        SCOPED_TRACE(testing::Message() << length << " keys of " << size);
+        auto attend = [&](Device d) {
+          StreamContext context{d};
+          array y = fast::cached_attention(q, keys, values, 0.125f, length, false);
+          eval(y);
+          return y;
+        };
+        // Two terms hold 16 bits of a query where those are bfloat16, and 22 in float16.
+        double most = dtype == bfloat16 ? 1e-4 : 1e-5;
+        EXPECT_LT(apart(attend(Device::gpu), attend(Device::cpu)), most);
+      }
+    }
+}
+
 TEST_F(Decoding, ACacheThatIsHeldIsNotWrittenTo) {
   StreamContext context{Device::gpu};
   Cache cache(2, 64, float16);
