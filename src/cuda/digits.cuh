@@ -22,7 +22,7 @@ struct Source {
   const float* times = nullptr;  // x is silu(x) times this
   const void* weight = nullptr;  // of an rms_norm
   int k = 0, weight_type = 0;
-  float eps = 0;
+  float eps = 0, of_k = 1;  // the latter: 1 / k
   bool normed = false;
   bool in_lines = true;  // numbers and weight begin at multiples of 16 bytes
 };

@@ -229,6 +229,7 @@ digits::Source source_of(const QuantizedCall& c, const Neighbours& beside) {
   digits::Source x;
   x.numbers = static_cast<const float*>(c.x), x.times = beside.times, x.weight = beside.weight;
   x.k = static_cast<int>(c.k), x.weight_type = beside.weight_type;
+  x.of_k = 1.f / static_cast<float>(x.k);
   x.eps = beside.eps, x.normed = beside.normed;
   x.in_lines = is_line(x.numbers, 16) && is_line(x.weight, 16);
   return x;

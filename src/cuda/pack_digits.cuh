@@ -50,7 +50,7 @@ class Packer {
     float squares = 0;
 #pragma unroll
     for (int w = 0; w < threads / 32; ++w) squares += of_warps()[w];
-    return rsqrtf(squares / static_cast<float>(8 * words_) + from_.eps);
+    return rsqrtf(squares * from_.of_k + from_.eps);
   }
 
  private:

@@ -1,4 +1,7 @@
 // What decoding a token is on a device: attention that turns and appends, products that are folded.
+#include <cmath>
+#include <limits>
+
 #include "runtime/second_memory.h"
 #include "tarn/fast.h"
 #include "tarn/ops/quantized.h"
@@ -109,6 +112,17 @@ TEST_F(Decoding, AttentionOverAnyNumberOfKeysIsTheCpus) {
         EXPECT_LT(apart(attend(Device::gpu), attend(Device::cpu)), most);
       }
     }
+}
+
+TEST_F(Decoding, AttentionOfNoNumberIsNone) {
+  StreamContext context{Device::gpu};
+  array keys = astype(normal({1, 2, 64, 64}, 2), float16), values = keys + array(float16_t(1.0f));
+  for (float odd : {std::numeric_limits<float>::quiet_NaN(), INFINITY, 1e30f}) {
+    array q = normal({1, 8, 1, 64}, 1) * array(odd);
+    array y = fast::cached_attention(q, keys, values, 0.125f, 50, false);
+    float sum_of_all = sum(astype(y, float32)).item<float>();
+    EXPECT_EQ(std::isfinite(sum_of_all), odd == 1e30f) << odd;
+  }
 }
 
 TEST_F(Decoding, ACacheThatIsHeldIsNotWrittenTo) {
