@@ -54,18 +54,22 @@ OrderedJson describe(const Availability& a) {
           {"can_retry", a.can_retry}};
 }
 
-// Requests a stop after some time and remembers when.
+// Requests a stop after some time, at once where that is none, and remembers when.
 struct Stopper {
   std::stop_source source{};
   Clock::time_point requested{};
   std::jthread thread{};
+  void now() {
+    requested = Clock::now();
+    source.request_stop();
+  }
   void after(int ms) {
+    if (ms == 0) return now();
     thread = std::jthread([this, ms](std::stop_token done) {
       auto end = Clock::now() + milliseconds(ms);
       while (Clock::now() < end && !done.stop_requested())
         std::this_thread::sleep_for(milliseconds(1));
-      requested = Clock::now();
-      source.request_stop();
+      now();
     });
   }
 };
