@@ -102,7 +102,8 @@ TEST_P(TermQmmTest, RoundedActivationsAddTheTerm) {
         const auto plain = computed(0, 1), y = computed(rank, 1);
         std::vector<double> want = c.term();
         for (size_t i = 0; i < want.size(); ++i) want[i] += static_cast<double>(plain[i]);
-        EXPECT_LT(relative_error(y, want), 1e-6);
+        // Tiles add it in three parts.
+        EXPECT_LT(relative_error(y, want), GetParam() == Isa::amx ? 1e-5 : 1e-6);
         for (int workers : {2, 5}) EXPECT_EQ(y, computed(rank, workers));
       }
 }
