@@ -71,6 +71,7 @@ void fetch_groups(const QuantMatrix& w, const void* base, int64_t row, int64_t p
 
 template <bool Split, int ActGroup>
 void panel_tokens(const Panel& p, const PackedRows& x, const Qmm& q, int64_t row, Range tokens) {
+  constexpr int kBits = Split ? 4 : 8;
   const int64_t cols = q.w.cols, rows = q.w.rows - row;
   const int per = q.w.group / ActGroup;
   const int64_t next = row + kPanelRows;
@@ -78,8 +79,7 @@ void panel_tokens(const Panel& p, const PackedRows& x, const Qmm& q, int64_t row
   const auto tile = [&]<int T>(int64_t k) {
     const uint8_t* ahead = nullptr;
     if (tiles < kFetchingTiles && q.m < kUnitTokens) {
-      ahead = code_row(q.w, next) + tiles * cols / ActGroup * ahead_bytes < Split ? 4 : 8,
-      ActGroup > ();
+      ahead = code_row(q.w, next) + tiles * cols / ActGroup * ahead_bytes<kBits, ActGroup>();
       fetch_groups(q.w, q.w.scales, next, tiles);
       fetch_groups(q.w, q.w.biases, next, tiles);
     }

@@ -80,7 +80,8 @@ template <bool Split, int ActGroup, int T>
 void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols,
                 int groups_a_scale, float* y, int64_t y_stride, int64_t rows,
                 const uint8_t* ahead) {
-  constexpr int64_t kAhead = ahead_bytes < Split ? 4 : 8, ActGroup > ();
+  constexpr int kBits = Split ? 4 : 8;
+  constexpr int64_t kAhead = ahead_bytes<kBits, ActGroup>();
   const int8_t* digits[T];
   TARN_UNROLL
   for (int t = 0; t < T; ++t) digits[t] = x.digits(token + t);

@@ -61,8 +61,7 @@ void check_ready(const std::vector<Ready>& all) {
     for (size_t before = 0; before < r; ++before)
       require<DeviceError>(std::memcmp(&all[before].card, &all[r].card, sizeof all[r].card) != 0,
                            "[init] ranks {} and {} have the same GPU, which NCCL does not allow: "
-                           "start as many ranks "
-                           "as there are GPUs, or say which by TARN_GPU.",
+                           "start as many ranks as there are GPUs, or say which by TARN_GPU.",
                            before, r);
   }
 }

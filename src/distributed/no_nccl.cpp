@@ -10,8 +10,7 @@ bool nccl_is_there() { return false; }
 std::shared_ptr<Peers> connect_nccl(std::shared_ptr<Peers>) {
   fail<DeviceError>(
       "[init] nccl is for GPUs, and this library was built without a backend for them: configure "
-      "it "
-      "with -DTARN_CUDA=ON, or use the backend ring.");
+      "it with -DTARN_CUDA=ON, or use the backend ring.");
 }
 
 }  // namespace tarn::distributed
