@@ -104,7 +104,7 @@ LONGER = {
     "src/ops/binary.h": (450, "one list: a formula, a domain and a derivative for each op"),
     "src/ops/kinds.h": (400, "the six kinds' rules are read together"),
     "src/base/scalar.h": (400, "the maths of one number for every compiler; it includes nothing"),
-    "src/runtime/lower.cpp": (432, "one planner, whose decisions build on each other"),
+    "src/runtime/lower.cpp": (430, "one planner, whose decisions build on each other"),
     "src/lm/chat_template/format.cpp": (500, "printf and str.format, one language each"),
     "src/cpu/elementwise.cpp": (400, "the chain's compiler and its runner share every type"),
     "src/cpu/reduce.cpp": (420, "four ways to fold an axis over one set of words"),

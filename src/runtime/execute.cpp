@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/require.h"
 #include "base/thread_pool.h"
+#include "runtime/from_outside.h"
 #include "runtime/plan.h"
 #include "tarn/memory.h"
 
@@ -60,9 +61,11 @@ WorkerSteps steps_for_a_worker(const Plan& plan) {
     step.out = s.out();
     step.program = s.program.get();
     step.params = &s.own_params;
-    step.from_outside = s.from_outside;
     w.steps.push_back(std::move(step));
   }
+  if (!plan.device) return w;
+  const std::vector<unsigned> from_outside = inputs_from_outside(plan);
+  for (size_t i = 0; i < w.steps.size(); ++i) w.steps[i].from_outside = from_outside[i];
   return w;
 }
 

@@ -30,19 +30,22 @@ std::vector<int> writers_of(const Plan& plan) {
 }  // namespace
 
 // The launch in front of the device's first may be another plan's, of which nothing is known.
-void find_inputs_from_outside(Plan& plan) {
+std::vector<unsigned> inputs_from_outside(const Plan& plan) {
   const std::vector<int> writers = writers_of(plan);
+  std::vector<unsigned> all;
   bool in_front = false, here = false;  // whether a launch does something: one in front, this one
   int id = 0;
-  for (PlanStep& s : plan.steps) {
+  for (const PlanStep& s : plan.steps) {
     if (s.on_device && !s.follows) in_front |= std::exchange(here, false);
     here |= s.on_device && s.out().size() > 0;
+    unsigned& inputs = all.emplace_back(0u);
     for (size_t i = 0; in_front && i < inputs_of(s); ++i) {
       int writer = writers[static_cast<size_t>(s.memories[i])];
-      if (writer == nobody || writer == id) s.from_outside |= 1u << i;
+      if (writer == nobody || writer == id) inputs |= 1u << i;
     }
     ++id;
   }
+  return all;
 }
 
 }  // namespace tarn

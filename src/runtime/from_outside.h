@@ -1,11 +1,13 @@
 // What a device's launches read that is there before the plan runs.
 #pragma once
 
+#include <vector>
+
 #include "runtime/plan.h"
 
 namespace tarn {
 
-// Finds Step::from_outside for the steps of a plan whose memories are known.
-void find_inputs_from_outside(Plan& plan);
+// Step::from_outside of each step of a plan with a device.
+std::vector<unsigned> inputs_from_outside(const Plan& plan);
 
 }  // namespace tarn

@@ -8,7 +8,6 @@
 #include "base/thread_pool.h"
 #include "ops/communications.h"
 #include "ops/kinds.h"
-#include "runtime/from_outside.h"
 #include "runtime/fuse.h"
 #include "runtime/join_steps.h"
 #include "runtime/schedule.h"
@@ -379,7 +378,6 @@ class Planner {
       for (int x : reads_[s]) step.memories.push_back(memory_of(resolved(value(x).base)));
       step.memories.push_back(memory_of(resolved(makes_[s])));
     }
-    if (plan_->device) find_inputs_from_outside(*plan_);
   }
   int memory_of(int owner) {
     auto [it, fresh] = memories_.emplace(owner, static_cast<int>(plan_->memories.size()));

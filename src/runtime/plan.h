@@ -59,7 +59,6 @@ struct PlanStep {
   int joined = 0;               // so many steps behind this one are done by its launch
   bool follows = false;         // is one of those
   std::vector<int> memories{};  // in a plan with a device: Plan::memories of `at`
-  unsigned from_outside = 0;    // in a plan with a device: Step::from_outside
   std::vector<ItemNumber> item_numbers{};
   size_t numbers_at = 0;  // the first of Plan::numbers that are the step's
 
