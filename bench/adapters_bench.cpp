@@ -1,7 +1,7 @@
 // Adapters of rank 8 on all matrices of the default model: adapters_bench [MODEL]. How long one
-// takes to load, and to swap in a container's model and in a running answer; and what a step of 16
-// rows costs beside the model alone: all rows on one adapter, over eight, and as eight batches of
-// two.
+// takes to load, and to swap in a container's model and in a running answer; and what steps cost
+// beside the model alone: of one row and of two on one adapter, and of 16 rows all on one, over
+// eight, and as eight batches of two.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -117,6 +117,16 @@ int main(int count, char** words) {
   }
   std::printf("swap in an answer: a token %.2f ms, with another adapter than before %.2f\n",
               median(kept), median(swapped));
+  for (size_t few : {1, 2}) {
+    Batch bare(*with, std::vector<std::string>(few)),
+        own(*with, std::vector<std::string>(few, names[0]));
+    std::vector<double> model, adapted;
+    for (int i = 0; i < rounds * steps; ++i)
+      model.push_back(bare.step()), adapted.push_back(own.step());
+    std::printf("step of %zu row%s: model %.2f ms, one adapter %.2f (%+.0f %%)\n", few,
+                few == 1 ? "" : "s", median(model), median(adapted),
+                100 * (median(adapted) / median(model) - 1));
+  }
   std::vector<std::string> none(rows), same(rows, names[0]), mixed;
   for (int i = 0; i < rows; ++i) mixed.push_back(names[static_cast<size_t>(i * adapters / rows)]);
   Batch base(lm, none), alone(*with, same), together(*with, mixed);
