@@ -1,7 +1,7 @@
 // Panels of words, pair by pair of columns with the rows side by side, in the order of the packed
 // activations. A tile is 16 rows x 4 tokens: two vectors of the panel meet one broadcast pair of
-// each token, so 8 integer sums run in registers; at the end of each group they are converted,
-// scaled by d and then by the row's scale, and the bias times u is added. At groups of 32 that is
+// each token, so 8 integer sums run in registers; at the end of each group they are converted
+// and scaled by d times the row's scale, and the bias times u is added. At groups of 32 that is
 // 16 products and additions to 4 float steps, where a sum that is scaled lane by lane has 2 to 3.
 #pragma once
 
@@ -124,6 +124,16 @@ TARN_INLINE void dot_pairs(const uint8_t* panel, const int8_t* const (&token)[T]
   });
 }
 
+// The first `rows` floats of the panel's: a memcpy of a length that is not known is a call.
+TARN_INLINE void store_rows(const Vf (&sum)[2], float* y, int64_t rows) {
+  if (rows < kPanelRows) {
+    std::memcpy(y, sum, static_cast<size_t>(rows) * sizeof(float));
+    return;
+  }
+  store(y, sum[0]);
+  store(y + kLanes, sum[1]);
+}
+
 // 16 rows x T tokens over all columns. Split: of 4 bits, 64 columns are four phases of 32 words, so
 // a group of 32 has a half of each. Out of line, as the registers are for it alone.
 template <bool Split, int ActGroup, int T>
@@ -159,21 +169,20 @@ template <bool Split, int ActGroup, int T>
         dot_pairs<8, T>(p.codes, digits, g * ActGroup / 2 + i, dots);
     }
     asm("" : "+m"(sum));  // stays in memory: registers are for the integers
-    each<2>([&]<int h>() __attribute__((always_inline)) {
-      const Vf scale = load(scales + h * kLanes), bias = load(biases + h * kLanes);
-      each<T>([&]<int t>() __attribute__((always_inline)) {
+    const Vf scale[2] = {load(scales), load(scales + kLanes)};
+    const Vf bias[2] = {load(biases), load(biases + kLanes)};
+    each<T>([&]<int t>() __attribute__((always_inline)) {
+      const float d = scales_of(t)[g], u = scales_of(t)[floats + g];
+      each<2>([&]<int h>() __attribute__((always_inline)) {
+        const Vf with_bias = sum[t][h] + bias[h] * u;
         const Vf dot = __builtin_convertvector(bits_as<Vi>(dots[t][h]), Vf);
-        sum[t][h] += (dot * scales_of(t)[g]) * scale;
-        sum[t][h] += bias * scales_of(t)[floats + g];
+        sum[t][h] = with_bias + dot * (scale[h] * d);
       });
     });
     if ((++g & (groups_a_scale - 1)) == 0) scales += kPanelRows, biases += kPanelRows;
   }
-  for (int t = 0; t < T; ++t)
-    for (int h = 0; h < 2; ++h) {
-      const int64_t n = larger(0, smaller(kLanes, rows - h * kLanes));
-      std::memcpy(y + t * y_stride + h * kLanes, &sum[t][h], static_cast<size_t>(n) * 4);
-    }
+  each<T>([&]<int t>()
+              __attribute__((always_inline)) { store_rows(sum[t], y + t * y_stride, rows); });
 }
 
 }  // namespace
