@@ -1,4 +1,6 @@
 // Attention: steps turned into calls of the heavy kernels.
+#include <optional>
+
 #include "cpu/heavy.h"
 #include "cpu/move.h"
 #include "cpu/reduce.h"
@@ -102,12 +104,18 @@ void run_ragged(const Step& s, int worker, int workers) {
   for (int64_t n : lengths) keys += (n + kBesideKeys) * heads;
   auto* scratch = static_cast<std::byte*>(s.scratch) + row_scratch(s) * size_t(worker);
   int64_t before = 0;
+  std::optional<Attention> mine;  // the head before this one, which asks for this one's keys
   for (size_t row = 0; row < lengths.size(); ++row) {
     Attention all = attention_of_row(s, static_cast<int64_t>(row));
     all.scratch = scratch;
-    for (int64_t head = 0; head < heads; ++head, before += lengths[row] + kBesideKeys)
-      if (before * workers / keys == worker) heavy().attention(head_of(all, head), 0, 1);
+    for (int64_t head = 0; head < heads; ++head, before += lengths[row] + kBesideKeys) {
+      if (before * workers / keys != worker) continue;
+      Attention next = head_of(all, head);
+      if (mine) mine->next_k = next.k, heavy().attention(*mine, 0, 1);
+      mine = next;
+    }
   }
+  if (mine) heavy().attention(*mine, 0, 1);
 }
 size_t ragged_scratch(const Step& s, int workers) { return row_scratch(s) * size_t(workers); }
 bool takes_ragged(const Step& s) {

@@ -153,6 +153,7 @@ struct Attention {
   int64_t mask_key = 1;
   const float* sinks = nullptr;  // q_heads of them
   void* scratch = nullptr;
+  const void* next_k = nullptr;  // keys that this worker meets next: asked for, if any
 };
 
 // Kernels of rows: x and y are (rows, cols), columns contiguous, of `type`. y may be x.

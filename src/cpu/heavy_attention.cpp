@@ -158,9 +158,10 @@ void dot_four_keys(const Block& b, int64_t r0, const void* keys, int64_t j, int6
   });
 }
 
-// Adds n weighted values to V vectors of R rows' sums.
+// Adds n weighted values to V vectors of R rows' sums, and asks for as many keys from `next` on.
 template <Store S, int R, int V>
-void gather_values(const Block& b, int64_t r0, const void* values, int64_t d, int64_t n) {
+void gather_values(const Block& b, int64_t r0, const void* values, int64_t d, int64_t n,
+                   const void* next) {
   const float* weights[R];
   float* out[R];
   Vf sum[R][V];
@@ -171,6 +172,7 @@ void gather_values(const Block& b, int64_t r0, const void* values, int64_t d, in
     each<V>([&]<int i>() __attribute__((always_inline)) { sum[r][i] = load(out[r] + i * kLanes); });
   });
   for (int64_t j = 0; j < n; ++j) {
+    if (next != nullptr) fetch_rows<S>(next, b.a->k_at.row, b.a->key_dim, j, 1);
     Vf weight[R];
     each<R>([&]<int r>() __attribute__((always_inline)) { weight[r] = splat(weights[r][j]); });
     each<V>([&]<int i>() __attribute__((always_inline)) {
@@ -195,10 +197,12 @@ TARN_INLINE void each_few(const Block& b, F f) {
     with_rows<kMost>(smaller(step, b.rows - r), [&]<int R>() { f.template operator()<R>(r); });
 }
 
+// Keys are asked for while the values before them are gathered, values while their keys are met: in
+// decoding all come from far away, and neither half of the work alone takes as long as memory does.
 template <Store S>
-void few_rows(const Block& b, int64_t key, int64_t n) {
+void few_rows(const Block& b, int64_t key, int64_t n, const void* next_keys) {
   constexpr int kWide = 4;        // vectors of values at once
-  constexpr int64_t kAhead = 32;  // keys: 4 KiB of halves. In decoding all come from far away.
+  constexpr int64_t kAhead = 32;  // keys: 4 KiB of halves
   const Attention& a = *b.a;
   const void* keys = row_at(a.k, S, a.k_at, b.batch, b.kv_head, key);
   const void* values = row_at(a.v, S, a.v_at, b.batch, b.kv_head, key);
@@ -213,18 +217,23 @@ void few_rows(const Block& b, int64_t key, int64_t n) {
   each_few(b, [&]<int R>(int64_t r) {
     int64_t d = 0;
     for (; d + kWide * kLanes <= a.value_dim; d += kWide * kLanes)
-      gather_values<S, R, kWide>(b, r, values, d, n);
-    for (; d < a.value_dim; d += kLanes) gather_values<S, R, 1>(b, r, values, d, n);
+      gather_values<S, R, kWide>(b, r, values, d, n, r == 0 && d == 0 ? next_keys : nullptr);
+    for (; d < a.value_dim; d += kLanes) gather_values<S, R, 1>(b, r, values, d, n, nullptr);
   });
 }
 
 // --- shares ------------------------------------------------------------------------------------
 
 void meet_keys(const Block& b, const Packed& packed, bool few, Range keys) {
-  with_store(b.a->kv_type, [&]<Store S>() {
+  const Attention& a = *b.a;
+  with_store(a.kv_type, [&]<Store S>() {
     for (int64_t key = keys.begin; key < keys.end; key += kKeys) {
-      const int64_t n = smaller(kKeys, keys.end - key);
-      few ? few_rows<S>(b, key, n) : many_rows<S>(b, packed, key, n);
+      const int64_t next = key + kKeys, n = smaller(kKeys, keys.end - key);
+      if (few)
+        few_rows<S>(b, key, n,
+                    next < keys.end ? row_at(a.k, S, a.k_at, b.batch, b.kv_head, next) : a.next_k);
+      else
+        many_rows<S>(b, packed, key, n);
     }
   });
 }

@@ -1,10 +1,10 @@
 // y = x · Wᵀ on activations of two int8 digits.
 //
 // For few rows of x, W is used as it lies in the file and read in the order in which it lies, which
-// is what the processor fetches ahead by itself; kCodesAhead reaches further. There are three
-// forms, by the level's vectors and products: heavy_lanes.h, heavy_units.h and heavy_groups.h. In
-// each a token's result does not depend on the others. Many tokens have their own form:
-// heavy_panel.h.
+// is what the processor fetches ahead by itself; kCodesAhead reaches further. There are four forms,
+// by the level's vectors and products: heavy_lanes.h, heavy_fours.h, heavy_units.h and
+// heavy_groups.h. In each a token's result does not depend on the others. Many tokens have their
+// own form: heavy_panel.h.
 
 #include "cpu/heavy_levels.h"
 #include "cpu/heavy_panel.h"
@@ -13,6 +13,8 @@
 #include "cpu/heavy_units.h"
 #elif defined(__ARM_FEATURE_DOTPROD)
 #include "cpu/heavy_groups.h"
+#elif defined(__AVX2__)
+#include "cpu/heavy_fours.h"
 #else
 #include "cpu/heavy_lanes.h"
 #endif
@@ -20,8 +22,7 @@
 namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
-constexpr int64_t kTokenBlock = 64;   // packed activations that stay in L2 while W streams past
-constexpr int64_t kPanelTokens = 16;  // from here on the panel form, where the level has one
+constexpr int64_t kTokenBlock = 64;  // packed activations that stay in L2 while W streams past
 
 template <int Bits>
 void multiply_groups(const Qmm& q, const PackedRows& x, Range rows, Range tokens,
@@ -44,7 +45,7 @@ bool unpacks_first(const QuantMatrix& w) { return w.bits != 4 && w.bits != 8; }
 
 size_t qmm_balanced_scratch(const Qmm& q, int workers) {
   size_t each = unpacks_first(q.w) ? static_cast<size_t>(kFewRows * round_up(q.w.cols, 64)) : 0;
-  if (kHasPanels && q.m >= kPanelTokens) each = panel_scratch(q.w);
+  if (takes_panels(q.m)) each = panel_scratch(q.w);
   return each * static_cast<size_t>(workers);
 }
 
@@ -52,7 +53,7 @@ void qmm_balanced(const Qmm& q, int worker, int workers) {
   const PackedRows x = packed_rows(q.packed, q.w.cols, q.w.group);
   auto* mine =
       static_cast<uint8_t*>(q.scratch) + qmm_balanced_scratch(q, 1) * static_cast<size_t>(worker);
-  if (kHasPanels && q.m >= kPanelTokens) return multiply_panels(q, x, mine, worker, workers);
+  if (takes_panels(q.m)) return multiply_panels(q, x, mine, worker, workers);
   const Range rows = share(q.w.rows, kFewRows, worker, workers);
   for (int64_t k = 0; k < q.m; k += kTokenBlock) {
     const Range tokens{k, smaller(k + kTokenBlock, q.m)};

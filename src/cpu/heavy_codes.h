@@ -141,9 +141,9 @@ TARN_INLINE void each_decoded(const QuantMatrix& w, int64_t row, int64_t col, in
 // Levels of 512 bits multiply by units of 32 columns (heavy_units.h): there d lies in four lanes
 // for each unit, and u in those of its group's first unit. Arm's dot products take groups
 // (heavy_groups.h); where they take both digits at once, eight high ones and their eight low ones
-// lie side by side. Others (heavy_lanes.h) have no digits but numbers of 16 bits, 256 * high + low:
-// first those that meet the lowest code of each 16 bits in a vector of codes, then those that meet
-// the next.
+// lie side by side. Others (heavy_lanes.h, heavy_fours.h) have no digits but numbers of 16 bits,
+// 256 * high + low: first those that meet the lowest code of each 16 bits in a vector of codes,
+// then those that meet the next.
 constexpr int64_t kPackBlock = 128;
 constexpr int64_t kBlockBytes = 2 * kPackBlock;
 constexpr int64_t kPackFloats = 16;

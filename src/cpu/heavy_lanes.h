@@ -1,4 +1,4 @@
-// y = x · Wᵀ on activations of two int8 digits, at most 256 bits wide, for few rows of x.
+// y = x · Wᵀ on activations of two int8 digits, 128 bits wide, for any number of rows of x.
 //
 // Each vector of codes becomes two or four of 16 bits, which meet the activations as numbers of 16
 // bits: a byte product would need two digits and care for what saturates. The lanes of the sums are
@@ -20,9 +20,7 @@ constexpr int kFewRows = 4;  // rows that share a horizontal sum
 
 // Lane l of the result is v[index[l]].
 TARN_INLINE Vf permute(Vf v, Vi index) {
-#if defined(__AVX2__)
-  return bits_as<Vf>(_mm256_permutevar8x32_ps(bits_as<__m256>(v), bits_as<__m256i>(index)));
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
   const Vi bytes = index * 0x04040404 + 0x03020100;
   return bits_as<Vf>(vqtbl1q_u8(bits_as<uint8x16_t>(v), bits_as<uint8x16_t>(bytes)));
 #else
@@ -83,9 +81,7 @@ TARN_INLINE void split_words(Codes codes, Words (&to)[kPhases<Bits>]) {
 
 // Per lane: the sum of its two products.
 [[maybe_unused]] TARN_INLINE Vi dot_words(Words a, Words b) {
-#if defined(__AVX2__)
-  return bits_as<Vi>(_mm256_madd_epi16(bits_as<__m256i>(a), bits_as<__m256i>(b)));
-#elif defined(__SSE2__)
+#if defined(__SSE2__)
   return bits_as<Vi>(_mm_madd_epi16(bits_as<__m128i>(a), bits_as<__m128i>(b)));
 #else
   Vi sum;

@@ -98,7 +98,7 @@ TARN_INLINE void pack_group(const float* x, BlockNumbers& numbers, int64_t at, f
   }
 }
 
-// Words in the order of heavy_lanes.h.
+// Words in the order of heavy_lanes.h and heavy_fours.h.
 template <int Bits>
 void split_phases(const int16_t* from, int16_t* to) {
   constexpr int kWords = kVectorBytes / 2;

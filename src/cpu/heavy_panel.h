@@ -19,7 +19,7 @@ namespace {
 
 #if defined(__AVX512VNNI__) || (defined(__AVX2__) && !defined(__AVX512F__))
 
-constexpr bool kHasPanels = true;
+TARN_INLINE bool takes_panels(int64_t tokens) { return tokens >= kPanelTokens; }
 constexpr int64_t kUnitTokens = 96;  // a share's unit: even when panels are fewer than workers
 
 size_t panel_scratch(const QuantMatrix& w) {
@@ -61,12 +61,13 @@ void fill_panel(const QuantMatrix& w, int64_t row, const Panel& p) {
   }
 }
 
-// Part `part` of the scales or biases of the panel that begins at `row`.
-void fetch_groups(const QuantMatrix& w, const void* base, int64_t row, int64_t part) {
+// Parts from `part` on of the scales or biases of the panel that begins at `row`.
+void fetch_groups(const QuantMatrix& w, const void* base, int64_t row, int64_t part,
+                  int64_t parts) {
   const int64_t bytes = kPanelRows * (w.cols / w.group) * store_bytes(w.scale_type);
   const char* from = static_cast<const char*>(base) + row / kPanelRows * bytes;
-  const int64_t each = round_up(ceil_div(bytes, kFetchingTiles), kLine);
-  for (int64_t i = part * each; i < (part + 1) * each; i += kLine) __builtin_prefetch(from + i);
+  const int64_t each = round_up(ceil_div(bytes, kAheadParts), kLine);
+  for (int64_t i = part * each; i < (part + parts) * each; i += kLine) __builtin_prefetch(from + i);
 }
 
 template <bool Split, int ActGroup>
@@ -75,15 +76,17 @@ void panel_tokens(const Panel& p, const PackedRows& x, const Qmm& q, int64_t row
   const int64_t cols = q.w.cols, rows = q.w.rows - row;
   const int per = q.w.group / ActGroup;
   const int64_t next = row + kPanelRows;
-  int64_t tiles = 0;
+  const int64_t each = ceil_div(kAheadParts, ceil_div(q.m, kTileTokens));
+  int64_t part = q.m < kUnitTokens ? 0 : kAheadParts;
   const auto tile = [&]<int T>(int64_t k) {
-    const uint8_t* ahead = nullptr;
-    if (tiles < kFetchingTiles && q.m < kUnitTokens) {
-      ahead = code_row(q.w, next) + tiles * cols / ActGroup * ahead_bytes<kBits, ActGroup>();
-      fetch_groups(q.w, q.w.scales, next, tiles);
-      fetch_groups(q.w, q.w.biases, next, tiles);
+    Ahead ahead;
+    if (part < kAheadParts) {
+      ahead = {code_row(q.w, next) + part * cols / ActGroup * ahead_bytes<kBits, ActGroup>(),
+               smaller(each, kAheadParts - part)};
+      fetch_groups(q.w, q.w.scales, next, part, ahead.parts);
+      fetch_groups(q.w, q.w.biases, next, part, ahead.parts);
+      part += ahead.parts;
     }
-    ++tiles;
     panel_tile<Split, ActGroup, T>(p, x, k, cols, per, q.y + k * q.y_stride + row, q.y_stride, rows,
                                    ahead);
   };
@@ -120,7 +123,7 @@ void multiply_panels(const Qmm& q, const PackedRows& x, uint8_t* scratch, int wo
 
 #else
 
-constexpr bool kHasPanels = false;
+TARN_INLINE bool takes_panels(int64_t) { return false; }
 TARN_INLINE size_t panel_scratch(const QuantMatrix&) { return 0; }
 TARN_INLINE void multiply_panels(const Qmm&, const PackedRows&, uint8_t*, int, int) {}
 

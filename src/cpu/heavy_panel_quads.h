@@ -12,7 +12,8 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int kTileTokens = 6;
-constexpr int64_t kCodeBytes = 1;  // of a code in a panel
+constexpr int64_t kPanelTokens = 16;  // from here on
+constexpr int64_t kCodeBytes = 1;     // of a code in a panel
 
 // 16 rows of codes, `stride` apart, to quads at `to` (which lie kPanelRows * 4 bytes apart).
 template <int Bits>
@@ -78,8 +79,7 @@ TARN_INLINE void dot_quads(const uint8_t* panel, int64_t col, const int8_t* cons
 // half odd, which lie 64 bytes apart.
 template <bool Split, int ActGroup, int T>
 void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols,
-                int groups_a_scale, float* y, int64_t y_stride, int64_t rows,
-                const uint8_t* ahead) {
+                int groups_a_scale, float* y, int64_t y_stride, int64_t rows, Ahead ahead) {
   constexpr int kBits = Split ? 4 : 8;
   constexpr int64_t kAhead = ahead_bytes<kBits, ActGroup>();
   const int8_t* digits[T];
@@ -88,7 +88,7 @@ void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols
   Vf sum[T][2] = {};
   const int64_t groups = cols / ActGroup;
   for (int64_t g = 0; g < groups; ++g) {
-    if (ahead != nullptr) fetch<kAhead>(ahead + g * kAhead);
+    fetch<kAhead>(ahead, g);
     constexpr int kHalf = ActGroup / 2, kQuads = ActGroup / 8;
     constexpr int kHalves = static_cast<int>(kPackBlock) / 2;
     const int64_t col =

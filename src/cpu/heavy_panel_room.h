@@ -19,18 +19,25 @@ struct Panel {
 };
 
 // While a panel is multiplied the next one is asked for: read when it is needed it would cost an
-// eighth of a step of 16 tokens. Each of the first kFetchingTiles tiles asks for a part of its
-// codes, some bytes with each group of columns.
-constexpr int64_t kFetchingTiles = 4;
+// eighth of a step of 16 tokens. Its codes are in kAheadParts parts, of which each tile asks for
+// some, a piece of each with each group of columns.
+constexpr int64_t kAheadParts = 4;
 constexpr int64_t kLine = 64;  // bytes
 template <int Bits, int Cols>
 constexpr int64_t ahead_bytes() {
-  return kPanelRows * Cols * Bits / 8 / kFetchingTiles;
+  return kPanelRows * Cols * Bits / 8 / kAheadParts;
 }
+struct Ahead {
+  const uint8_t* codes = nullptr;
+  int64_t parts = 0;
+};
 template <int64_t Bytes>
-TARN_INLINE void fetch(const uint8_t* from) {
-  TARN_UNROLL
-  for (int64_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(from + i);
+TARN_INLINE void fetch(const Ahead& a, int64_t group) {
+  const uint8_t* from = a.codes + group * a.parts * Bytes;
+  for (int64_t part = 0; part < a.parts; ++part, from += Bytes) {
+    TARN_UNROLL
+    for (int64_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(from + i);
+  }
 }
 
 int64_t padded_cols(const QuantMatrix& w) { return round_up(w.cols, kPackBlock); }

@@ -11,7 +11,8 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int kTileTokens = 4;
-constexpr int64_t kCodeBytes = 2;  // of a code in a panel
+constexpr int64_t kPanelTokens = 4;  // from here on: heavy_fours.h has the same bits
+constexpr int64_t kCodeBytes = 2;    // of a code in a panel
 constexpr int64_t kPairBytes = kPanelRows * 4;
 
 // Sixteen bytes of each of eight rows: vector j has the rows' j-th four bytes side by side. Loads
@@ -139,14 +140,14 @@ TARN_INLINE void store_rows(const Vf (&sum)[2], float* y, int64_t rows) {
 template <bool Split, int ActGroup, int T>
 [[gnu::noinline]] void panel_tile(const Panel& p, const PackedRows& x, int64_t token, int64_t cols,
                                   int groups_a_scale, float* y, int64_t y_stride, int64_t rows,
-                                  const uint8_t* ahead) {
+                                  Ahead ahead) {
   constexpr int kBits = Split ? 4 : 8;
   constexpr int64_t kAhead = ahead_bytes<kBits, ActGroup>();
   const int8_t* digits[T];
-  Vf sum[T][2];
+  Vf sums[2][T][2];  // over even groups, and over odd ones
   each<T>([&]<int t>() __attribute__((always_inline)) {
     digits[t] = x.digits(token + t);
-    sum[t][0] = sum[t][1] = Vf{};
+    sums[0][t][0] = sums[0][t][1] = sums[1][t][0] = sums[1][t][1] = Vf{};
   });
   const int64_t groups = cols / ActGroup, floats = x.floats, digit_bytes = x.digit_bytes;
   const auto scales_of = [&](int t) __attribute__((always_inline)) {
@@ -154,7 +155,7 @@ template <bool Split, int ActGroup, int T>
   };
   const float *scales = p.scales, *biases = p.biases;
   for (int64_t g = 0; g < groups;) {
-    if (ahead != nullptr) fetch<kAhead>(ahead + g * kAhead);
+    fetch<kAhead>(ahead, g);
     __m256i dots[T][2];
     each<T>([&]<int t>() __attribute__((always_inline)) {
       dots[t][0] = dots[t][1] = _mm256_setzero_si256();
@@ -168,7 +169,8 @@ template <bool Split, int ActGroup, int T>
       for (int64_t i = 0; i < ActGroup / 2; i += 8)
         dot_pairs<8, T>(p.codes, digits, g * ActGroup / 2 + i, dots);
     }
-    asm("" : "+m"(sum));  // stays in memory: registers are for the integers
+    asm("" : "+m"(sums));  // stays in memory: registers are for the integers
+    Vf(&sum)[T][2] = sums[g % 2];
     const Vf scale[2] = {load(scales), load(scales + kLanes)};
     const Vf bias[2] = {load(biases), load(biases + kLanes)};
     each<T>([&]<int t>() __attribute__((always_inline)) {
@@ -181,8 +183,10 @@ template <bool Split, int ActGroup, int T>
     });
     if ((++g & (groups_a_scale - 1)) == 0) scales += kPanelRows, biases += kPanelRows;
   }
-  each<T>([&]<int t>()
-              __attribute__((always_inline)) { store_rows(sum[t], y + t * y_stride, rows); });
+  each<T>([&]<int t>() __attribute__((always_inline)) {
+    const Vf both[2] = {sums[0][t][0] + sums[1][t][0], sums[0][t][1] + sums[1][t][1]};
+    store_rows(both, y + t * y_stride, rows);
+  });
 }
 
 }  // namespace

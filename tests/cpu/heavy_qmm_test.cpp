@@ -6,6 +6,10 @@ namespace {
 
 constexpr int64_t kManyTokens = 16;  // from here on amx rounds to bfloat16 and not to int8
 
+// Levels whose panels add in another order than the kernels of few rows.
+bool sums_otherwise(Isa isa, int64_t m) {
+  return (isa == Isa::vnni || isa == Isa::amx) && m >= kManyTokens;
+}
 bool rounds_to_bfloat(Isa isa, int64_t m) { return isa == Isa::amx && m >= kManyTokens; }
 
 class QmmTest : public EveryIsa {
@@ -110,12 +114,12 @@ TEST_P(QmmTest, BalancedWorkersAndRowsAreIndependent) {
   for (int bits : {3, 4, 8}) {
     Quantised q = quantised(75, 352, bits, 32, Store::f16, 5);
     const QuantMatrix w = matrix_of(q, 75, 352, bits, 32);
-    for (int64_t m : {1, 2, 7, 8, 15, 16, 33, 200}) {
+    for (int64_t m : {1, 2, 3, 4, 7, 8, 15, 16, 33, 200}) {
       const auto x = normal(static_cast<size_t>(m * w.cols), 11);
       const auto y = balanced(kernels(), x, w, m, 1);
       EXPECT_EQ(y, balanced(kernels(), x, w, m, 2)) << "M " << m;
       EXPECT_EQ(y, balanced(kernels(), x, w, m, 3)) << "M " << m;
-      if (m >= 16) continue;
+      if (sums_otherwise(GetParam(), m)) continue;
       for (int64_t i = 0; i < m; ++i) {
         const std::vector<float> one(x.begin() + i * w.cols, x.begin() + (i + 1) * w.cols);
         const std::vector<float> row(y.begin() + i * w.rows, y.begin() + (i + 1) * w.rows);
