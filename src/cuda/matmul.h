@@ -58,7 +58,5 @@ void launch_one_row(const FewRowsCalls& calls, int processors, cudaStream_t queu
 size_t most_shared_bytes();  // of a block
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
-// y (count) in bfloat16 of x in float32.
-void launch_narrow(const float* x, void* y, int64_t count, cudaStream_t queue);
 
 }  // namespace tarn::cuda

@@ -49,4 +49,16 @@ struct UpdateCall {
 };
 void launch_update(const UpdateCall& call, cudaStream_t queue);
 
+// y (outer, size, inner) += x (count, outer, inner), where each of the count lies at its index of
+// the middle axis.
+struct ScatterCall {
+  const float* x = nullptr;
+  float* y = nullptr;
+  const void* index = nullptr;
+  Fault* fault = nullptr;
+  int64_t count = 0, outer = 1, size = 0, inner = 1;
+  int axis = 0, index_type = 0;
+};
+void launch_scatter_add(const ScatterCall& call, cudaStream_t queue);
+
 }  // namespace tarn::cuda

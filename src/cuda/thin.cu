@@ -1,0 +1,144 @@
+// A few columns beside many rows: what takes the time is reading x, once. Sums are float32, in an
+// order that the shape decides.
+#include "cuda/launch.cuh"
+#include "cuda/thin.h"
+
+namespace tarn::cuda {
+namespace {
+
+constexpr int threads = 256;
+
+// --- y = x b: a warp has two rows, its lanes four columns each of a chunk of 512, and b's rows of
+// the chunk lie in shared memory, turned
+
+constexpr int rows_a_warp = 2, rows_a_block = threads / 32 * rows_a_warp;
+constexpr int chunk = 512, steps = chunk / 128;
+
+template <int width>
+__device__ void load_chunk(const ThinCall& c, int64_t from, float (*b)[chunk]) {
+  for (int i = threadIdx.x; i < chunk * width; i += threads) {
+    // Along whichever axis of b is contiguous.
+    int j = c.b_col == 1 ? i % width : i / chunk, k = c.b_col == 1 ? i / width : i % chunk;
+    bool there = from + k < c.cols && j < c.width;
+    b[j][k] = there ? c.b[(from + k) * c.b_row + j * c.b_col] : 0.f;
+  }
+}
+template <int width>
+__global__ void __launch_bounds__(threads) thin(const __grid_constant__ ThinCall c) {
+  __shared__ __align__(16) float b[width][chunk];
+  int lane = threadIdx.x % 32;
+  int64_t row = static_cast<int64_t>(blockIdx.x) * rows_a_block + threadIdx.x / 32 * rows_a_warp;
+  float sums[rows_a_warp][width] = {};
+  for (int64_t from = 0; from < c.cols; from += chunk) {
+    float4 x[rows_a_warp][steps];
+#pragma unroll
+    for (int r = 0; r < rows_a_warp; ++r)
+#pragma unroll
+      for (int s = 0; s < steps; ++s) {
+        int64_t col = from + s * 128 + lane * 4;
+        bool there = row + r < c.rows && col < c.cols;
+        x[r][s] = there ? *reinterpret_cast<const float4*>(c.x + (row + r) * c.lead + col)
+                        : float4{0, 0, 0, 0};
+      }
+    __syncthreads();
+    load_chunk<width>(c, from, b);
+    __syncthreads();
+#pragma unroll
+    for (int s = 0; s < steps; ++s)
+#pragma unroll
+      for (int j = 0; j < width; ++j) {
+        float4 w = *reinterpret_cast<const float4*>(&b[j][s * 128 + lane * 4]);
+#pragma unroll
+        for (int r = 0; r < rows_a_warp; ++r) {
+          float4 v = x[r][s];
+          sums[r][j] += v.x * w.x + v.y * w.y + (v.z * w.z + v.w * w.w);
+        }
+      }
+  }
+#pragma unroll
+  for (int r = 0; r < rows_a_warp; ++r)
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      float sum = sums[r][j];
+      for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+      if (lane == j && row + r < c.rows && j < c.width)
+        c.y[(row + r) * c.y_row + j * c.y_col] = sum;
+    }
+}
+
+// --- y = x^T b: a thread has four columns of x and a block a part of its rows, whose sums it
+// leaves for a second kernel
+
+constexpr int turned_threads = 128, block_cols = turned_threads * 4, at_once = 8;  // rows
+
+template <int width>
+__global__ void __launch_bounds__(turned_threads) thin_turned(const __grid_constant__ ThinCall c) {
+  __shared__ __align__(16) float b[at_once * 4][width];
+  constexpr int held = at_once * 4;
+  int64_t col = static_cast<int64_t>(blockIdx.x) * block_cols + threadIdx.x * 4;
+  int64_t each = (c.rows + c.parts - 1) / c.parts, first = blockIdx.y * each;
+  int64_t end = first + each < c.rows ? first + each : c.rows;
+  float4 sums[width] = {};
+  for (int64_t from = first; from < end; from += held) {
+    __syncthreads();
+    for (int i = threadIdx.x; i < held * width; i += turned_threads) {
+      int64_t r = from + i / width;
+      int j = i % width;
+      b[i / width][j] = r < end && j < c.width ? c.b[r * c.b_row + j * c.b_col] : 0.f;
+    }
+    __syncthreads();
+    if (col >= c.cols) continue;
+    for (int part = 0; part < held; part += at_once) {
+      float4 x[at_once];
+#pragma unroll
+      for (int r = 0; r < at_once; ++r)
+        x[r] = from + part + r < end
+                   ? *reinterpret_cast<const float4*>(c.x + (from + part + r) * c.lead + col)
+                   : float4{0, 0, 0, 0};
+#pragma unroll
+      for (int r = 0; r < at_once; ++r)
+#pragma unroll
+        for (int j = 0; j < width; ++j) {
+          float w = b[part + r][j];
+          sums[j].x += x[r].x * w, sums[j].y += x[r].y * w;
+          sums[j].z += x[r].z * w, sums[j].w += x[r].w * w;
+        }
+    }
+  }
+  if (col >= c.cols) return;
+#pragma unroll
+  for (int j = 0; j < width; ++j)
+    *reinterpret_cast<float4*>(c.scratch + (blockIdx.y * static_cast<int64_t>(width) + j) * c.cols +
+                               col) = sums[j];
+}
+template <int width>
+__global__ void add_parts(const __grid_constant__ ThinCall c) {
+  int64_t col = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
+  int64_t j = blockIdx.y;
+  if (col >= c.cols) return;
+  float sum = 0;
+  for (int p = 0; p < c.parts; ++p)
+    sum += c.scratch[(p * static_cast<int64_t>(width) + j) * c.cols + col];
+  c.y[col * c.y_row + j * c.y_col] = sum;
+}
+
+unsigned over(int64_t n, int64_t each) { return static_cast<unsigned>((n + each - 1) / each); }
+template <int width>
+void launch_turned(const ThinCall& c, cudaStream_t queue) {
+  dim3 grid(over(c.cols, block_cols), static_cast<unsigned>(c.parts));
+  thin_turned<width><<<grid, turned_threads, 0, queue>>>(c);
+  dim3 sums(over(c.cols, threads), static_cast<unsigned>(c.width));
+  add_parts<width><<<sums, threads, 0, queue>>>(c);
+}
+
+}  // namespace
+
+void launch_thin(const ThinCall& c, cudaStream_t queue) {
+  auto kernel = c.width <= 8 ? thin<8> : thin<16>;
+  kernel<<<over(c.rows, rows_a_block), threads, 0, queue>>>(c);
+}
+void launch_thin_turned(const ThinCall& c, cudaStream_t queue) {
+  c.width <= 8 ? launch_turned<8>(c, queue) : launch_turned<16>(c, queue);
+}
+
+}  // namespace tarn::cuda
