@@ -61,7 +61,7 @@ inline void bench_adapter(const LlamaShape& s) {
   data.valid = {};
   std::vector<double> exact;
   for (auto compute : {lm::ComputeIn::float32, lm::ComputeIn::bfloat16}) {
-    lm::TrainOptions options{.learning_rate = 1e-3, .steps = 20, .batch_size = 4};
+    lm::TrainOptions options{.learning_rate = 2e-4, .steps = 20, .batch_size = 4};
     options.tokens_at_once = 4096, options.compute = compute;
     Course c = course_of(model, data, options);
     bool in_float = compute == lm::ComputeIn::float32;

@@ -237,7 +237,7 @@ void add_products(KernelTable& t) {
                                  .run_joined = run_joined_rows,
                                  .shares = 0b10001,
                                  .name = few_rows_name});
-  add_many_rows(t);
+  add_bfloat_products(t);
   t.add(op_of<QuantizedMatmul>,
         {.run = run_quantized, .fits = takes_quantized, .name = "a warp a column"});
   t.add(op_of<Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "numbers"});

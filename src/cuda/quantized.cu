@@ -4,7 +4,7 @@
 // side, and each code meets x, which passes through shared memory, in float. Nothing is rounded
 // before the result.
 #include "cuda/launch.cuh"
-#include "cuda/many_rows.h"
+#include "cuda/bfloat_products.h"
 #include "cuda/matmul.h"
 #include "cuda/numbers.cuh"
 

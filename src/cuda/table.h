@@ -12,7 +12,7 @@ void add_products(KernelTable& t);
 // What takes any two matrices.
 void multiply_dense(const Step& s);
 // Parts of add_products, in front of what takes any shape.
-void add_many_rows(KernelTable& t);
+void add_bfloat_products(KernelTable& t);
 void add_thin(KernelTable& t);
 void add_rows(KernelTable& t);
 void add_derivatives(KernelTable& t);

@@ -46,6 +46,21 @@ ThinCall thin_call(const Step& s) {
   return c;
 }
 
+void run_joined_thin(std::span<const Step> steps) {
+  ThinCalls calls;
+  for (const Step& s : steps) calls.of[calls.count++] = thin_call(s);
+  if (off_line(calls.of[0].x)) {
+    for (const Step& s : steps) multiply_dense(s);
+    return;
+  }
+  launch_thin(calls, queue());
+  check(cudaGetLastError(), "a launch");
+}
+void run_thin(const Step& s, int, int) { run_joined_thin({&s, 1}); }
+bool joins_thin(const Step& first, const Step& other) {
+  return size_at(first.out, 1) <= 8 && size_at(other.out, 1) <= 8;
+}
+
 // x^T b, or what is that turned.
 bool is_turned(const Step& s) {
   return size_at(s.out, 1) <= most_thin && lies_in_rows(s.in[0], 1) &&
@@ -66,7 +81,7 @@ ThinCall turned_call(const Step& s) {
     set_x(c, s.in[1], 2), set_b(c, s.in[0], 1);
     c.y_row = 1, c.y_col = c.cols;
   }
-  constexpr int64_t cols_a_block = 512, blocks_a_processor = 3, least_rows_a_part = 32;
+  constexpr int64_t cols_a_block = 512, blocks_a_processor = 2, least_rows_a_part = 32;
   int64_t blocks = (c.cols + cols_a_block - 1) / cols_a_block;
   int64_t parts = (card()->processors * blocks_a_processor + blocks - 1) / blocks;
   c.parts = static_cast<int>(std::clamp<int64_t>(parts, 1, c.rows / least_rows_a_part));
@@ -78,11 +93,10 @@ size_t turned_scratch(const Step& s, int) {
   return static_cast<size_t>(c.parts * c.cols * width) * sizeof(float);
 }
 
-template <ThinCall (*call)(const Step&), void (*launch)(const ThinCall&, cudaStream_t)>
-void run(const Step& s, int, int) {
-  ThinCall c = call(s);
+void run_turned(const Step& s, int, int) {
+  ThinCall c = turned_call(s);
   if (off_line(c.x)) return multiply_dense(s);
-  launch(c, queue());
+  launch_thin_turned(c, queue());
   check(cudaGetLastError(), "a launch");
 }
 
@@ -90,11 +104,14 @@ void run(const Step& s, int, int) {
 
 void add_thin(KernelTable& t) {
   const Op& op = ops::op_of<ops::Matmul>;
-  t.add(op, {.run = run<thin_call, launch_thin>,
+  t.add(op, {.run = run_thin,
              .fits = takes_thin,
              .accepts = Accepts::any,
+             .joins = joins_thin,
+             .run_joined = run_joined_thin,
+             .shares = 0b1,
              .name = "a few columns"});
-  t.add(op, {.run = run<turned_call, launch_thin_turned>,
+  t.add(op, {.run = run_turned,
              .fits = takes_turned,
              .accepts = Accepts::any,
              .scratch = turned_scratch,

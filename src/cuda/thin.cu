@@ -6,51 +6,68 @@
 namespace tarn::cuda {
 namespace {
 
-constexpr int threads = 256;
+// --- y = x b: a warp has two rows, its lanes four columns each of every 128, and the rows of each
+// b that belong to a chunk of columns lie in shared memory, turned. The next chunk of x is on its
+// way meanwhile.
 
-// --- y = x b: a warp has two rows, its lanes four columns each of a chunk of 512, and b's rows of
-// the chunk lie in shared memory, turned
+constexpr int threads = 512, rows_a_warp = 2, rows_a_block = threads / 32 * rows_a_warp;
+constexpr int chunk = 256, steps = chunk / 128;
+constexpr int padded = chunk + 4;  // so that neighbouring columns lie in other banks
+constexpr int slot = 8;            // columns of one b
 
-constexpr int rows_a_warp = 2, rows_a_block = threads / 32 * rows_a_warp;
-constexpr int chunk = 512, steps = chunk / 128;
+// Which columns a slot has.
+struct Slots {
+  int call[most_slots] = {}, first[most_slots] = {};
+};
 
-template <int width>
-__device__ void load_chunk(const ThinCall& c, int64_t from, float (*b)[chunk]) {
-  for (int i = threadIdx.x; i < chunk * width; i += threads) {
+__device__ void load_slot(const ThinCall& c, int first, int64_t from, float (*b)[padded]) {
+  for (int i = threadIdx.x; i < chunk * slot; i += threads) {
     // Along whichever axis of b is contiguous.
-    int j = c.b_col == 1 ? i % width : i / chunk, k = c.b_col == 1 ? i / width : i % chunk;
-    bool there = from + k < c.cols && j < c.width;
-    b[j][k] = there ? c.b[(from + k) * c.b_row + j * c.b_col] : 0.f;
+    int j = c.b_col == 1 ? i % slot : i / chunk, k = c.b_col == 1 ? i / slot : i % chunk;
+    bool there = from + k < c.cols && first + j < c.width;
+    b[j][k] = there ? c.b[(from + k) * c.b_row + (first + j) * c.b_col] : 0.f;
   }
 }
-template <int width>
-__global__ void __launch_bounds__(threads) thin(const __grid_constant__ ThinCall c) {
-  __shared__ __align__(16) float b[width][chunk];
-  int lane = threadIdx.x % 32;
-  int64_t row = static_cast<int64_t>(blockIdx.x) * rows_a_block + threadIdx.x / 32 * rows_a_warp;
-  float sums[rows_a_warp][width] = {};
-  for (int64_t from = 0; from < c.cols; from += chunk) {
-    float4 x[rows_a_warp][steps];
+struct TwoRows {
+  float4 of[rows_a_warp][steps];
+  __device__ void load(const ThinCall& c, int64_t row, int64_t from) {
 #pragma unroll
     for (int r = 0; r < rows_a_warp; ++r)
 #pragma unroll
       for (int s = 0; s < steps; ++s) {
-        int64_t col = from + s * 128 + lane * 4;
+        int64_t col = from + s * 128 + threadIdx.x % 32 * 4;
         bool there = row + r < c.rows && col < c.cols;
-        x[r][s] = there ? *reinterpret_cast<const float4*>(c.x + (row + r) * c.lead + col)
-                        : float4{0, 0, 0, 0};
+        of[r][s] = there ? *reinterpret_cast<const float4*>(c.x + (row + r) * c.lead + col)
+                         : float4{0, 0, 0, 0};
       }
+  }
+};
+template <int slots>
+__global__ void __launch_bounds__(threads, 1)
+    thin(const __grid_constant__ ThinCalls calls, const __grid_constant__ Slots at) {
+  __shared__ __align__(16) float b[slots * slot][padded];
+  const ThinCall& c = calls.of[0];
+  int lane = threadIdx.x % 32;
+  int64_t row = static_cast<int64_t>(blockIdx.x) * rows_a_block + threadIdx.x / 32 * rows_a_warp;
+  float sums[rows_a_warp][slots * slot] = {};
+  TwoRows x, next;
+  next.load(c, row, 0);
+  for (int64_t from = 0; from < c.cols; from += chunk) {
     __syncthreads();
-    load_chunk<width>(c, from, b);
+#pragma unroll
+    for (int i = 0; i < slots; ++i)
+      load_slot(calls.of[at.call[i]], at.first[i], from, b + i * slot);
+    x = next;
+    next.load(c, row, from + chunk);
     __syncthreads();
 #pragma unroll
     for (int s = 0; s < steps; ++s)
 #pragma unroll
-      for (int j = 0; j < width; ++j) {
+      for (int j = 0; j < slots * slot; ++j) {
         float4 w = *reinterpret_cast<const float4*>(&b[j][s * 128 + lane * 4]);
 #pragma unroll
         for (int r = 0; r < rows_a_warp; ++r) {
-          float4 v = x[r][s];
+          float4 v = x.of[r][s];
           sums[r][j] += v.x * w.x + v.y * w.y + (v.z * w.z + v.w * w.w);
         }
       }
@@ -58,11 +75,13 @@ __global__ void __launch_bounds__(threads) thin(const __grid_constant__ ThinCall
 #pragma unroll
   for (int r = 0; r < rows_a_warp; ++r)
 #pragma unroll
-    for (int j = 0; j < width; ++j) {
+    for (int j = 0; j < slots * slot; ++j) {
       float sum = sums[r][j];
       for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-      if (lane == j && row + r < c.rows && j < c.width)
-        c.y[(row + r) * c.y_row + j * c.y_col] = sum;
+      const ThinCall& to = calls.of[at.call[j / slot]];
+      int col = at.first[j / slot] + j % slot;
+      if (lane == j % 32 && row + r < c.rows && col < to.width)
+        to.y[(row + r) * to.y_row + col * to.y_col] = sum;
     }
 }
 
@@ -70,6 +89,7 @@ __global__ void __launch_bounds__(threads) thin(const __grid_constant__ ThinCall
 // leaves for a second kernel
 
 constexpr int turned_threads = 128, block_cols = turned_threads * 4, at_once = 8;  // rows
+constexpr int adding_threads = 256;
 
 template <int width>
 __global__ void __launch_bounds__(turned_threads) thin_turned(const __grid_constant__ ThinCall c) {
@@ -113,7 +133,7 @@ __global__ void __launch_bounds__(turned_threads) thin_turned(const __grid_const
 }
 template <int width>
 __global__ void add_parts(const __grid_constant__ ThinCall c) {
-  int64_t col = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
+  int64_t col = static_cast<int64_t>(blockIdx.x) * adding_threads + threadIdx.x;
   int64_t j = blockIdx.y;
   if (col >= c.cols) return;
   float sum = 0;
@@ -127,15 +147,20 @@ template <int width>
 void launch_turned(const ThinCall& c, cudaStream_t queue) {
   dim3 grid(over(c.cols, block_cols), static_cast<unsigned>(c.parts));
   thin_turned<width><<<grid, turned_threads, 0, queue>>>(c);
-  dim3 sums(over(c.cols, threads), static_cast<unsigned>(c.width));
-  add_parts<width><<<sums, threads, 0, queue>>>(c);
+  dim3 sums(over(c.cols, adding_threads), static_cast<unsigned>(c.width));
+  add_parts<width><<<sums, adding_threads, 0, queue>>>(c);
 }
 
 }  // namespace
 
-void launch_thin(const ThinCall& c, cudaStream_t queue) {
-  auto kernel = c.width <= 8 ? thin<8> : thin<16>;
-  kernel<<<over(c.rows, rows_a_block), threads, 0, queue>>>(c);
+void launch_thin(const ThinCalls& calls, cudaStream_t queue) {
+  Slots at;
+  int used = 0;
+  for (int i = 0; i < calls.count; ++i)
+    for (int first = 0; first < calls.of[i].width; first += slot, ++used)
+      at.call[used] = i, at.first[used] = first;
+  constexpr void (*kernels[])(ThinCalls, Slots) = {thin<1>, thin<2>, thin<3>, thin<4>};
+  kernels[used - 1]<<<over(calls.of[0].rows, rows_a_block), threads, 0, queue>>>(calls, at);
 }
 void launch_thin_turned(const ThinCall& c, cudaStream_t queue) {
   c.width <= 8 ? launch_turned<8>(c, queue) : launch_turned<16>(c, queue);

@@ -19,7 +19,13 @@ struct ThinCall {
   int width = 0;
   int parts = 1;  // of the rows, of which x^T b adds up sums
 };
-void launch_thin(const ThinCall& call, cudaStream_t queue);
+// Products of the same x, of at most most_slots times eight columns, each b beginning a new eight.
+inline constexpr int most_slots = 4;
+struct ThinCalls {
+  ThinCall of[most_slots];
+  int count = 0;
+};
+void launch_thin(const ThinCalls& calls, cudaStream_t queue);
 // `scratch` has room for parts * cols * width rounded up to 8 or 16.
 void launch_thin_turned(const ThinCall& call, cudaStream_t queue);
 

@@ -94,6 +94,20 @@ TEST_F(Training, ThinProducts) {
     }
 }
 
+// Products of the same x are one launch.
+TEST_F(Training, ThinProductsOfTheSameRows) {
+  array x = normal({500, 640}, 1);
+  std::vector<array> thin;
+  for (int64_t width : {8, 3, 8, 8, 5}) thin.push_back(normal({640, width}, 2));
+  StreamContext on_device{Device::gpu};
+  std::vector<array> got;
+  for (const array& b : thin) got.push_back(matmul(x, b));
+  eval(got);
+  StreamContext on_cpu{Device::cpu};
+  for (size_t i = 0; i < thin.size(); ++i)
+    EXPECT_LT(apart(got[i], matmul(in_double(x), in_double(thin[i]))), 1e-6) << i;
+}
+
 array losses_of(const array& x, const array& targets) { return fast::cross_entropy(x, targets); }
 
 TEST_F(Training, CrossEntropyOfManyClasses) {

@@ -1,5 +1,5 @@
 // Products of many rows with quantised weights, there and back, with and without a low-rank term.
-#include "cuda/many_rows.h"
+#include "cuda/bfloat_products.h"
 
 #include "cuda/blas.h"
 #include "cuda/device.h"
@@ -129,7 +129,7 @@ void run_term(const Step& s, int, int) {
 
 }  // namespace
 
-void add_many_rows(KernelTable& t) {
+void add_bfloat_products(KernelTable& t) {
   t.add(ops::op_of<ops::QuantizedMatmul>, {.run = run_many_rows,
                                            .fits = takes_many_rows,
                                            .scratch = many_rows_scratch,

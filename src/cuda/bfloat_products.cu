@@ -1,5 +1,5 @@
 // Weights, rows and low-rank terms as bfloat16 numbers for the library: a thread makes 16 bytes.
-#include "cuda/many_rows.h"
+#include "cuda/bfloat_products.h"
 #include "cuda/numbers.cuh"
 
 namespace tarn::cuda {
