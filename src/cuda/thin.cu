@@ -20,14 +20,35 @@ struct Slots {
   int call[most_slots] = {}, first[most_slots] = {};
 };
 
-__device__ void load_slot(const ThinCall& c, int first, int64_t from, float (*b)[padded]) {
-  for (int i = threadIdx.x; i < chunk * slot; i += threads) {
-    // Along whichever axis of b is contiguous.
-    int j = c.b_col == 1 ? i % slot : i / chunk, k = c.b_col == 1 ? i / slot : i % chunk;
-    bool there = from + k < c.cols && first + j < c.width;
-    b[j][k] = there ? c.b[(from + k) * c.b_row + (first + j) * c.b_col] : 0.f;
+// A thread's numbers of a slot: the next chunk's are on their way while this one's are used.
+struct SlotPart {
+  static constexpr int each = chunk * slot / threads;
+  float next[each];
+  int column,
+      row;  // of the first; the others are further rows, or columns, whichever is contiguous
+  bool along_columns;
+
+  __device__ void begin(const ThinCall& c) {
+    along_columns = c.b_col == 1;
+    int i = static_cast<int>(threadIdx.x);
+    column = along_columns ? i % slot : i / chunk, row = along_columns ? i / slot : i % chunk;
   }
-}
+  __device__ int column_of(int q) const {
+    return along_columns ? column : column + q * (threads / chunk);
+  }
+  __device__ int row_of(int q) const { return along_columns ? row + q * (threads / slot) : row; }
+  __device__ void load(const ThinCall& c, int first, int64_t from) {
+#pragma unroll
+    for (int q = 0; q < each; ++q) {
+      int64_t k = from + row_of(q), j = first + column_of(q);
+      next[q] = k < c.cols && j < c.width ? c.b[k * c.b_row + j * c.b_col] : 0.f;
+    }
+  }
+  __device__ void store(float (*b)[padded]) const {
+#pragma unroll
+    for (int q = 0; q < each; ++q) b[column_of(q)][row_of(q)] = next[q];
+  }
+};
 struct TwoRows {
   float4 of[rows_a_warp][steps];
   __device__ void load(const ThinCall& c, int64_t row, int64_t from) {
@@ -52,11 +73,20 @@ __global__ void __launch_bounds__(threads, 1)
   float sums[rows_a_warp][slots * slot] = {};
   TwoRows x, next;
   next.load(c, row, 0);
+  SlotPart parts[slots];
+  auto each_slot = [&](auto f) {
+#pragma unroll
+    for (int i = 0; i < slots; ++i) f(parts[i], calls.of[at.call[i]], i);
+  };
+  auto load = [&](int64_t from) {
+    each_slot([&](SlotPart& p, const ThinCall& of, int i) { p.load(of, at.first[i], from); });
+  };
+  each_slot([](SlotPart& p, const ThinCall& of, int) { p.begin(of); });
+  load(0);
   for (int64_t from = 0; from < c.cols; from += chunk) {
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < slots; ++i)
-      load_slot(calls.of[at.call[i]], at.first[i], from, b + i * slot);
+    each_slot([&](SlotPart& p, const ThinCall&, int i) { p.store(b + i * slot); });
+    load(from + chunk);
     x = next;
     next.load(c, row, from + chunk);
     __syncthreads();
