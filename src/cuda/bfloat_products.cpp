@@ -3,6 +3,7 @@
 
 #include "cuda/blas.h"
 #include "cuda/device.h"
+#include "cuda/fold.h"
 #include "cuda/layout.h"
 #include "cuda/table.h"
 #include "ops/low_rank.h"
@@ -45,9 +46,10 @@ QuantizedCall weights_of(const Step& s, const Product& r) {
 }
 // Rows and weights have `more` columns besides the product's.
 void multiply(const Step& s, const Product& r, const void* rows, int64_t rows_lead,
-              int64_t weights_lead, int64_t more) {
+              int64_t weights_lead, int64_t more, const void* added = nullptr) {
   check(cudaGetLastError(), "a launch");
   MatmulCall c;
+  c.added = added;
   c.a = rows, c.b = s.scratch, c.c = s.out.data;
   c.m = r.m, c.n = r.outputs, c.k = r.depth + more;
   c.type = column(bfloat16), c.c_in_float = true;
@@ -86,48 +88,72 @@ bool takes_term(const Step& s) {
   return in_words(c) && s.in[4].dtype == float32 && s.in[5].dtype == float32 &&
          size_at(s.in[4], 1) > 0 && size_at(s.in[4], 1) <= most_rank;
 }
+int64_t rounded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+constexpr int64_t line = 64;  // numbers: rows begin at lines of the cache
 struct Widened {
-  int64_t terms = 0, rows_lead = 0, weights_lead = 0;
-  size_t weights_bytes = 0, bytes = 0;
+  int64_t terms = 0, rows_lead = 0, weights_lead = 0, weights = 0;
 };
-Widened widened(const Step& s, const Product& r) {
-  // Rows begin at lines of the cache.
-  auto rounded = [](int64_t n, int64_t to) { return (n + to - 1) / to * to; };
-  constexpr int64_t line = 64;
+Widened widened(const Step& s) {
+  Product r = product_of(s);
   Widened w;
   w.terms = rounded(3 * size_at(s.in[4], 1), 8);
   w.rows_lead = rounded(r.depth + w.terms, line);
   w.weights_lead = r.p->transpose ? w.rows_lead : r.k;
-  int64_t weights = r.p->transpose ? r.n * w.weights_lead : (r.n + w.terms) * r.k;
-  w.weights_bytes = static_cast<size_t>(rounded(weights, line)) * sizeof(uint16_t);
-  w.bytes = w.weights_bytes + static_cast<size_t>(r.m * w.rows_lead) * sizeof(uint16_t);
+  w.weights = r.p->transpose ? r.n * w.weights_lead : (r.n + w.terms) * r.k;
   return w;
 }
-size_t term_scratch(const Step& s, int) { return widened(s, product_of(s)).bytes; }
+size_t term_scratch(const Step& s, int) {
+  return static_cast<size_t>(widened(s).weights) * sizeof(uint16_t);
+}
+
+// x in bfloat16 with room for terms, which products of the same x share: each puts its own there,
+// one after the other in the queue.
+void run_narrow_widened(const Step& s, int, int) {
+  int64_t cols = size_at(s.in[0], 1), rows = s.in[0].size() / cols;
+  launch_narrow(s.in[0].as<const float>(), s.out.data, rows, cols, s.out.size() / 2 / rows,
+                queue());
+  check(cudaGetLastError(), "a launch");
+}
+const Packing widened_rows{
+    .kernel = {.run = run_narrow_widened, .name = "rows in bfloat16, with room"},
+    .bytes =
+        [](const Step& s) {
+          int64_t rows = s.in[0].size() / size_at(s.in[0], 1);
+          return static_cast<size_t>(rows * widened(s).rows_lead) * sizeof(uint16_t);
+        },
+    .key = [](const Step& s) { return static_cast<uint64_t>(widened(s).rows_lead); }};
+constexpr size_t packed_at = 6, added_at = 7;  // of the inputs
 
 void run_term(const Step& s, int, int) {
   Product r = product_of(s);
-  Widened w = widened(s, r);
-  auto* weights = static_cast<uint16_t*>(s.scratch);
-  auto* rows = weights + w.weights_bytes / sizeof(uint16_t);
+  Widened w = widened(s);
+  auto *weights = static_cast<uint16_t*>(s.scratch), *rows = s.in[packed_at].as<uint16_t>();
   launch_dequantize_words(weights_of(s, r), w.weights_lead, queue());
-  launch_narrow(s.in[0].as<const float>(), rows, r.m, r.depth, w.rows_lead, queue());
   TermsCall u;
   u.from = s.in[4].as<const float>(), u.count = r.m;
   u.rank = static_cast<int>(size_at(s.in[4], 1)), u.terms = static_cast<int>(w.terms);
   u.row = u.rank, u.of_rank = 1;
   u.to = rows + r.depth, u.to_row = w.rows_lead, u.to_term = 1;
-  launch_terms(u, queue());
   TermsCall b = u;
   b.from = s.in[5].as<const float>(), b.count = r.outputs, b.weights = true;
   b.row = 1, b.of_rank = r.outputs;
   b.to = weights + (r.p->transpose ? r.depth : r.n * r.k);
   b.to_row = r.p->transpose ? w.weights_lead : 1, b.to_term = r.p->transpose ? 1 : r.k;
-  launch_terms(b, queue());
-  multiply(s, r, rows, w.rows_lead, w.weights_lead, w.terms);
+  launch_terms(u, b, queue());
+  const void* added = s.in.size() > added_at ? s.in[added_at].data : nullptr;
+  multiply(s, r, rows, w.rows_lead, w.weights_lead, w.terms, added);
 }
+const Kernel term_kernel{.run = run_term,
+                         .fits = takes_term,
+                         .scratch = term_scratch,
+                         .packing = &widened_rows,
+                         .writes = 1u << packed_at,
+                         .name = "a term as more columns, and cuBLASLt"};
 
 }  // namespace
+
+bool is_term(const Kernel& kernel) { return kernel.run == run_term; }
+const Kernel& term_and_sum_kernel() { return term_kernel; }
 
 void add_bfloat_products(KernelTable& t) {
   t.add(ops::op_of<ops::QuantizedMatmul>, {.run = run_many_rows,
@@ -135,10 +161,7 @@ void add_bfloat_products(KernelTable& t) {
                                            .scratch = many_rows_scratch,
                                            .packing = &narrow_rows,
                                            .name = "bfloat16 weights, and cuBLASLt"});
-  t.add(ops::op_of<ops::QuantizedMatmulPlus>, {.run = run_term,
-                                               .fits = takes_term,
-                                               .scratch = term_scratch,
-                                               .name = "a term as more columns, and cuBLASLt"});
+  t.add(ops::op_of<ops::QuantizedMatmulPlus>, term_kernel);
 }
 
 }  // namespace tarn::cuda

@@ -47,7 +47,9 @@ __global__ void narrow(const float* x, ops::Bfloat* y, int64_t count, int64_t co
   if (i < count) y[i / cols * lead + i % cols] = ops::narrowed_bfloat(x[i]);
 }
 
-__global__ void put_terms(const __grid_constant__ TermsCall c) {
+__global__ void put_terms(const __grid_constant__ TermsCall u,
+                          const __grid_constant__ TermsCall b) {
+  const TermsCall& c = blockIdx.y == 0 ? u : b;
   int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (i >= c.count * c.terms) return;
   bool side_by_side = c.to_term == 1;  // neighbouring threads write neighbours
@@ -83,8 +85,9 @@ void launch_narrow(const float* x, void* to, int64_t rows, int64_t cols, int64_t
   narrow_eights<<<blocks_for(count), threads, 0, queue>>>(
       reinterpret_cast<const float4*>(x), y, count, static_cast<unsigned>(cols / each), lead);
 }
-void launch_terms(const TermsCall& c, cudaStream_t queue) {
-  put_terms<<<blocks_for(c.count * c.terms), threads, 0, queue>>>(c);
+void launch_terms(const TermsCall& u, const TermsCall& b, cudaStream_t queue) {
+  int64_t most = u.count > b.count ? u.count : b.count;
+  put_terms<<<dim3(blocks_for(most * u.terms), 2), threads, 0, queue>>>(u, b);
 }
 
 }  // namespace tarn::cuda

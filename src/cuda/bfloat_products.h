@@ -27,6 +27,6 @@ struct TermsCall {
   int rank = 0, terms = 0;                  // terms: at least 3 rank, zeros behind those
   bool weights = false;                     // the order of b
 };
-void launch_terms(const TermsCall& call, cudaStream_t queue);
+void launch_terms(const TermsCall& u, const TermsCall& b, cudaStream_t queue);
 
 }  // namespace tarn::cuda

@@ -57,6 +57,20 @@ __global__ void update(const __grid_constant__ UpdateCall c) {
   write_number(c.y, c.to_type, to, read_number<float>(c.x, c.from_type, from));
 }
 
+template <class T>
+__device__ void copy_piece(const void* x, void* y, int64_t bytes) {
+  int64_t each = static_cast<int64_t>(gridDim.x) * threads, n = bytes / int64_t{sizeof(T)};
+  for (int64_t i = element_index(); i < n; i += each)
+    static_cast<T*>(y)[i] = static_cast<const T*>(x)[i];
+}
+__global__ void join(const __grid_constant__ JoinCall c) {
+  const char* x = static_cast<const char*>(c.x[blockIdx.y]);
+  char* y = static_cast<char*>(c.y) + c.at[blockIdx.y];
+  int64_t bytes = c.bytes[blockIdx.y];
+  auto all = reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y) | bytes;
+  all % 16 == 0 ? copy_piece<uint4>(x, y, bytes) : copy_piece<ops::u8>(x, y, bytes);
+}
+
 // A block a line of y: it looks for the updates of its line, and adds them in their order, as the
 // CPU does.
 __global__ void scatter_add(const __grid_constant__ ScatterCall c) {
@@ -97,6 +111,10 @@ void launch_gather(const GatherCall& c, cudaStream_t queue) {
 }
 void launch_gather_axis(const GatherAxisCall& c, cudaStream_t queue) {
   gather_axis<<<blocks_for(c.count), threads, 0, queue>>>(c);
+}
+void launch_join(const JoinCall& c, cudaStream_t queue) {
+  constexpr unsigned blocks = 16;  // of a piece
+  join<<<dim3(blocks, static_cast<unsigned>(c.count)), threads, 0, queue>>>(c);
 }
 void launch_update(const UpdateCall& c, cudaStream_t queue) {
   static const bool early = can_begin_early(update);

@@ -37,6 +37,16 @@ struct GatherAxisCall {
 };
 void launch_gather_axis(const GatherAxisCall& call, cudaStream_t queue);
 
+// y = all of x, one behind the other; `at` is where each begins, in bytes.
+inline constexpr int most_pieces = 64;
+struct JoinCall {
+  const void* x[most_pieces] = {};
+  void* y = nullptr;
+  int64_t bytes[most_pieces] = {}, at[most_pieces] = {};
+  int count = 0;
+};
+void launch_join(const JoinCall& call, cudaStream_t queue);
+
 // A box of y is replaced by x, which may be of another float.
 struct UpdateCall {
   const void* x = nullptr;

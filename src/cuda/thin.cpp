@@ -46,16 +46,18 @@ ThinCall thin_call(const Step& s) {
   return c;
 }
 
-void run_joined_thin(std::span<const Step> steps) {
+template <ThinCall (*call)(const Step&), void (*launch)(const ThinCalls&, cudaStream_t)>
+void run_together(std::span<const Step> steps) {
   ThinCalls calls;
-  for (const Step& s : steps) calls.of[calls.count++] = thin_call(s);
+  for (const Step& s : steps) calls.of[calls.count++] = call(s);
   if (off_line(calls.of[0].x)) {
     for (const Step& s : steps) multiply_dense(s);
     return;
   }
-  launch_thin(calls, queue());
+  launch(calls, queue());
   check(cudaGetLastError(), "a launch");
 }
+constexpr auto run_joined_thin = run_together<thin_call, launch_thin>;
 void run_thin(const Step& s, int, int) { run_joined_thin({&s, 1}); }
 bool joins_thin(const Step& first, const Step& other) {
   return size_at(first.out, 1) <= 8 && size_at(other.out, 1) <= 8;
@@ -81,7 +83,7 @@ ThinCall turned_call(const Step& s) {
     set_x(c, s.in[1], 2), set_b(c, s.in[0], 1);
     c.y_row = 1, c.y_col = c.cols;
   }
-  constexpr int64_t cols_a_block = 512, blocks_a_processor = 2, least_rows_a_part = 32;
+  constexpr int64_t cols_a_block = 512, blocks_a_processor = 3, least_rows_a_part = 32;
   int64_t blocks = (c.cols + cols_a_block - 1) / cols_a_block;
   int64_t parts = (card()->processors * blocks_a_processor + blocks - 1) / blocks;
   c.parts = static_cast<int>(std::clamp<int64_t>(parts, 1, c.rows / least_rows_a_part));
@@ -89,15 +91,12 @@ ThinCall turned_call(const Step& s) {
 }
 size_t turned_scratch(const Step& s, int) {
   ThinCall c = turned_call(s);
-  int64_t width = c.width <= 8 ? 8 : most_thin;
-  return static_cast<size_t>(c.parts * c.cols * width) * sizeof(float);
+  return static_cast<size_t>(c.parts * c.cols * c.width) * sizeof(float);
 }
-
-void run_turned(const Step& s, int, int) {
-  ThinCall c = turned_call(s);
-  if (off_line(c.x)) return multiply_dense(s);
-  launch_thin_turned(c, queue());
-  check(cudaGetLastError(), "a launch");
+constexpr auto run_joined_turned = run_together<turned_call, launch_thin_turned>;
+void run_turned(const Step& s, int, int) { run_joined_turned({&s, 1}); }
+bool joins_turned(const Step& first, const Step& other) {
+  return is_turned(first) && is_turned(other) && joins_thin(first, other);
 }
 
 }  // namespace
@@ -115,6 +114,9 @@ void add_thin(KernelTable& t) {
              .fits = takes_turned,
              .accepts = Accepts::any,
              .scratch = turned_scratch,
+             .joins = joins_turned,
+             .run_joined = run_joined_turned,
+             .shares = 0b1,
              .name = "a few columns, of parts"});
 }
 

@@ -121,79 +121,101 @@ __global__ void __launch_bounds__(threads, 1)
 constexpr int turned_threads = 128, block_cols = turned_threads * 4, at_once = 8;  // rows
 constexpr int adding_threads = 256;
 
-template <int width>
-__global__ void __launch_bounds__(turned_threads) thin_turned(const __grid_constant__ ThinCall c) {
-  __shared__ __align__(16) float b[at_once * 4][width];
-  constexpr int held = at_once * 4;
+// Adds some rows of the thread's columns, all of which are there if `whole`: then their loads are
+// on the way together.
+template <bool whole, int width>
+__device__ void add_rows(const ThinCall& c, int64_t from, int64_t end, int64_t col,
+                         const float (*b)[width], float4 (&sums)[width]) {
+  float4 x[at_once];
+#pragma unroll
+  for (int r = 0; r < at_once; ++r)
+    x[r] = whole || from + r < end
+               ? *reinterpret_cast<const float4*>(c.x + (from + r) * c.lead + col)
+               : float4{0, 0, 0, 0};
+#pragma unroll
+  for (int r = 0; r < at_once; ++r)
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      float w = b[r][j];
+      sums[j].x += x[r].x * w, sums[j].y += x[r].y * w;
+      sums[j].z += x[r].z * w, sums[j].w += x[r].w * w;
+    }
+}
+template <int slots>
+__global__ void __launch_bounds__(turned_threads)
+    thin_turned(const __grid_constant__ ThinCalls calls, const __grid_constant__ Slots at) {
+  constexpr int held = at_once * 4, width = slots * slot;
+  __shared__ __align__(16) float b[held][width];
+  const ThinCall& c = calls.of[0];
   int64_t col = static_cast<int64_t>(blockIdx.x) * block_cols + threadIdx.x * 4;
-  int64_t each = (c.rows + c.parts - 1) / c.parts, first = blockIdx.y * each;
+  int64_t each = (c.rows + c.parts - 1) / c.parts;
+  each = (each + held - 1) / held * held;
+  int64_t first = blockIdx.y * each;
   int64_t end = first + each < c.rows ? first + each : c.rows;
   float4 sums[width] = {};
   for (int64_t from = first; from < end; from += held) {
     __syncthreads();
     for (int i = threadIdx.x; i < held * width; i += turned_threads) {
       int64_t r = from + i / width;
-      int j = i % width;
-      b[i / width][j] = r < end && j < c.width ? c.b[r * c.b_row + j * c.b_col] : 0.f;
+      const ThinCall& of = calls.of[at.call[i % width / slot]];
+      int j = at.first[i % width / slot] + i % slot;
+      b[i / width][i % width] = r < end && j < of.width ? of.b[r * of.b_row + j * of.b_col] : 0.f;
     }
     __syncthreads();
     if (col >= c.cols) continue;
-    for (int part = 0; part < held; part += at_once) {
-      float4 x[at_once];
-#pragma unroll
-      for (int r = 0; r < at_once; ++r)
-        x[r] = from + part + r < end
-                   ? *reinterpret_cast<const float4*>(c.x + (from + part + r) * c.lead + col)
-                   : float4{0, 0, 0, 0};
-#pragma unroll
-      for (int r = 0; r < at_once; ++r)
-#pragma unroll
-        for (int j = 0; j < width; ++j) {
-          float w = b[part + r][j];
-          sums[j].x += x[r].x * w, sums[j].y += x[r].y * w;
-          sums[j].z += x[r].z * w, sums[j].w += x[r].w * w;
-        }
-    }
+    for (int part = 0; part < held; part += at_once)
+      if (from + held <= end)
+        add_rows<true, width>(c, from + part, end, col, b + part, sums);
+      else
+        add_rows<false, width>(c, from + part, end, col, b + part, sums);
   }
   if (col >= c.cols) return;
 #pragma unroll
-  for (int j = 0; j < width; ++j)
-    *reinterpret_cast<float4*>(c.scratch + (blockIdx.y * static_cast<int64_t>(width) + j) * c.cols +
-                               col) = sums[j];
+  for (int j = 0; j < width; ++j) {
+    const ThinCall& to = calls.of[at.call[j / slot]];
+    int64_t of = at.first[j / slot] + j % slot;
+    if (of < to.width)
+      *reinterpret_cast<float4*>(to.scratch + (blockIdx.y * to.width + of) * c.cols + col) =
+          sums[j];
+  }
 }
-template <int width>
-__global__ void add_parts(const __grid_constant__ ThinCall c) {
-  int64_t col = static_cast<int64_t>(blockIdx.x) * adding_threads + threadIdx.x;
-  int64_t j = blockIdx.y;
-  if (col >= c.cols) return;
+__global__ void add_parts(const __grid_constant__ ThinCalls calls) {
+  const ThinCall& c = calls.of[blockIdx.z];
+  int64_t col = static_cast<int64_t>(blockIdx.x) * adding_threads + threadIdx.x, j = blockIdx.y;
+  if (col >= c.cols || j >= c.width) return;
   float sum = 0;
-  for (int p = 0; p < c.parts; ++p)
-    sum += c.scratch[(p * static_cast<int64_t>(width) + j) * c.cols + col];
+  for (int64_t p = 0; p < c.parts; ++p) sum += c.scratch[(p * c.width + j) * c.cols + col];
   c.y[col * c.y_row + j * c.y_col] = sum;
 }
 
 unsigned over(int64_t n, int64_t each) { return static_cast<unsigned>((n + each - 1) / each); }
-template <int width>
-void launch_turned(const ThinCall& c, cudaStream_t queue) {
-  dim3 grid(over(c.cols, block_cols), static_cast<unsigned>(c.parts));
-  thin_turned<width><<<grid, turned_threads, 0, queue>>>(c);
-  dim3 sums(over(c.cols, adding_threads), static_cast<unsigned>(c.width));
-  add_parts<width><<<sums, adding_threads, 0, queue>>>(c);
+// Returns how many slots there are.
+int set_slots(const ThinCalls& calls, Slots& at) {
+  int used = 0;
+  for (int i = 0; i < calls.count; ++i)
+    for (int first = 0; first < calls.of[i].width; first += slot, ++used)
+      at.call[used] = i, at.first[used] = first;
+  return used;
 }
 
 }  // namespace
 
 void launch_thin(const ThinCalls& calls, cudaStream_t queue) {
-  Slots at;
-  int used = 0;
-  for (int i = 0; i < calls.count; ++i)
-    for (int first = 0; first < calls.of[i].width; first += slot, ++used)
-      at.call[used] = i, at.first[used] = first;
   constexpr void (*kernels[])(ThinCalls, Slots) = {thin<1>, thin<2>, thin<3>, thin<4>};
+  Slots at;
+  int used = set_slots(calls, at);
   kernels[used - 1]<<<over(calls.of[0].rows, rows_a_block), threads, 0, queue>>>(calls, at);
 }
-void launch_thin_turned(const ThinCall& c, cudaStream_t queue) {
-  c.width <= 8 ? launch_turned<8>(c, queue) : launch_turned<16>(c, queue);
+void launch_thin_turned(const ThinCalls& calls, cudaStream_t queue) {
+  constexpr void (*kernels[])(ThinCalls, Slots) = {thin_turned<1>, thin_turned<2>, thin_turned<3>,
+                                                   thin_turned<4>};
+  const ThinCall& c = calls.of[0];
+  Slots at;
+  int used = set_slots(calls, at);
+  dim3 grid(over(c.cols, block_cols), static_cast<unsigned>(c.parts));
+  kernels[used - 1]<<<grid, turned_threads, 0, queue>>>(calls, at);
+  dim3 sums(over(c.cols, adding_threads), most_thin, static_cast<unsigned>(calls.count));
+  add_parts<<<sums, adding_threads, 0, queue>>>(calls);
 }
 
 }  // namespace tarn::cuda

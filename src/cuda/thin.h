@@ -17,7 +17,7 @@ struct ThinCall {
   int64_t rows = 0, cols = 0, lead = 0;
   int64_t b_row = 0, b_col = 0, y_row = 0, y_col = 0;
   int width = 0;
-  int parts = 1;  // of the rows, of which x^T b adds up sums
+  int parts = 1;  // of the rows, of which x^T b adds up sums; `scratch` has parts * width * cols
 };
 // Products of the same x, of at most most_slots times eight columns, each b beginning a new eight.
 inline constexpr int most_slots = 4;
@@ -26,6 +26,7 @@ struct ThinCalls {
   int count = 0;
 };
 void launch_thin(const ThinCalls& calls, cudaStream_t queue);
+void launch_thin_turned(const ThinCalls& calls, cudaStream_t queue);
 // `scratch` has room for parts * cols * width rounded up to 8 or 16.
 void launch_thin_turned(const ThinCall& call, cudaStream_t queue);
 

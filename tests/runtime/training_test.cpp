@@ -73,6 +73,30 @@ TEST_F(Training, ProductsWithTermsThereAndBack) {
     }
 }
 
+// Products of the same rows share these in bfloat16, and a sum is part of the product.
+TEST_F(Training, ProductsOfTheSameRowsAndTheirSums) {
+  Layer one = layer_of(128, 192, 8, 1), two = layer_of(128, 192, 5, 1);
+  array x = normal({1, 40, 192}, 6), y = normal({1, 40, 128}, 7);
+  auto times = [&](const Layer& l) {
+    return low_rank_matmul(x, l.codes, l.scales, l.biases, l.a, l.b, 64, 4);
+  };
+  std::vector<array> got;
+  {
+    StreamContext on_device{Device::gpu};
+    PrecisionScope scope(Precision::balanced);
+    got = {y + (times(one) + times(two)), times(two) * array(2.0f)};
+    eval(got);
+  }
+  StreamContext on_cpu{Device::cpu};
+  array x2 = in_double(squeeze(x, 0));
+  auto product = [&](const Layer& l) {
+    return matmul(x2, transpose(l.weights())) + matmul(matmul(x2, in_double(l.a)), in_double(l.b));
+  };
+  array sum = in_double(squeeze(y, 0)) + product(one) + product(two);
+  EXPECT_LT(apart(squeeze(got[0], 0), sum), 4e-3);
+  EXPECT_LT(apart(squeeze(got[1], 0), product(two) * array(2.0)), 4e-3);
+}
+
 TEST_F(Training, ThinProducts) {
   StreamContext on_device{Device::gpu};
   auto check = [](const array& x, const array& y) {
@@ -102,10 +126,17 @@ TEST_F(Training, ThinProductsOfTheSameRows) {
   StreamContext on_device{Device::gpu};
   std::vector<array> got;
   for (const array& b : thin) got.push_back(matmul(x, b));
+  array turned = transpose(x);
+  std::vector<array> tall;
+  for (const array& b : thin) tall.push_back(slice(b, {0, 0}, {500, b.shape(1)}));
+  for (const array& b : tall) got.push_back(matmul(turned, b));
   eval(got);
   StreamContext on_cpu{Device::cpu};
-  for (size_t i = 0; i < thin.size(); ++i)
+  for (size_t i = 0; i < thin.size(); ++i) {
     EXPECT_LT(apart(got[i], matmul(in_double(x), in_double(thin[i]))), 1e-6) << i;
+    array want = matmul(transpose(in_double(x)), in_double(tall[i]));
+    EXPECT_LT(apart(got[thin.size() + i], want), 1e-6) << i;
+  }
 }
 
 array losses_of(const array& x, const array& targets) { return fast::cross_entropy(x, targets); }
@@ -142,6 +173,23 @@ TEST_F(Training, ATargetThatIsNoClassIsAnError) {
   array x = normal({2, 7}, 1), y = losses_of(x, array({1, 7}, {2}, int32));
   EXPECT_EQ(tarn_test::error_of([&] { y.eval(); }),
             "[cross_entropy] index 7 is outside axis 1, which has size 7.");
+}
+
+TEST_F(Training, ManyArraysAreJoined) {
+  std::vector<array> parts;
+  for (int i = 0; i < 150; ++i) parts.push_back(normal({i % 7 * (i % 3 == 0 ? 64 : 1), 4}, 1));
+  for (int width : {4, 3}) {
+    std::vector<array> narrow;
+    for (const array& p : parts)
+      narrow.push_back(contiguous(slice(p, {0, 0}, {p.shape(0), width})));
+    auto joined = [&](Device d) {
+      StreamContext context{d};
+      array y = concatenate(narrow, 0);
+      y.eval();
+      return y;
+    };
+    EXPECT_EQ(apart(joined(Device::gpu), joined(Device::cpu)), 0);
+  }
 }
 
 // In the order of the updates, so that sums are the CPU's to the last bit.
