@@ -61,7 +61,7 @@ inline void bench_adapter(const LlamaShape& s) {
   data.valid = {};
   std::vector<double> exact;
   for (auto compute : {lm::ComputeIn::float32, lm::ComputeIn::bfloat16}) {
-    lm::TrainOptions options{.learning_rate = 2e-4, .steps = 20, .batch_size = 4};
+    lm::TrainOptions options{.learning_rate = 2e-4, .steps = 12, .batch_size = 4};
     bool in_float = compute == lm::ComputeIn::float32;
     options.tokens_at_once = in_float ? 2048 : 4096;  // all at once take too much in float32
     options.compute = compute;
