@@ -1,6 +1,7 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
-// FILE, or gpu_bench decode [1B, 3B or 8B]; see docs/gpu.md. As several ranks, each with a GPU:
-// gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench training [1B].
+// FILE, gpu_bench decode [1B, 3B or 8B], or gpu_bench training [1B or 3B]; see docs/gpu.md. As
+// several ranks, each with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench
+// training [1B].
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +13,7 @@
 
 #include "gpu_models.h"
 #include "gpu_ranks.h"
+#include "gpu_training.h"
 #include "tarn/lm.h"
 #include "tarn/tarn.h"
 
@@ -198,11 +200,16 @@ void bench_decode(const char* which) {
     bench_answers(bench::random_llama(s), 512);
   }
 }
+void bench_adapters(const char* which) {
+  for (const bench::LlamaShape& s : bench::llama_shapes)
+    if (std::strstr(s.title, which) != nullptr) bench::bench_adapter(s);
+}
 // What several ranks do together; false when that is not what is asked for.
 bool bench_ranks(const char* which) {
   bool sums = std::strcmp(only, "sums") == 0, divided = std::strcmp(only, "divided") == 0;
-  if (!sums && !divided && std::strcmp(only, "training") != 0) return false;
-  if (distributed::init().size() == 1) {
+  bool alone = distributed::init().size() == 1;
+  if (!sums && !divided && (alone || std::strcmp(only, "training") != 0)) return false;
+  if (alone) {
     std::puts("Start it as several ranks: tarn launch -n 2 --backend nccl gpu_bench ...");
     return true;
   }
@@ -234,6 +241,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (bench_ranks(argc > 2 ? argv[2] : "1B")) return 0;
+  if (std::strcmp(only, "training") == 0) {
+    bench_adapters(argc > 2 ? argv[2] : "1B");
+    return 0;
+  }
   bench_memory();
   bench_products();
   bench_all_codes();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "gpu_models.h"
+#include "gpu_training.h"
 #include "lm/load/divide.h"
 #include "lm/models/division.h"
 #include "tarn/distributed.h"
@@ -156,19 +157,6 @@ inline void bench_divided(const LlamaShape& s) {
 
 // --- LoRA on shares of each batch
 
-inline lm::TrainData random_examples(size_t count, size_t tokens) {
-  lm::TrainData data;
-  for (size_t i = 0; i < count; ++i) {
-    lm::TrainSample sample;
-    for (size_t k = 0; k < tokens; ++k)
-      sample.ids.push_back(static_cast<int32_t>((i * 7919 + k * 104729 + i * k * 31) % 100000));
-    sample.counts.assign(tokens, 1);
-    sample.counts[0] = 0;
-    data.train.samples.push_back(sample);
-    if (i < 2) data.valid.samples.push_back(std::move(sample));
-  }
-  return data;
-}
 struct Steps {
   double seconds = 0;  // the median
   int64_t tokens = 0;  // of a step

@@ -147,8 +147,9 @@ bool multiply_by_blas(const MatmulCall& c, const BlasShape& s) {
   bool wide = types->scale == CUDA_R_64F;
   const void *one = &one32, *zero = &zero32;
   if (wide) one = &one64, zero = &zero64;
+  const void *from = c.added ? c.added : c.c, *times = c.added ? one : zero;
   std::lock_guard lock(workspace_mutex());
-  return l->matmul(l->handle, &p.product, one, c.b, &p.b, c.a, &p.a, zero, c.c, &p.c, c.c, &p.c,
+  return l->matmul(l->handle, &p.product, one, c.b, &p.b, c.a, &p.a, times, from, &p.c, c.c, &p.c,
                    &p.algorithm, l->workspace, workspace_bytes, queue()) == CUBLAS_STATUS_SUCCESS;
 }
 

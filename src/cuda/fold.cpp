@@ -9,6 +9,7 @@
 #include "cuda/table.h"
 #include "ops/catalogue.h"
 #include "ops/compound.h"
+#include "ops/low_rank.h"
 #include "ops/movement.h"
 #include "runtime/values.h"
 
@@ -19,6 +20,16 @@ const Op& folded_product_op() {
   static const Op op = [] {
     Op o{};
     o.name = "quantized_matmul and its neighbours";
+    o.kind = tarn::Kind::contraction;
+    return o;
+  }();
+  return op;
+}
+
+const Op& term_and_sum_op() {
+  static const Op op = [] {
+    Op o{};
+    o.name = "quantized_matmul_plus and a sum";
     o.kind = tarn::Kind::contraction;
     return o;
   }();
@@ -36,6 +47,7 @@ class Folder {
     for (Value& v : values_) fold_pair(v);
     for (Value& v : values_) fold_gate(v);
     for (Value& v : values_) fold_sum(v);
+    for (Value& v : values_) fold_term(v);
     for (Value& v : values_) fold_cast(v);
     fold_attention(values_, readers_);
   }
@@ -169,27 +181,46 @@ class Folder {
     }
   }
 
+  bool is_sum(const Value& v) {
+    return v.kind == Value::Kind::elementwise && v.op == &ops::op_of<ops::Add> &&
+           v.in.size() == 2 && v.dtype == float32 && v.backend == cuda_backend();
+  }
+  // Whether nothing but the sum reads `at`, and the sum is of no other shape than its parts.
+  bool is_alone(const Value& sum, int at, int other) {
+    return at != other && !value(at).output && is_read_once(at) &&
+           is_plain(value(at), sum.layout.shape) && is_plain(value(other), sum.layout.shape);
+  }
+  // The sum becomes the product `v` that adds `other`.
+  void take_over(Value& sum, Value& v, int other) {
+    sum.kind = Value::Kind::kernel;
+    sum.op = v.op, sum.kernel = v.kernel, sum.params = v.params, sum.item = -1;
+    sum.in = v.in;
+    sum.in.push_back(other);
+    v.in.clear();
+  }
   void fold_sum(Value& sum) {
-    if (sum.kind != Value::Kind::elementwise || sum.op != &ops::op_of<ops::Add> ||
-        sum.in.size() != 2 || sum.dtype != float32 || sum.backend != cuda_backend())
-      return;
+    if (!is_sum(sum)) return;
     for (int side : {0, 1}) {
       int at = sum.in[static_cast<size_t>(side)], other = sum.in[static_cast<size_t>(1 - side)];
       Value& v = value(at);
-      bool alone = at != other && !v.output && readers(at).size() == 1;
-      if (!alone || !(is_folded(v) || is_product(v)) || !is_plain(v, sum.layout.shape) ||
-          !is_plain(value(other), sum.layout.shape))
-        continue;
+      if (!(is_folded(v) || is_product(v)) || !is_alone(sum, at, other)) continue;
       begin(v);
       auto p = v.params.as<FoldedProduct>();
       if (p.added) continue;
       p.added = true;
-      sum.kind = Value::Kind::kernel;
-      sum.op = v.op, sum.kernel = v.kernel, sum.params = p, sum.item = -1;
-      sum.in = v.in;
-      sum.in.push_back(other);
-      v.in.clear();
-      return;
+      v.params = p;
+      return take_over(sum, v, other);
+    }
+  }
+  void fold_term(Value& sum) {
+    if (!is_sum(sum)) return;
+    for (int side : {0, 1}) {
+      int at = sum.in[static_cast<size_t>(side)], other = sum.in[static_cast<size_t>(1 - side)];
+      Value& v = value(at);
+      bool term = is_kernel(v, ops::op_of<ops::QuantizedMatmulPlus>) && is_term(*v.kernel);
+      if (!term || !is_alone(sum, at, other)) continue;
+      v.op = &term_and_sum_op(), v.kernel = &term_and_sum_kernel();
+      return take_over(sum, v, other);
     }
   }
 

@@ -24,4 +24,8 @@ bool is_one_row(const Kernel& kernel, const Step& step);
 // Whether such products of x, with scales of that dtype, can be paired.
 bool makes_pairs(const FoldedProduct& p, const Operand& x, Dtype scales);
 
+// Products of many rows with a low-rank term, which may have one more input, that is added.
+bool is_term(const Kernel& kernel);
+const Kernel& term_and_sum_kernel();
+
 }  // namespace tarn::cuda

@@ -29,6 +29,7 @@ const Backend* make_backend() try {
   cuda::add_movements(b->table);
   cuda::add_products(b->table);
   cuda::add_rows(b->table);
+  cuda::add_derivatives(b->table);
   cuda::add_communications(b->table);
   b->memory = &cuda::arena();
   b->fold = cuda::fold_values;

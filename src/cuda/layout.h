@@ -35,5 +35,10 @@ inline int64_t stride_at(const Operand& o, int from_end) {
   return o.strides[o.strides.size() - static_cast<size_t>(from_end)];
 }
 inline bool is_small_float(Dtype t) { return t == float32 || t == float16 || t == bfloat16; }
+// Affine codes with factors of one type of float, and results that are floats.
+inline bool affine_floats(const Step& s, size_t scales) {
+  return is_small_float(s.in[scales].dtype) && s.in[scales].dtype == s.in[scales + 1].dtype &&
+         is_small_float(s.out.dtype);
+}
 
 }  // namespace tarn::cuda

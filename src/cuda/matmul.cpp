@@ -63,24 +63,12 @@ bool blas_shape(const MatmulCall& c, BlasShape& s) {
 }
 
 bool takes_matmul(const Step& s) { return s.out.shape.size() <= most_axes; }
-void run_matmul(const Step& s, int, int) {
-  if (s.out.size() == 0) return;
-  MatmulCall c = call_of(s);
-  join_repeated(c);
-  BlasShape shape;
-  if (blas_shape(c, shape) && multiply_by_blas(c, shape)) return;
-  launch_matmul(c, queue());
-  check(cudaGetLastError(), "a launch");
-}
+void run_matmul(const Step& s, int, int) { multiply_dense(s); }
 
 // --- quantised
 
 constexpr std::string_view few_rows_name = "16 columns a block, on tensor cores";
 
-bool affine_floats(const Step& s, size_t scales) {
-  return is_small_float(s.in[scales].dtype) && s.in[scales].dtype == s.in[scales + 1].dtype &&
-         is_small_float(s.out.dtype);
-}
 bool takes_quantized(const Step& s) {
   const auto& p = s.params->as<ops::QuantizedMatmul::P>();
   bool in_words = p.bits == 2 || p.bits == 4 || p.bits == 8;
@@ -131,43 +119,7 @@ bool joins_rows(const Step& first, const Step& other) {
   return a.group == b.group && a.precision == b.precision && first.in[2].dtype == other.in[2].dtype;
 }
 
-// --- quantised, with many rows: dense weights in the step's memory, and the library
-
-// In exact precision float32 weights are made, by the op's expansion.
-bool takes_many_rows(const Step& s) {
-  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  return p.coding == ops::Coding::affine && p.transpose && p.precision == Precision::balanced &&
-         affine_floats(s, 2) && s.in[1].shape.size() == 2 && s.out.dtype == float32 &&
-         s.out.size() > 0 && s.out.size() / size_at(s.out, 1) > most_quantized_rows &&
-         size_at(s.out, 1) % 8 == 0 && has_blas();
-}
-// x in bfloat16, which products of the same x share.
-void run_narrow(const Step& s, int, int) {
-  launch_narrow(s.in[0].as<const float>(), s.out.data, s.in[0].size(), queue());
-  check(cudaGetLastError(), "a launch");
-}
-const Packing narrow_rows{
-    .kernel = {.run = run_narrow, .name = "rows in bfloat16"},
-    .bytes = [](const Step& s) { return static_cast<size_t>(s.in[0].size()) * sizeof(uint16_t); },
-    .key = [](const Step&) { return uint64_t{0}; }};
-size_t many_rows_scratch(const Step& s, int) {
-  QuantizedCall c = quantized_call(s);
-  return static_cast<size_t>(c.n * c.k) * sizeof(uint16_t);
-}
-void run_many_rows(const Step& s, int, int) {
-  QuantizedCall c = quantized_call(s);
-  c.y = s.scratch, c.type = column(bfloat16);
-  launch_dequantize(c, queue());
-  check(cudaGetLastError(), "a launch");
-  MatmulCall product;
-  product.a = s.in.back().data, product.b = s.scratch, product.c = s.out.data;
-  product.m = c.m, product.n = c.n, product.k = c.k;
-  product.type = column(bfloat16), product.c_in_float = true;
-  BlasShape shape{.a_lead = c.k, .b_lead = c.k, .b_turned = true};
-  require<DeviceError>(multiply_by_blas(product, shape),
-                       "[quantized_matmul] cuBLASLt does not take {} rows of {} by {}.", c.m, c.k,
-                       c.n);
-}
+// --- numbers
 
 bool takes_dequantize(const Step& s) {
   return s.params->as<ops::Dequantize::P>().coding == ops::Coding::affine && affine_floats(s, 1) &&
@@ -245,6 +197,15 @@ bool joins_folded(const Step& first, const Step& other) {
 
 }  // namespace
 
+void multiply_dense(const Step& s) {
+  if (s.out.size() == 0) return;
+  MatmulCall c = call_of(s);
+  join_repeated(c);
+  BlasShape shape;
+  if (blas_shape(c, shape) && multiply_by_blas(c, shape)) return;
+  launch_matmul(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
 bool is_one_row(const Kernel& kernel, const Step& s) {
   return kernel.run == run_few_rows && quantized_call(s).m == 1;
 }
@@ -264,6 +225,7 @@ const Kernel& folded_kernel() {
 
 void add_products(KernelTable& t) {
   using namespace ops;
+  add_thin(t);
   t.add(op_of<Matmul>, {.run = run_matmul,
                         .fits = takes_matmul,
                         .accepts = Accepts::any,
@@ -275,11 +237,7 @@ void add_products(KernelTable& t) {
                                  .run_joined = run_joined_rows,
                                  .shares = 0b10001,
                                  .name = few_rows_name});
-  t.add(op_of<QuantizedMatmul>, {.run = run_many_rows,
-                                 .fits = takes_many_rows,
-                                 .scratch = many_rows_scratch,
-                                 .packing = &narrow_rows,
-                                 .name = "bfloat16 weights, and cuBLASLt"});
+  add_bfloat_products(t);
   t.add(op_of<QuantizedMatmul>,
         {.run = run_quantized, .fits = takes_quantized, .name = "a warp a column"});
   t.add(op_of<Dequantize>, {.run = run_dequantize, .fits = takes_dequantize, .name = "numbers"});

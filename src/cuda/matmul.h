@@ -14,8 +14,10 @@ struct MatmulCall {
   int64_t m = 0, n = 0, k = 0, batch = 1;
   int64_t a_row = 0, a_col = 0, b_row = 0, b_col = 0;
   Strided a_batch{}, b_batch{};
-  int type = 0;             // a dtype, as column: a float or complex64
-  bool c_in_float = false;  // c is float32 whatever `type` is: for the library only
+  int type = 0;  // a dtype, as column: a float or complex64
+  // For the library only:
+  bool c_in_float = false;      // c is float32 whatever `type` is
+  const void* added = nullptr;  // to c, and of its type and shape
 };
 void launch_matmul(const MatmulCall& call, cudaStream_t queue);
 
@@ -58,7 +60,5 @@ void launch_one_row(const FewRowsCalls& calls, int processors, cudaStream_t queu
 size_t most_shared_bytes();  // of a block
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);
-// y (count) in bfloat16 of x in float32.
-void launch_narrow(const float* x, void* y, int64_t count, cudaStream_t queue);
 
 }  // namespace tarn::cuda

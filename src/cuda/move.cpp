@@ -9,6 +9,23 @@
 namespace tarn::cuda {
 namespace {
 
+void join_pieces(const Step& s) {
+  JoinCall c;
+  int64_t at = 0;
+  c.y = s.out.data;
+  auto launch = [&] {
+    if (c.count > 0) launch_join(c, queue());
+    check(cudaGetLastError(), "a launch");
+    c.count = 0;
+  };
+  for (const auto& in : s.in) {
+    int64_t bytes = in.size() * in.dtype.size;
+    c.x[c.count] = in.data, c.bytes[c.count] = bytes, c.at[c.count] = at;
+    at += bytes;
+    if (++c.count == most_pieces) launch();
+  }
+  launch();
+}
 void run_concatenate(const Step& s, int, int) {
   auto axis = static_cast<size_t>(s.params->as<ops::Concatenate::P>().axis);
   auto size = static_cast<size_t>(s.out.dtype.size);
@@ -16,6 +33,8 @@ void run_concatenate(const Step& s, int, int) {
   for (size_t i = 0; i < axis; ++i) outer *= static_cast<size_t>(s.out.shape[i]);
   for (size_t i = axis + 1; i < s.out.shape.size(); ++i)
     inner *= static_cast<size_t>(s.out.shape[i]);
+  constexpr size_t many = 8;  // inputs, for which copies of their own would be launches
+  if (outer == 1 && s.in.size() >= many) return join_pieces(s);
   size_t row = static_cast<size_t>(s.out.shape[axis]) * inner, at = 0;
   for (const auto& in : s.in) {
     size_t bytes = static_cast<size_t>(in.shape[axis]) * inner;
@@ -104,6 +123,34 @@ void run_update(const Step& s, int, int) {
   check(cudaGetLastError(), "a launch");
 }
 
+// Whole lines of float32 added by one index array; each line of the result looks at all indices.
+constexpr int64_t most_looks = int64_t{1} << 32;
+bool takes_scatter(const Step& s) {
+  const auto& p = s.params->as<ops::Scatter::P>();
+  if (p.mode != ops::Update::add || p.axes.size() != 1 || s.out.dtype != float32) return false;
+  const Shape &y = s.out.shape, &x = s.in[1].shape;
+  auto axis = static_cast<size_t>(p.axes[0]), boxes = x.size() - y.size();
+  int64_t lines = 1;
+  for (size_t i = 0; i < y.size(); ++i) {
+    if (x[boxes + i] != (i == axis ? 1 : y[i])) return false;
+    if (i <= axis) lines *= y[i];
+  }
+  return lines <= INT32_MAX && lines * s.in[2].size() <= most_looks;
+}
+void run_scatter(const Step& s, int, int) {
+  auto axis = static_cast<size_t>(s.params->as<ops::Scatter::P>().axes[0]);
+  ScatterCall c;
+  for (size_t i = 0; i < axis; ++i) c.outer *= s.out.shape[i];
+  for (size_t i = axis + 1; i < s.out.shape.size(); ++i) c.inner *= s.out.shape[i];
+  c.size = s.out.shape[axis], c.count = s.in[2].size();
+  if (s.out.size() == 0 || c.count == 0) return;
+  c.x = s.in[1].as<const float>(), c.y = s.out.as<float>(), c.index = s.in[2].data;
+  c.fault = fault_of(*s.op);
+  c.axis = static_cast<int>(axis), c.index_type = column(s.in[2].dtype);
+  launch_scatter_add(c, queue());
+  check(cudaGetLastError(), "a launch");
+}
+
 }  // namespace
 
 void add_movements(KernelTable& t) {
@@ -124,6 +171,9 @@ void add_movements(KernelTable& t) {
   update.repeatable = always;
   update.name = "in place";
   t.add(op_of<SliceUpdate>, update);
+  Kernel scatter{.run = run_scatter, .fits = takes_scatter, .name = "lines, in place"};
+  scatter.updates_first = scatter.checks = true;
+  t.add(op_of<Scatter>, scatter);
 }
 
 }  // namespace tarn::cuda

@@ -37,6 +37,16 @@ struct GatherAxisCall {
 };
 void launch_gather_axis(const GatherAxisCall& call, cudaStream_t queue);
 
+// y = all of x, one behind the other; `at` is where each begins, in bytes.
+inline constexpr int most_pieces = 64;
+struct JoinCall {
+  const void* x[most_pieces] = {};
+  void* y = nullptr;
+  int64_t bytes[most_pieces] = {}, at[most_pieces] = {};
+  int count = 0;
+};
+void launch_join(const JoinCall& call, cudaStream_t queue);
+
 // A box of y is replaced by x, which may be of another float.
 struct UpdateCall {
   const void* x = nullptr;
@@ -48,5 +58,17 @@ struct UpdateCall {
   int from_type = 0, to_type = 0;  // dtypes, as columns
 };
 void launch_update(const UpdateCall& call, cudaStream_t queue);
+
+// y (outer, size, inner) += x (count, outer, inner), where each of the count lies at its index of
+// the middle axis.
+struct ScatterCall {
+  const float* x = nullptr;
+  float* y = nullptr;
+  const void* index = nullptr;
+  Fault* fault = nullptr;
+  int64_t count = 0, outer = 1, size = 0, inner = 1;
+  int axis = 0, index_type = 0;
+};
+void launch_scatter_add(const ScatterCall& call, cudaStream_t queue);
 
 }  // namespace tarn::cuda

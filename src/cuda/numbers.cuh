@@ -7,7 +7,7 @@
 namespace tarn::cuda {
 
 // Columns of a table by dtype, as Dtype::Val counts them.
-inline constexpr int half_column = 9, float_column = 10;
+inline constexpr int half_column = 9, float_column = 10, bfloat_column = 12;
 
 // Calls f with a number of the column's type: float32, float16 or bfloat16.
 template <class F>

@@ -4,6 +4,7 @@
 // side, and each code meets x, which passes through shared memory, in float. Nothing is rounded
 // before the result.
 #include "cuda/launch.cuh"
+#include "cuda/bfloat_products.h"
 #include "cuda/matmul.h"
 #include "cuda/numbers.cuh"
 
@@ -34,27 +35,6 @@ __global__ void dequantize(const __grid_constant__ QuantizedCall c) {
   wait_for_queue();
   int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   if (i < c.n * c.k) write_number(c.y, c.type, i, weight_at(c, i / c.k, i % c.k));
-}
-
-// Four bits in bfloat16: a word of codes a thread, which lies in one group.
-__global__ void dequantize_words(const __grid_constant__ QuantizedCall c) {
-  int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
-  if (i >= c.n * c.k / 8) return;
-  unsigned word = static_cast<const unsigned*>(c.codes)[i];
-  int64_t group = i >> (__ffs(c.group) - 4);  // words of a group are a power of two
-  auto scale = read_number<float>(c.scales, c.scale_type, group);
-  auto bias = read_number<float>(c.biases, c.scale_type, group);
-  union {
-    uint4 all;
-    ops::Bfloat of[8];
-  } y;
-  for (int j = 0; j < 8; ++j)
-    y.of[j] = ops::narrowed_bfloat(static_cast<float>(word >> (4 * j) & 15u) * scale + bias);
-  static_cast<uint4*>(c.y)[i] = y.all;
-}
-__global__ void narrow(const float* x, ops::Bfloat* y, int64_t count) {
-  int64_t i = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
-  if (i < count) y[i] = ops::narrowed_bfloat(x[i]);
 }
 
 // A code below 2^23 as a float: cheaper than the conversion.
@@ -140,15 +120,10 @@ void dequantize_numbers(const QuantizedCall& c, cudaStream_t queue) {
   launch_early(dequantize, early, dim3(blocks_for(c.n * c.k)), threads, 0, queue, c);
 }
 void launch_dequantize(const QuantizedCall& c, cudaStream_t queue) {
-  constexpr int bfloat_column = 12;
-  bool power = (c.group & (c.group - 1)) == 0 && c.group >= 8;
-  if (c.bits == 4 && power && c.type == bfloat_column && reinterpret_cast<uintptr_t>(c.y) % 16 == 0)
-    dequantize_words<<<blocks_for(c.n * c.k / 8), threads, 0, queue>>>(c);
+  if (c.type == bfloat_column && in_words(c))
+    launch_dequantize_words(c, c.k, queue);
   else
     dequantize_numbers(c, queue);
-}
-void launch_narrow(const float* x, void* y, int64_t count, cudaStream_t queue) {
-  narrow<<<blocks_for(count), threads, 0, queue>>>(x, static_cast<ops::Bfloat*>(y), count);
 }
 
 }  // namespace tarn::cuda

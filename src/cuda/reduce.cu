@@ -1,9 +1,9 @@
 // Reductions over any axes of any layout, and the index of an extreme.
 //
 // Floats are folded in double and integers in 64 bits, so one kernel serves all dtypes and a sum
-// is as exact as the CPU's. A block folds an output; short ones and columns take a thread each, so
-// that neighbours read neighbours. Where that is too little work for the card, outputs are cut into
-// pieces. Orders are fixed: the same call gives the same bits.
+// is as exact as the CPU's. A block or a warp folds an output; short ones and columns take a thread
+// each, so that neighbours read neighbours. Where that is too little work for the card, outputs are
+// cut into pieces. Orders are fixed: the same call gives the same bits.
 #include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/reduce.h"
@@ -79,6 +79,27 @@ __global__ void fold_with_block(const __grid_constant__ FoldCall c) {
   acc = of_block(acc, shared, [](Acc a, Acc b) { return joined<F>(a, b); });
   if (threadIdx.x == 0) finish(c, output, piece, acc);
 }
+// A warp an output, where they are many and too short for a block.
+constexpr int64_t warp_fold = 2048, many_outputs = 4096;
+bool by_warp(const FoldCall& c) {
+  return c.pieces == 1 && c.each <= warp_fold && c.outputs >= many_outputs;
+}
+template <class Acc, Fold fold>
+__global__ void fold_with_warp(const __grid_constant__ FoldCall c) {
+  using F = FoldOf<Acc, fold>;
+  int64_t output = (static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
+  if (output >= c.outputs) return;
+  int64_t base = offset_of(c.kept, output);
+  bool run = c.folded.axes == 1 && c.folded.stride[0] == 1;
+  auto element = [&](int64_t i) {
+    return read_number<Acc>(c.x, c.from, base + (run ? i : offset_of(c.folded, i)));
+  };
+  Acc acc = F::start();
+#pragma unroll 8
+  for (int64_t i = threadIdx.x % 32; i < c.each; i += 32) acc = joined<F>(acc, element(i));
+  for (int step = 16; step > 0; step /= 2) acc = joined<F>(acc, __shfl_xor_sync(~0u, acc, step));
+  if (threadIdx.x % 32 == 0) write_number(c.y, c.to, output, acc);
+}
 template <class Acc, Fold fold>
 __global__ void fold_with_thread(const __grid_constant__ FoldCall c) {
   using F = FoldOf<Acc, fold>;
@@ -109,6 +130,8 @@ void launch_of(const FoldCall& c, cudaStream_t queue) {
   if (by_thread(c)) {
     dim3 grid(blocks_for(c.outputs), static_cast<unsigned>(c.pieces));
     fold_with_thread<Acc, fold><<<grid, threads, 0, queue>>>(c);
+  } else if (by_warp(c)) {
+    fold_with_warp<Acc, fold><<<blocks_for(c.outputs * 32), threads, 0, queue>>>(c);
   } else {
     auto blocks = static_cast<unsigned>(c.outputs * c.pieces);
     fold_with_block<Acc, fold><<<blocks, threads, 0, queue>>>(c);

@@ -9,7 +9,13 @@ void add_chains(Backend& b);
 void add_reductions(KernelTable& t);
 void add_movements(KernelTable& t);
 void add_products(KernelTable& t);
+// What takes any two matrices.
+void multiply_dense(const Step& s);
+// Parts of add_products, in front of what takes any shape.
+void add_bfloat_products(KernelTable& t);
+void add_thin(KernelTable& t);
 void add_rows(KernelTable& t);
+void add_derivatives(KernelTable& t);
 void add_communications(KernelTable& t);
 // Backend::fold.
 void fold_values(std::vector<Value>& values);

@@ -11,6 +11,9 @@ namespace {
 constexpr size_t most_ops = 40;  // instructions in one step
 constexpr size_t most_inputs = 24;
 constexpr int most_recomputed = 4;  // cheap ops that are computed again rather than stored
+// Of a value that a device computes again for another reason: ops, and values that it is made of.
+constexpr int most_again = 12;
+constexpr size_t most_sources = 3;
 
 bool is_elementwise(const Value& v) { return v.kind == Value::Kind::elementwise; }
 
@@ -25,6 +28,25 @@ int recompute_cost(const std::vector<Value>& values, int id) {
     if (cost > most_recomputed) break;
   }
   return cost;
+}
+
+// The stored values that a step would make `id` of; false when they or the ops are too many.
+bool find_sources(const std::vector<Value>& values, int id, std::vector<int>& sources, int& ops) {
+  const Value& v = values[static_cast<size_t>(id)];
+  if (is_elementwise(v) && !(v.roots.size() == 1 && v.roots[0] == id))
+    return ++ops <= most_again && std::all_of(v.in.begin(), v.in.end(), [&](int i) {
+      return find_sources(values, i, sources, ops);
+    });
+  if (std::find(sources.begin(), sources.end(), id) == sources.end()) sources.push_back(id);
+  return sources.size() <= most_sources;
+}
+// A device waits for memory, not for arithmetic: whether steps that compute `id` again read no more
+// than those that read it stored, and the one that stores it.
+bool is_read_faster_again(const std::vector<Value>& values, int id, size_t steps) {
+  std::vector<int> sources;
+  int ops = 0;
+  if (!find_sources(values, id, sources, ops)) return false;
+  return sources.size() * steps <= sources.size() + 1 + steps;
 }
 
 // The steps in which v's readers are computed; none, and why, when v must be stored.
@@ -104,7 +126,9 @@ void choose_steps(std::vector<Value>& values, bool fuse) {
     bool fuses = !roots.empty();
     if (roots.size() > 1) {
       v.roots = {-1};
-      fuses = recompute_cost(values, id) <= most_recomputed;
+      bool on_device = v.backend && v.backend->memory;
+      fuses = recompute_cost(values, id) <= most_recomputed ||
+              (on_device && is_read_faster_again(values, id, roots.size()));
       if (!fuses) v.stored = Stored::shared;
     }
     for (int r : roots)

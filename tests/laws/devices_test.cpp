@@ -76,9 +76,23 @@ TEST_F(Devices, ComputeTheSameWhereverInputsAre) {
 // What has kernels of its own keeps them: these ops may not slip to the CPU unseen.
 TEST_F(Devices, RunThemselvesWhatTheyHaveKernelsFor) {
   if (!is_card()) GTEST_SKIP() << "the stand-in has the CPU's";
-  const std::set<std::string_view> whole{
-      "add",      "exp",  "where",  "sum",    "max",          "argmax",      "softmax",
-      "rms_norm", "rope", "matmul", "gather", "slice_update", "concatenate", "attention"};
+  const std::set<std::string_view> whole{"add",
+                                         "exp",
+                                         "where",
+                                         "sum",
+                                         "max",
+                                         "argmax",
+                                         "softmax",
+                                         "rms_norm",
+                                         "rope",
+                                         "matmul",
+                                         "gather",
+                                         "slice_update",
+                                         "concatenate",
+                                         "attention",
+                                         "rms_norm_back",
+                                         "cross_entropy",
+                                         "cross_entropy_back"};
   std::map<std::string_view, int> on_cpu;
   for_each_sample([&](const Op& op, Dtype t, const Sample& s) {
     if (!whole.contains(op.name) || t != float32 || s.in[0].size() == 0) return;

@@ -30,16 +30,18 @@ Arrays piece_of(Arrays in, int64_t from, int64_t to) {
   return in;
 }
 
+// Of a piece. A GPU makes numbers of all the head's codes for each.
+int64_t head_rows() { return default_device() == Device::gpu ? 1024 : 256; }
+
 // The loss, and the derivatives with respect to differentiable(in). A piece's loss waits for its
 // derivative, so that one piece is done before the next begins.
 std::pair<array, Arrays> loss_and_slopes(const ArraysFunction& f, const Arrays& in) {
   std::vector<int> places = differentiable(in);
-  int64_t rows = in[in.size() - 3].shape(1);
+  int64_t rows = in[in.size() - 3].shape(1), each = head_rows();
   array loss(0.0f);
   Arrays slopes, of_x;
-  for (int64_t from = 0; from < rows; from += head_rows) {
-    auto [value, made] =
-        value_and_grad(f, places)(piece_of(in, from, std::min(from + head_rows, rows)));
+  for (int64_t from = 0; from < rows; from += each) {
+    auto [value, made] = value_and_grad(f, places)(piece_of(in, from, std::min(from + each, rows)));
     loss = loss + depends({value[0]}, {made.back()})[0];
     of_x.push_back(made.back());
     for (size_t i = 0; i + 1 < made.size(); ++i)

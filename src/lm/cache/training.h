@@ -59,9 +59,8 @@ array run_layer(const Block& block, const array& x, Pass& pass, size_t layer) {
 
 // The logits of x (1, k, width) by the head, or by the table that shares its weights where there is
 // none; softcap * tanh(logit / softcap) where that is not 0. Where the step asks for it, their loss
-// instead, 0-d. Then there are never the logits of more than head_rows places: they become their
+// instead, 0-d. Then there are never the logits of more than some hundred places: they become their
 // loss and its derivative at once, a piece of x after the other.
-constexpr int64_t head_rows = 256;
 array run_head(const std::optional<nn::Linear>& head, const nn::Embedding& table, const array& x,
                float softcap);
 

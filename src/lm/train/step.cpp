@@ -75,15 +75,17 @@ std::vector<SampleLoss> BatchLosses::operator()(const NamedParameters& parameter
   return all;
 }
 
-TrainStep::TrainStep(const Model& model, const TrainOptions& options, int64_t steps)
+TrainStep::TrainStep(const Model& model, const TrainOptions& options, int64_t steps,
+                     const Packed& packed)
     : optimizer(optimizer_of(options, steps)) {
   bool recompute = options.recompute;
-  gradients = compile(
-      [model, recompute](const NamedParameters& parameters, const Batch& batch, const array& key) {
-        return value_and_grad([&](const NamedParameters& p) {
-          return loss_of(with_parameters(model, p), batch, key, recompute);
-        })(parameters);
-      });
+  gradients = compile([model, recompute, packed](const NamedParameters& parameters,
+                                                 const Batch& batch, const array& key) {
+    auto [loss, slopes] = value_and_grad([&](const NamedParameters& p) {
+      return loss_of(with_parameters(model, p), batch, key, recompute);
+    })(packed.named(parameters));
+    return std::pair(loss, packed.packed(slopes));
+  });
   add = compile([](const NamedParameters& a, const NamedParameters& b) {
     return tree_map([](const array& x, const array& y) { return x + y; }, a, b);
   });

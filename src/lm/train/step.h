@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lm/train/batches.h"
+#include "lm/train/packed.h"
 #include "tarn/lm/train.h"
 #include "tarn/ops/quantized.h"
 
@@ -35,8 +36,10 @@ class BatchLosses {
   ComputeIn compute_;
 };
 
+// Parameters, gradients and state are what `packed` makes of them.
 struct TrainStep {
-  TrainStep(const Model& model, const TrainOptions& options, int64_t steps);
+  TrainStep(const Model& model, const TrainOptions& options, int64_t steps,
+            const Packed& packed = {});
   optim::Optimizer optimizer;
   // {sum of the losses, its gradient}; dropout is drawn from `key`.
   std::function<std::pair<array, NamedParameters>(const NamedParameters&, const Batch&,

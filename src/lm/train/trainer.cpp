@@ -113,7 +113,8 @@ struct Trainer::Impl {
   TrainData data;
   TrainOptions o;
   Team team;
-  TrainState state{};
+  TrainState state{};  // its arrays packed
+  Packed packed{};
   int64_t batches_an_epoch = 0, steps = 0;
   std::string
       course{};  // what decides a run's numbers; a checkpoint serves runs of one course only
@@ -128,16 +129,18 @@ struct Trainer::Impl {
         data(std::move(d)),
         o(std::move(options)),
         team(o.group),
+        state{.parameters = chosen_parameters(lm, where)},
+        packed(can_be_packed(o) ? Packed(state.parameters) : Packed()),
         batches_an_epoch(checked_batches()),
         steps(o.steps > 0 ? o.steps : steps_of_epochs()),
         course(course_text()),
-        parts(lm.model, o, steps),
+        parts(lm.model, o, steps, packed),
         losses(lm.model, o.compute) {
-    state.parameters = chosen_parameters(lm, where);
     require(!state.parameters.empty(),
             "[train] {} has no parameter that can be trained: quantised weights cannot. Put "
             "adapters on it (lora), or take a model with dense weights.",
             lm.name);
+    state.parameters = packed.packed(state.parameters);
     eval(state.parameters);
     state.optimizer = parts.optimizer.init(state.parameters);
     valid_batches = plain_batches(data.valid, o.batch_size);
@@ -196,6 +199,20 @@ struct Trainer::Impl {
     return all.dump();
   }
 
+  NamedParameters parameters() const { return packed.named(state.parameters); }
+  // The state as a checkpoint has it, and back.
+  TrainState named_state() const {
+    TrainState named = state;
+    named.parameters = parameters(), named.best = packed.named(state.best);
+    named.optimizer = packed.named_state(state.optimizer);
+    return named;
+  }
+  void set_state(TrainState named) {
+    state = std::move(named);
+    state.parameters = packed.packed(state.parameters), state.best = packed.packed(state.best);
+    state.optimizer = packed.packed_state(state.optimizer);
+  }
+
   const Rows& next_rows() {
     if (batches_of != state.epoch) {
       batches = epoch_batches(data.train, o.batch_size, o.seed, state.epoch);
@@ -209,7 +226,7 @@ struct Trainer::Impl {
   [[noreturn]] void fail_not_finite(const std::vector<Rows>& rows, double loss, double norm) {
     for (const Rows& some : rows)
       for (size_t r : some)
-        if (!std::isfinite(losses(state.parameters, data.train, {r})[0].loss))
+        if (!std::isfinite(losses(parameters(), data.train, {r})[0].loss))
           fail<DivergedError>(
               "[train] step {}: the loss of {} is not a finite number. Look at that example, or "
               "lower the learning rate ({} now).",
@@ -293,7 +310,7 @@ struct Trainer::Impl {
     for (const Rows& rows : valid_batches) {
       Rows mine = team.share_of(rows);
       if (mine.empty()) continue;
-      auto some = losses(state.parameters, data.valid, mine);
+      auto some = losses(parameters(), data.valid, mine);
       all.insert(all.end(), some.begin(), some.end());
     }
     TrainEvent event{.kind = TrainEvent::Kind::validation, .step = state.step, .steps = steps};
@@ -315,7 +332,7 @@ struct Trainer::Impl {
   // False: the run is to stop.
   bool save() const {
     if (o.folder.empty() || team.rank() != 0) return true;
-    save_checkpoint(o.folder, state, course);
+    save_checkpoint(o.folder, named_state(), course);
     TrainEvent event{.kind = TrainEvent::Kind::saved, .step = state.step, .steps = steps};
     event.file = checkpoint_file(o.folder, state.step);
     return tell(event);
@@ -350,8 +367,8 @@ Trainer::~Trainer() = default;
 bool Trainer::resume() {
   auto found = impl_->o.folder.empty()
                    ? std::nullopt
-                   : load_checkpoint(impl_->o.folder, impl_->state.parameters, impl_->course);
-  if (found) impl_->state = std::move(*found);
+                   : load_checkpoint(impl_->o.folder, impl_->parameters(), impl_->course);
+  if (found) impl_->set_state(std::move(*found));
   return found.has_value();
 }
 
@@ -368,9 +385,9 @@ TrainResult Trainer::run(const TrainProgress& progress) {
 
 int64_t Trainer::step() const { return impl_->state.step; }
 int64_t Trainer::steps() const { return impl_->steps; }
-NamedParameters Trainer::parameters() const { return impl_->state.parameters; }
+NamedParameters Trainer::parameters() const { return impl_->parameters(); }
 NamedParameters Trainer::best_parameters() const {
-  return impl_->state.best.empty() ? impl_->state.parameters : impl_->state.best;
+  return impl_->state.best.empty() ? impl_->parameters() : impl_->packed.named(impl_->state.best);
 }
 LanguageModel Trainer::model_with(const NamedParameters& parameters) const {
   LanguageModel lm = impl_->lm;
