@@ -5,6 +5,7 @@
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
 #include "cuda/soft.cuh"
+#include "cuda/terms.cuh"
 
 namespace tarn::cuda::one_query {
 
@@ -62,27 +63,6 @@ __device__ Heads heads_of(const OneQueryCall& c) {
   h.appends = h.first == 0 && blockIdx.x == 0;
   h.first += h.kv * c.group;
   return h;
-}
-
-__device__ inline float wide(float x) { return x; }
-__device__ inline float wide(ops::Bfloat x) { return ops::widened(x); }
-__device__ inline float wide(ops::Half x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-  return y;
-}
-template <class T>
-__device__ T narrow(float x) {
-  if constexpr (__is_same(T, float)) {
-    return x;
-  } else {
-    T y;
-    if constexpr (__is_same(T, ops::Half))
-      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    else
-      asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    return y;
-  }
 }
 
 // Eight columns of a key or a value.

@@ -39,9 +39,14 @@ __device__ void to_row(const RowsCall& c, F f) {
 }
 
 // Rows of float32 of which a thread holds a few numbers: they are read once.
-constexpr int most_held = 8;
+constexpr int most_held = 8, most_threads = 1024;
 bool fits_threads(const RowsCall& c) {
-  return c.cols <= most_held * threads && c.type == float_column;
+  return c.cols <= most_held * most_threads && c.type == float_column;
+}
+unsigned threads_that_hold(int64_t cols) {
+  unsigned enough = threads_for(cols);
+  while (enough * most_held < cols) enough *= 2;
+  return enough;
 }
 template <int held>
 struct HeldRow {
@@ -68,7 +73,7 @@ struct HeldRow {
   }
 };
 template <int held>
-__global__ void softmax_held(const __grid_constant__ RowsCall c) {
+__global__ void __launch_bounds__(most_threads) softmax_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
   HeldRow<held> row(c, -__builtin_inff());
   float top = row.of[0];
@@ -81,7 +86,7 @@ __global__ void softmax_held(const __grid_constant__ RowsCall c) {
   row.store(c);
 }
 template <int held>
-__global__ void rms_norm_held(const __grid_constant__ RowsCall c) {
+__global__ void __launch_bounds__(most_threads) rms_norm_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
   HeldRow<held> row(c, 0);
   float squares = 0;
@@ -168,7 +173,7 @@ unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
   if (fits_threads(c)) {
     auto kernel = c.cols <= 2 * threads ? softmax_held<2> : softmax_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
   }
   softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
@@ -178,7 +183,7 @@ void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
   if (fits_threads(c)) {
     auto kernel = c.cols <= 2 * threads ? rms_norm_held<2> : rms_norm_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
   }
   rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
