@@ -270,8 +270,10 @@ void bench_prompt(const lm::LanguageModel& model, int count, Precision precision
   for (int turn = 0; turn < 6; ++turn)
     for (const lm::Event& e : lm::generate(model, prompt, options))
       if (e.kind == lm::Event::Kind::info) best = std::max(best, e.info.prompt_tokens_per_second());
-  std::printf("%s, prompt of %d tokens: %.0f a second\n",
-              precision == Precision::exact ? "exact" : "balanced", count, best);
+  bench::TokenTime t = bench::prompt_time(model, prompt, precision);
+  std::printf(
+      "%s, prompt of %d tokens: %.0f a second; behind each other %.0f us each, the host's %.0f\n",
+      precision == Precision::exact ? "exact" : "balanced", count, best, t.card, t.host);
   std::fflush(stdout);
 }
 void bench_prompts(const char* which) {

@@ -20,7 +20,7 @@ constexpr float none = -__builtin_inff();
 template <class T, int dim, int terms>
 struct Sizes {
   static constexpr int keys = terms == 1 && dim <= 128 ? 128 : 64;  // of a tile
-  static constexpr int stages = terms == 2 && dim == 256 ? 1 : 2;
+  static constexpr int stages = terms == 2 && dim == 256 ? 1 : dim == 256 ? 2 : 3;
   static constexpr int blocks = dim / group::block_columns;
   static constexpr int query_bytes = block_rows * dim * 2;  // of a term
   static constexpr int tile_bytes = keys * dim * 2;
@@ -68,49 +68,64 @@ class Bringer {
           reinterpret_cast<uintptr_t>(from[which]) % 16 == 0 && step_[which] % 8 == 0;
     }
   }
+  // Values are needed later than keys.
   __device__ void bring(const Task& t) {
 #pragma unroll 1
-    for (int i = 0; i < t.tiles; ++i) {
-      const int first = t.first_key + (t.tiles - 1 - i) * Size::keys;
-#pragma unroll
-      for (int which = 0; which < 2; ++which) {
-        const int stage = i % Size::stages;
-        group::await(&turns_.empty[which][stage], (i / Size::stages + 1) % 2);
-        copy(which, first, stage);
-        in_lines_[which] ? group::arrive_with_copies(&turns_.full[which][stage])
-                         : group::arrive(&turns_.full[which][stage]);
-      }
+    for (int i = 0; i <= t.tiles; ++i) {
+      if (i < t.tiles) bring(t, 0, i);
+      if (i > 0) bring(t, 1, i - 1);
     }
   }
 
  private:
   static constexpr int pieces = dim / 8, at_a_time = group::threads / pieces;
 
+  __device__ void bring(const Task& t, int which, int i) {
+    const int stage = i % Size::stages;
+    group::await(&turns_.empty[which][stage], (i / Size::stages + 1) % 2);
+    copy(which, t.first_key + (t.tiles - 1 - i) * Size::keys, stage);
+    in_lines_[which] ? group::arrive_with_copies(&turns_.full[which][stage])
+                     : group::arrive(&turns_.full[which][stage]);
+  }
   __device__ void copy(int which, int first, int stage) const {
     const unsigned to = tiles_ + (which * Size::stages + stage) * Size::tile_bytes +
                         piece_ / 8 * Size::keys * group::row_bytes;
-#pragma unroll 4
-    for (int row = static_cast<int>(threadIdx.x) % group::threads / pieces; row < Size::keys;
-         row += at_a_time) {
-      const int key = first + row;
-      const unsigned place = to + place_in_row(row, piece_ % 8);
-      const T* from = from_[which] + (key < length_ ? key : 0) * step_[which];
-      if (in_lines_[which])
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from),
-                     "r"(key < length_ ? 16 : 0)
-                     : "memory");
-      else
-        copy_slowly(place, from, key < length_);
+    const T* from = from_[which] + (first + row_) * step_[which];
+    if (!in_lines_[which]) return copy_slowly(to, from, which, first);
+    const int64_t step = at_a_time * step_[which];
+    if (first + Size::keys <= length_) {
+#pragma unroll
+      for (int row = 0; row < Size::keys; row += at_a_time, from += step)
+        copy_piece(to + place_in_row(row_ + row, piece_ % 8), from, 16);
+    } else {
+#pragma unroll 1
+      for (int row = 0; row < Size::keys; row += at_a_time, from += step) {
+        const bool there = first + row_ + row < length_;
+        copy_piece(to + place_in_row(row_ + row, piece_ % 8), there ? from : from_[which],
+                   there ? 16 : 0);
+      }
     }
   }
-  static __device__ void copy_slowly(unsigned place, const T* from, bool there) {
-    for (int i = 0; i < 8; ++i)
-      asm volatile("st.shared.b16 [%0], %1;" ::"r"(place + 2 * i),
-                   "h"(there ? from[i].bits : ops::u16{0})
-                   : "memory");
+  // Nothing but zeros behind the first `bytes`.
+  static __device__ void copy_piece(unsigned to, const T* from, int bytes) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+                 : "memory");
+  }
+  __device__ void copy_slowly(unsigned to, const T* from, int which, int first) const {
+#pragma unroll 1
+    for (int row = 0; row < Size::keys; row += at_a_time, from += at_a_time * step_[which])
+#pragma unroll 1
+      for (int i = 0; i < 8; ++i) {
+        const ops::u16 x = first + row_ + row < length_ ? from[i].bits : ops::u16{0};
+        asm volatile(
+            "st.shared.b16 [%0], %1;" ::"r"(to + place_in_row(row_ + row, piece_ % 8) + 2 * i),
+            "h"(x)
+            : "memory");
+      }
   }
 
-  const int piece_ = static_cast<int>(threadIdx.x) % pieces, length_;
+  const int piece_ = static_cast<int>(threadIdx.x) % pieces;
+  const int row_ = static_cast<int>(threadIdx.x) % group::threads / pieces, length_;
   const T* from_[2];
   int64_t step_[2];
   bool in_lines_[2];

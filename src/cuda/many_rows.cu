@@ -1,5 +1,7 @@
 // Products of many rows with 4-bit weights, on the tensor cores of cards of compute capability 9.0:
 // weights become bfloat16 in registers.
+#include <algorithm>
+
 #include "cuda/many_rows.cuh"
 
 #include "cuda/numbers.cuh"
@@ -39,7 +41,6 @@ __global__ void pack_rows(const float* x, uint4* y, int rows, int tiles, int k) 
         uint4{pair(0, j), pair(1, j), pair(2, j), pair(3, j)};
 }
 
-template <int each>
 __global__ void __cluster_dims__(cluster) __launch_bounds__(threads, 1)
     multiply_rows(const __grid_constant__ ManyRowsCalls c) {
 #ifdef TARN_WARPGROUPS
@@ -47,7 +48,7 @@ __global__ void __cluster_dims__(cluster) __launch_bounds__(threads, 1)
   __shared__ Turns turns;
   const unsigned tiles = (group::address_of(room) + 1023) / 1024 * 1024;
   if (threadIdx.x == 0)
-    for (int s = 0; s < c.stages; ++s) {
+    for (int s = 0; s < stages; ++s) {
       group::set_barrier(&turns.full[s], 1);
       group::set_barrier(&turns.empty[s], cluster * consumers * group::threads / 32);
     }
@@ -60,28 +61,12 @@ __global__ void __cluster_dims__(cluster) __launch_bounds__(threads, 1)
     __syncwarp();
   } else {
     group::take_registers<232>();
-    Multiplier<each>(c, tiles, turns).multiply();
+    Multiplier(c, tiles, turns).multiply();
   }
   meet_cluster();  // what others copy to this block and tell it has arrived
 #endif
 }
 
-template <int each>
-void launch(ManyRowsCalls c, int processors, cudaStream_t queue) {
-  constexpr int outputs = Multiplier<each>::of_block;
-  for (int i = 0; i < c.count; ++i)
-    c.first_tile[i + 1] = c.first_tile[i] + static_cast<int>((c.of[i].n + outputs - 1) / outputs);
-  c.units = (c.first_tile[c.count] + cluster - 1) / cluster * c.x_tiles;
-  const int clusters = c.units < processors / cluster ? c.units : processors / cluster;
-  const int bytes = c.stages * tile_bytes + 1024;
-  static const cudaError_t allowed =
-      cudaFuncSetAttribute(multiply_rows<each>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           most_stages * tile_bytes + 1024);
-  (void)allowed;  // a launch that needs it says so
-  multiply_rows<each>
-      <<<static_cast<unsigned>(clusters * cluster), threads, static_cast<size_t>(bytes), queue>>>(
-          c);
-}
 int tiles_of(int64_t m) { return static_cast<int>((m + x_rows - 1) / x_rows); }
 
 }  // namespace
@@ -90,9 +75,9 @@ bool many_rows_fit(const QuantizedCall& c, int major) {
 #ifdef TARN_SM_90A
   constexpr int bfloat_column = 12;
   constexpr int64_t most = int64_t{1} << 30;
-  return major == 9 && c.bits == 4 && c.group >= 32 && c.scale_type == bfloat_column &&
-         c.type == float_column && c.k % slice == 0 && c.k % c.group == 0 && c.n < most &&
-         c.m < most;
+  return major == 9 && c.bits == 4 && (c.group == 32 || c.group == 64 || c.group == 128) &&
+         c.scale_type == bfloat_column && c.type == float_column && c.k % slice == 0 &&
+         c.k % c.group == 0 && c.n < most && c.m < most;
 #else
   (void)c, (void)major;
   return false;
@@ -110,13 +95,18 @@ void launch_pack_rows(const float* x, void* y, int64_t m, int64_t k, cudaStream_
 void launch_many_rows(const FewRowsCalls& calls, int processors, cudaStream_t queue) {
   ManyRowsCalls c;
   c.count = calls.count;
-  int64_t outputs = 0;
-  for (int i = 0; i < c.count; ++i) c.of[i] = calls.of[i], outputs += c.of[i].n;
+  for (int i = 0; i < c.count; ++i) {
+    c.of[i] = calls.of[i];
+    c.first_tile[i + 1] = c.first_tile[i] + static_cast<int>((c.of[i].n + outputs - 1) / outputs);
+  }
   c.x = c.of[0].x, c.x_tiles = tiles_of(c.of[0].m);
-  // Tiles of twice as many outputs read x half as often, where there are enough for all blocks.
-  constexpr int wide = Multiplier<2>::of_block;
-  const bool many = outputs * c.x_tiles >= int64_t{2} * wide * processors;
-  many ? launch<2>(c, processors, queue) : launch<1>(c, processors, queue);
+  c.units = (c.first_tile[c.count] + cluster - 1) / cluster * c.x_tiles;
+  const int clusters = std::min(c.units, processors / cluster);
+  constexpr int bytes = stages * tile_bytes + 1024;
+  static const cudaError_t allowed =
+      cudaFuncSetAttribute(multiply_rows, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  (void)allowed;  // a launch that needs it says so
+  multiply_rows<<<static_cast<unsigned>(clusters * cluster), threads, bytes, queue>>>(c);
 }
 
 }  // namespace tarn::cuda

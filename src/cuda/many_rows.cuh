@@ -15,9 +15,10 @@ namespace tarn::cuda::many_rows {
 
 constexpr int consumers = 2;  // warpgroups, behind one of which a thread brings x
 constexpr int threads = (consumers + 1) * group::threads;
+constexpr int outputs = consumers * group::rows;
 constexpr int x_rows = 128, slice = 128;  // of x in a tile, and of k
 constexpr int tile_bytes = x_rows * slice * 2;
-constexpr int most_stages = 6;
+constexpr int stages = 6;
 constexpr int cluster = 2;  // blocks that share a tile of x
 constexpr int steps = slice / 16;
 
@@ -41,13 +42,13 @@ __device__ inline void meet_cluster() {
                    : "memory");
 #endif
 }
-// At the barrier in the same place of another block.
+// At the barrier in the same place of another block. A release to the cluster would wait for what
+// this thread asked memory for; what it tells is that products are done, which it has waited for.
 __device__ inline void arrive_at(uint64_t* barrier, unsigned block) {
 #ifdef TARN_WARPGROUPS
   asm volatile(
       "{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there]; }" ::"r"(
-          group::address_of(barrier)),
+      "mbarrier.arrive.shared::cluster.b64 _, [there]; }" ::"r"(group::address_of(barrier)),
       "r"(block)
       : "memory");
 #endif
@@ -74,7 +75,7 @@ __device__ inline void copy_to_cluster(unsigned to, const void* from, unsigned b
 }
 
 struct Turns {
-  uint64_t full[most_stages], empty[most_stages];
+  uint64_t full[stages], empty[stages];
 };
 
 // A launch: units are tiles of outputs, as many as a cluster has blocks, for a tile of x.
@@ -82,7 +83,7 @@ struct ManyRowsCalls {
   QuantizedCall of[most_calls];
   int count = 1;
   int first_tile[most_calls + 1] = {};  // of each
-  int x_tiles = 1, units = 1, stages = most_stages;
+  int x_tiles = 1, units = 1;
   const void* x = nullptr;  // packed
 };
 // A block's part of a unit.
@@ -91,8 +92,7 @@ struct Tile {
   int first_output, x_tile;
   bool there;
 };
-template <int outputs>
-__device__ Tile tile_of(const ManyRowsCalls& c, int unit, unsigned rank) {
+__device__ inline Tile tile_of(const ManyRowsCalls& c, int unit, unsigned rank) {
   Tile t;
   t.x_tile = unit % c.x_tiles;
   int tile = unit / c.x_tiles * cluster + static_cast<int>(rank), which = 0;
@@ -120,111 +120,140 @@ __device__ inline void bring_x(const ManyRowsCalls& c, unsigned tiles, Turns& tu
       expect(&turns.full[at], tile_bytes);
       copy_to_cluster(tiles + at * tile_bytes + rank * share,
                       from + int64_t{i} * tile_bytes + rank * share, share, &turns.full[at]);
-      if (++at == c.stages) at = 0, parity ^= 1;
+      if (++at == stages) at = 0, parity ^= 1;
     }
   }
 }
 
-// 64 outputs `each` times: a warpgroup.
-template <int each>
-class Multiplier {
+// What a lane needs of two outputs for a slice: codes, and their group's factors.
+struct Weights {
+  uint4 codes[2];
+  unsigned scale[2], bias[2];
+};
+// Weights of the slices to come, those of the next units among them.
+class Reader {
  public:
-  static constexpr int outputs = each * group::rows;  // of the warpgroup
-  static constexpr int of_block = consumers * outputs;
-
-  __device__ Multiplier(const ManyRowsCalls& c, unsigned tiles, Turns& turns)
-      : c_(c), tiles_(tiles), turns_(turns) {}
-
-  __device__ void multiply() {
-    const unsigned rank = rank_in_cluster();
-    const int slices = static_cast<int>(c_.of[0].k / slice);
-    int unit = blockIdx.x / cluster;
-    Tile tile = tile_of<of_block>(c_, unit, rank);
-    take(tile, 0);
-#pragma unroll 1
-    for (; unit < c_.units; unit += gridDim.x / cluster) {
-      const bool last = unit + static_cast<int>(gridDim.x) / cluster >= c_.units;
-      Tile next = tile_of<of_block>(c_, last ? unit : unit + gridDim.x / cluster, rank);
-#pragma unroll 1
-      for (int i = 0; i < slices; ++i) {
-        const Weights now = next_;
-        if (i + 1 < slices)
-          take(tile, i + 1);
-        else if (!last)
-          take(next, 0);
-        group::await(&turns_.full[at_], parity_);
-        add_slice(now, i > 0);
-        if (++at_ == c_.stages) at_ = 0, parity_ ^= 1;
-      }
-      store(tile);
-      tile = next;
+  __device__ Reader(const ManyRowsCalls& c, int output)
+      : c_(c),
+        output_(output),
+        rank_(rank_in_cluster()),
+        slices_(static_cast<int>(c.of[0].k) / slice),
+        shift_(c.of[0].group == 32   ? 5
+               : c.of[0].group == 64 ? 6
+                                     : 7) {
+    begin();
+  }
+  __device__ Weights next() {
+    Weights w;
+    const int at = i_ * slice + threadIdx.x % 4 * 32;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(w.codes[r].x), "=r"(w.codes[r].y), "=r"(w.codes[r].z), "=r"(w.codes[r].w)
+                   : "l"(codes_[r] + at / 8));
+      w.scale[r] = factor(scales_[r] + (at >> shift_));
+      w.bias[r] = factor(biases_[r] + (at >> shift_));
     }
+    if (++i_ == slices_) {
+      i_ = 0;
+      const int step = static_cast<int>(gridDim.x) / cluster;
+      if (unit_ + step < c_.units) unit_ += step, begin();  // else they are read once more
+    }
+    return w;
   }
 
  private:
-  // What a lane needs for a slice: codes, and their group's factors, each twice.
-  struct Weights {
-    uint4 codes[each][2];
-    unsigned scale[each][2], bias[each][2];
-  };
-
-  __device__ void take(const Tile& t, int i) {
+  static __device__ unsigned factor(const unsigned short* from) {
+    unsigned x;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=r"(x) : "l"(from));
+    return x;
+  }
+  __device__ void begin() {
+    const Tile t = tile_of(c_, unit_, rank_);
     const QuantizedCall& q = *t.call;
-    const int at = i * slice + t4_ * 32, groups = static_cast<int>(q.k) / q.group;
 #pragma unroll
-    for (int j = 0; j < each; ++j)
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        int output = t.first_output + output_of(j, r);
-        if (output >= q.n) output = static_cast<int>(q.n) - 1;
-        const auto* from =
-            static_cast<const unsigned*>(q.codes) + int64_t{output} * (q.k / 8) + at / 8;
-        uint4& to = next_.codes[j][r];
-        asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-            : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
-            : "l"(from));
-        const int64_t group = int64_t{output} * groups + at / q.group;
-        next_.scale[j][r] = __ldg(static_cast<const unsigned short*>(q.scales) + group);
-        next_.bias[j][r] = __ldg(static_cast<const unsigned short*>(q.biases) + group);
-      }
-  }
-  __device__ int output_of(int j, int r) const {
-    return (mine_ * each + j) * group::rows + warp_ * 16 + g_ + 8 * r;
+    for (int r = 0; r < 2; ++r) {
+      const int wanted = t.first_output + output_ + 8 * r, n = static_cast<int>(q.n);
+      const int64_t output = wanted < n ? wanted : n - 1, first = output * (q.k >> shift_);
+      codes_[r] = static_cast<const unsigned*>(q.codes) + output * (q.k / 8);
+      scales_[r] = static_cast<const unsigned short*>(q.scales) + first;
+      biases_[r] = static_cast<const unsigned short*>(q.biases) + first;
+    }
   }
 
-  __device__ void add_slice(const Weights& now, bool add) {
+  const ManyRowsCalls& c_;
+  const int output_;
+  const unsigned rank_;
+  const int slices_, shift_;
+  int unit_ = static_cast<int>(blockIdx.x) / cluster, i_ = 0;
+  const unsigned* codes_[2];
+  const unsigned short *scales_[2], *biases_[2];
+};
+
+// 64 outputs: a warpgroup.
+class Multiplier {
+ public:
+  __device__ Multiplier(const ManyRowsCalls& c, unsigned tiles, Turns& turns)
+      : c_(c), tiles_(tiles), turns_(turns), reader_(c, output_) {}
+
+  __device__ void multiply() {
+#pragma unroll
+    for (Weights& w : ahead_) w = reader_.next();
+    make_numbers(ahead_[0], 0);
+#pragma unroll 1
+    while (true)
+#pragma unroll
+      for (int j = 0; j < depth; ++j)
+        if (ends_with_slice(j)) return;
+  }
+
+ private:
+  // Slices whose weights are on their way or at work. Each has registers of its own, since moving
+  // them would wait for what is on its way.
+  static constexpr int depth = 4;
+  static constexpr int words = 4;  // of codes in a slice, two steps each
+
+  __device__ bool ends_with_slice(int j) {
+    group::await(&turns_.full[at_], parity_);
+    add_slice(ahead_[j], ahead_[(j + 1) % depth]);
+    leave();
+    if (++at_ == stages) at_ = 0, parity_ ^= 1;
+    ahead_[j] = reader_.next();
+    if (++i_ < slices_) return false;
+    store(tile_of(c_, unit_, rank_in_cluster()));
+    i_ = 0, unit_ += static_cast<int>(gridDim.x) / cluster;
+    return unit_ >= c_.units;
+  }
+  // Word i of a slice becomes the left operands of two steps, once they are not read any more.
+  __device__ void make_numbers(const Weights& w, int i) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const unsigned codes = word(w.codes[r], i);
+      const unsigned scale = w.scale[r] * 0x10001u, bias = w.bias[r] * 0x10001u;
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        a_[i % 2][j / 2][r + 2 * (j % 2)] = numbers(codes >> (4 * j), scale, bias);
+    }
+#pragma unroll
+    for (auto& of_step : a_[i % 2]) group::settle(of_step);
+  }
+  __device__ void add_slice(const Weights& now, const Weights& next) {
     const unsigned tile = tiles_ + at_ * tile_bytes;
-    unsigned scale[each][2], bias[each][2];
 #pragma unroll
-    for (int j = 0; j < each; ++j)
-#pragma unroll
-      for (int r = 0; r < 2; ++r)
-        scale[j][r] = now.scale[j][r] * 0x10001u, bias[j][r] = now.bias[j][r] * 0x10001u;
-#pragma unroll
-    for (int s = 0; s < steps; ++s) {
-      const uint64_t x =
-          group::place_of_rows(tile + s / 4 * x_rows * group::row_bytes + s % 4 * 32);
-#pragma unroll
-      for (int j = 0; j < each; ++j)
-#pragma unroll
-        for (int r = 0; r < 2; ++r)
-#pragma unroll
-          for (int h = 0; h < 2; ++h)
-            a_[s % 2][j][r + 2 * h] = numbers(word(now.codes[j][r], s / 2) >> (8 * (s % 2) + 4 * h),
-                                              scale[j][r], bias[j][r]);
-      for (int j = 0; j < each; ++j) group::settle(a_[s % 2][j]);
+    for (int i = 0; i < words; ++i) {
       group::begin_products();
 #pragma unroll
-      for (int j = 0; j < each; ++j)
-        group::Product<ops::Bfloat, x_rows>::add_to(sums_[j], a_[s % 2][j], x, add || s > 0);
+      for (int j = 0; j < 2; ++j)
+        group::Product<ops::Bfloat, x_rows>::add_to(
+            sums_, a_[i % 2][j],
+            group::place_of_rows(tile + i / 2 * x_rows * group::row_bytes + (2 * i + j) % 4 * 32),
+            i_ + i + j > 0);
       group::end_products();
-      // The compiler gives up if products are on their way at the end of a turn of the loop.
-      if (s + 1 < steps)
-        group::await_products<1>();
-      else
-        group::await_products<0>();
+      if (i > 0) group::await_products<1>();
+      i + 1 < words ? make_numbers(now, i + 1) : make_numbers(next, 0);
     }
-    leave();
+    // The compiler gives up if products are on their way at the end of a turn of the loop.
+    group::await_products<0>();
   }
   // All warps of the cluster have to be done with a place of x.
   __device__ void leave() {
@@ -251,34 +280,34 @@ class Multiplier {
   __device__ void store(const Tile& t) const {
     if (!t.there) return;
     const QuantizedCall& q = *t.call;
-    auto* y = static_cast<float*>(q.y);
+    const int first = t.x_tile * x_rows + 2 * t4_, rows = static_cast<int>(q.m) - first;
+    auto* y = static_cast<float*>(q.y) + int64_t{first} * q.n;
 #pragma unroll
-    for (int j = 0; j < each; ++j)
+    for (int r = 0; r < 2; ++r) {
+      const int output = t.first_output + output_ + 8 * r;
+      if (output >= q.n) continue;
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const int output = t.first_output + output_of(j, r);
-        if (output >= q.n) continue;
+      for (int i = 0; i < x_rows / 8; ++i)
 #pragma unroll
-        for (int i = 0; i < x_rows / 8; ++i)
-#pragma unroll
-          for (int k = 0; k < 2; ++k) {
-            const int row = t.x_tile * x_rows + 8 * i + 2 * t4_ + k;
-            if (row < q.m) y[int64_t{row} * q.n + output] = sums_[j][4 * i + 2 * r + k];
-          }
-      }
+        for (int k = 0; k < 2; ++k)
+          if (8 * i + k < rows) y[int64_t{8 * i + k} * q.n + output] = sums_[4 * i + 2 * r + k];
+    }
   }
 
   const ManyRowsCalls& c_;
   const unsigned tiles_;
   Turns& turns_;
-  const int mine_ = static_cast<int>(threadIdx.x / group::threads);
-  const int warp_ = threadIdx.x % group::threads / 32, g_ = threadIdx.x % 32 / 4,
-            t4_ = threadIdx.x % 4;
-  int at_ = 0;
+  const int t4_ = threadIdx.x % 4;
+  // The first of the lane's two of a block's.
+  const int output_ =
+      static_cast<int>(threadIdx.x / 32) * 16 + static_cast<int>(threadIdx.x % 32) / 4;
+  Reader reader_;
+  const int slices_ = static_cast<int>(c_.of[0].k) / slice;
+  int unit_ = static_cast<int>(blockIdx.x) / cluster, i_ = 0, at_ = 0;
   unsigned parity_ = 0;
-  Weights next_;
-  unsigned a_[2][each][4];
-  float sums_[each][x_rows / 2];
+  Weights ahead_[depth];
+  unsigned a_[2][2][4];
+  float sums_[x_rows / 2];
 };
 
 }  // namespace tarn::cuda::many_rows
