@@ -2,6 +2,7 @@
 // that are joined over warps and blocks.
 #pragma once
 
+#include "cuda/angle.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
 #include "cuda/soft.cuh"
@@ -79,17 +80,6 @@ __device__ Part<T> load(const T* from) {
   return p;
 }
 
-// The rotation of a thread's pair of columns: pair threadIdx.x % (dim / 2) of each row.
-struct Angle {
-  float cosine = 1, sine = 0;
-};
-__device__ inline Angle angle_of(double rate, int64_t position) {
-  constexpr double turns = 0.15915494309189535;  // 1 / (2 pi)
-  double turn = static_cast<double>(position) * rate * turns;
-  Angle a;
-  sincospif(static_cast<float>(2 * (turn - rint(turn))), &a.sine, &a.cosine);
-  return a;
-}
 // A thread's pair of columns of a row.
 struct Pair {
   int first, second;

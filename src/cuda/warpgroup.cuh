@@ -154,15 +154,18 @@ struct Product;
 #ifdef TARN_WARPGROUPS
 #define TARN_FROM_SHARED(n, type, a_at, b_at, p_at, turn_at) \
   asm volatile("{ .reg .pred p; setp.ne.b32 p, " p_at ", 0; " \
-               "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type " {" TARN_REGISTERS_##n "}, " \
+               "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type \
+               " {" TARN_REGISTERS_##n "}, " \
                a_at ", " b_at ", p, 1, 1, 0, " turn_at "; }" \
                : TARN_OUT_##n : "l"(a), "l"(b), "r"(int{add}), "n"(int{by_columns}))
 #define TARN_FROM_REGISTERS(n, type, a_at, b_at, p_at, turn_at) \
   asm volatile("{ .reg .pred p; setp.ne.b32 p, " p_at ", 0; " \
-               "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type " {" TARN_REGISTERS_##n "}, " \
+               "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." type "." type \
+               " {" TARN_REGISTERS_##n "}, " \
                "{" a_at "}, " b_at ", p, 1, 1, " turn_at "; }" \
                : TARN_OUT_##n \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int{add}), "n"(int{by_columns}))
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int{add}), \
+                 "n"(int{by_columns}))
 #else
 #define TARN_FROM_SHARED(...)
 #define TARN_FROM_REGISTERS(...)
