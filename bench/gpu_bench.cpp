@@ -1,7 +1,7 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
-// FILE, gpu_bench decode [1B, 3B or 8B], or gpu_bench training [1B or 3B]; see docs/gpu.md. As
-// several ranks, each with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench
-// training [1B].
+// FILE, gpu_bench decode or gpu_bench prompts [1B, 3B or 8B], or gpu_bench training [1B or 3B]; see
+// docs/gpu.md. As several ranks, each with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B]
+// and gpu_bench training [1B].
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -129,6 +129,27 @@ void bench_codes(int64_t n, int64_t k, int64_t rows, Precision precision) {
   std::printf("%-52s %9.1f us %8.2f TB/s  error %.1e\n", title.c_str(), s * 1e6, bytes / s / 1e12,
               std::sqrt(off.item<double>()));
 }
+// The same of many rows, which is arithmetic's matter.
+void bench_rows_of_codes(int64_t n, int64_t k, int64_t rows) {
+  std::string title = "4-bit " + std::to_string(n) + "x" + std::to_string(k) + ", " +
+                      std::to_string(rows) + " rows, balanced";
+  if (title.find(only) == std::string::npos) return;
+  auto q = quantize(normal({n, k}), 64, 4);
+  array scales = astype(q[1], bfloat16), biases = astype(q[2], bfloat16), x = normal({rows, k});
+  eval(q[0], scales, biases);
+  PrecisionScope scope(Precision::balanced);
+  array y = x;
+  double s = seconds_of([&] { return y = quantized_matmul(x, q[0], scales, biases, true, 64, 4); });
+  StreamContext on_cpu{Device::cpu};
+  array weights = dequantize(q[0], astype(scales, float32), astype(biases, float32), 64, 4);
+  array some = slice(x, {rows - 8, 0}, x.shape());
+  array want = matmul(astype(some, float64), transpose(astype(weights, float64)));
+  array off =
+      sum(square(astype(slice(y, {rows - 8, 0}, y.shape()), float64) - want)) / sum(square(want));
+  std::printf("%-52s %9.1f us %8.1f TFLOP/s  error %.1e\n", title.c_str(), s * 1e6,
+              2.0 * double(n * k) * double(rows) / s / 1e12, std::sqrt(off.item<double>()));
+}
+
 void bench_all_codes() {
   const int64_t shapes[][2] = {{2048, 2048},  {8192, 2048},  {2048, 8192},  {4096, 4096},
                                {14336, 4096}, {4096, 14336}, {128256, 2048}};
@@ -136,6 +157,47 @@ void bench_all_codes() {
     for (int64_t rows : {1, 8})
       for (auto precision : {Precision::balanced, Precision::exact})
         bench_codes(n, k, rows, precision);
+  for (auto [n, k] : shapes)
+    if (n < 100000)
+      for (int64_t rows : {100, 512, 2048}) bench_rows_of_codes(n, k, rows);
+}
+
+// Causal attention of as many queries as keys. Error: of the last 16 queries, against float64.
+struct AttentionShape {
+  int64_t batch, heads, kv_heads, length, dim;
+};
+void bench_attention(const AttentionShape& s, Dtype queries, Dtype keys) {
+  std::string title = "attention " + std::to_string(s.batch) + "x" + std::to_string(s.length) +
+                      "x" + std::to_string(s.heads) + "x" + std::to_string(s.dim) + ", " +
+                      std::to_string(s.kv_heads) + " heads of keys, " +
+                      (queries == float32 ? "float32 over " : "") +
+                      (keys == float16 ? "float16" : "bfloat16");
+  if (title.find(only) == std::string::npos) return;
+  array q = normal({s.batch, s.heads, s.length, s.dim}, queries);
+  array k = normal({s.batch, s.kv_heads, s.length, s.dim}, keys), v = k * array(-0.5f, keys);
+  eval(v);
+  const float scale = 1 / std::sqrt(float(s.dim));
+  array y = q;
+  double t = seconds_of([&] { return y = fast::cached_attention(q, k, v, scale, s.length, true); });
+  StreamContext on_cpu{Device::cpu};
+  auto last = [&](const array& x) {
+    return astype(slice(x, {0, 0, s.length - 16, 0}, x.shape()), float64);
+  };
+  array want = fast::cached_attention(last(q), astype(k, float64), astype(v, float64), scale,
+                                      s.length, true);
+  array off = sum(square(last(y) - want)) / sum(square(want));
+  double products = 2.0 * double(s.batch * s.heads * s.length) * double(s.length * s.dim);
+  std::printf("%-52s %9.1f us %8.1f TFLOP/s  error %.1e\n", title.c_str(), t * 1e6,
+              products / t / 1e12, std::sqrt(off.item<double>()));
+}
+void bench_attentions() {
+  for (auto type : {bfloat16, float16})
+    for (int64_t dim : {64, 128, 256}) bench_attention({1, 32, 32, 4096, dim}, type, type);
+  bench_attention({1, 32, 8, 4096, 128}, bfloat16, bfloat16);
+  bench_attention({4, 32, 8, 1024, 64}, bfloat16, bfloat16);
+  for (int64_t length : {512, 4096})
+    for (auto type : {float16, bfloat16}) bench_attention({1, 32, 8, length, 128}, float32, type);
+  bench_attention({1, 8, 4, 4096, 256}, float32, float16);
 }
 
 // A thousand small ops, each of which waits for the one before and cannot be fused with it.
@@ -204,6 +266,31 @@ void bench_adapters(const char* which) {
   for (const bench::LlamaShape& s : bench::llama_shapes)
     if (std::strstr(s.title, which) != nullptr) bench::bench_adapter(s);
 }
+// Prompts alone, the fastest of a few turns: the first ones choose kernels and record the plan.
+void bench_prompt(const lm::LanguageModel& model, int count, Precision precision) {
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < count; ++i) prompt.push_back(1000 + i * 379 % 40000);
+  lm::GenerateParameters options{.max_tokens = 1, .temperature = 0};
+  options.precision = precision;
+  double best = 0;
+  for (int turn = 0; turn < 6; ++turn)
+    for (const lm::Event& e : lm::generate(model, prompt, options))
+      if (e.kind == lm::Event::Kind::info) best = std::max(best, e.info.prompt_tokens_per_second());
+  bench::TokenTime t = bench::prompt_time(model, prompt, precision);
+  std::printf(
+      "%s, prompt of %d tokens: %.0f a second; behind each other %.0f us each, the host's %.0f\n",
+      precision == Precision::exact ? "exact" : "balanced", count, best, t.card, t.host);
+  std::fflush(stdout);
+}
+void bench_prompts(const char* which) {
+  for (const bench::LlamaShape& s : bench::llama_shapes) {
+    if (std::strstr(s.title, which) == nullptr) continue;
+    std::printf("%s\n", s.title);
+    lm::LanguageModel model = bench::random_llama(s);
+    for (auto precision : {Precision::balanced, Precision::exact})
+      for (int count : {512, 2048}) bench_prompt(model, count, precision);
+  }
+}
 // What several ranks do together; false when that is not what is asked for.
 bool bench_ranks(const char* which) {
   bool sums = std::strcmp(only, "sums") == 0, divided = std::strcmp(only, "divided") == 0;
@@ -240,6 +327,10 @@ int main(int argc, char** argv) {
     bench_decode(argc > 2 ? argv[2] : "");
     return 0;
   }
+  if (std::strcmp(only, "prompts") == 0) {
+    bench_prompts(argc > 2 ? argv[2] : "");
+    return 0;
+  }
   if (bench_ranks(argc > 2 ? argv[2] : "1B")) return 0;
   if (std::strcmp(only, "training") == 0) {
     bench_adapters(argc > 2 ? argv[2] : "1B");
@@ -247,6 +338,7 @@ int main(int argc, char** argv) {
   }
   bench_memory();
   bench_products();
+  bench_attentions();
   bench_all_codes();
   bench_all_launches();
   return 0;

@@ -104,4 +104,29 @@ inline TokenTime token_time(const lm::LanguageModel& model, const std::vector<in
   return time;
 }
 
+// Microseconds of a prompt: the host's part of four that are given to the card one behind the
+// other, and all until the card has done them.
+inline TokenTime prompt_time(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
+                             Precision precision) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int turns = 4;
+  PrecisionScope scope(precision);
+  array ids(prompt.begin(), Shape{1, static_cast<int64_t>(prompt.size())}, int32);
+  TokenTime time;
+  auto start = Clock::now();
+  auto since = [&] { return std::chrono::duration<double>(Clock::now() - start).count() * 1e6; };
+  for (int turn = -turns; turn < turns; ++turn) {
+    if (turn == 0) synchronize(), start = Clock::now();
+    lm::Pass pass = model.model.new_pass(lm::GenerateParameters{.precision = precision}.caching());
+    pass.last_only = true;
+    std::vector<array> results{argmax(model.model(ids, pass), -1)};
+    pass.collect(results);
+    eval_ahead(results);
+  }
+  time.host = since() / turns;
+  synchronize();
+  time.card = since() / turns;
+  return time;
+}
+
 }  // namespace bench

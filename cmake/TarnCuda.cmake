@@ -1,8 +1,8 @@
 # The backend for NVIDIA GPUs. It builds where there is no GPU, and what it makes runs there: the
 # CUDA runtime is linked statically and loads the driver when a program starts, if there is one.
 find_program(CMAKE_CUDA_COMPILER nvcc PATHS ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
-# Machine code for the H100 and intermediate code, which the driver translates, for other cards.
-set(TARN_CUDA_ARCHITECTURES 90-real 80-virtual CACHE STRING "What the GPU kernels are compiled for")
+# Machine code for the H100, with the instructions that only it has, and intermediate code, which the driver translates, for other cards.
+set(TARN_CUDA_ARCHITECTURES 90a-real 80-virtual CACHE STRING "What the GPU kernels are compiled for")
 set(CMAKE_CUDA_ARCHITECTURES ${TARN_CUDA_ARCHITECTURES})
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
@@ -14,6 +14,9 @@ target_compile_options(tarn_cuda_units PRIVATE -std=c++20 --expt-relaxed-constex
                        # Formulas of all integers compare with 0.
                        -diag-suppress=186 -Xcompiler=-Wall,-Wextra
                        $<$<BOOL:${TARN_WERROR}>:-Werror=all-warnings>)
+if("${TARN_CUDA_ARCHITECTURES}" MATCHES "90a")
+  target_compile_definitions(tarn_cuda_units PRIVATE TARN_SM_90A)
+endif()
 set_target_properties(tarn_cuda_units PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # The text of the headers that chains compiled at run time include.

@@ -28,17 +28,6 @@ __device__ void multiply_add(float (&c)[4], unsigned a0, unsigned a1, unsigned a
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
-// The first and the second term of a number. One beyond float16's range is as large as that has,
-// but what is infinite or not a number makes sums that are none.
-template <class T>
-__device__ void split(float x, T (&terms)[2]) {
-  constexpr float most = 65504, none_larger = 3.4028235e38f;
-  const float size = fabsf(x);
-  if (__is_same(T, ops::Half) && size > most && size <= none_larger) x = copysignf(most, x);
-  terms[0] = narrow<T>(x);
-  terms[1] = narrow<T>(x - wide(terms[0]));
-}
-
 template <class T, int dim, int heads>
 class AttenderOfHalves : public Opening<T, dim> {
  public:

@@ -2,9 +2,11 @@
 // that are joined over warps and blocks.
 #pragma once
 
+#include "cuda/angle.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
 #include "cuda/soft.cuh"
+#include "cuda/terms.cuh"
 
 namespace tarn::cuda::one_query {
 
@@ -64,27 +66,6 @@ __device__ Heads heads_of(const OneQueryCall& c) {
   return h;
 }
 
-__device__ inline float wide(float x) { return x; }
-__device__ inline float wide(ops::Bfloat x) { return ops::widened(x); }
-__device__ inline float wide(ops::Half x) {
-  float y;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
-  return y;
-}
-template <class T>
-__device__ T narrow(float x) {
-  if constexpr (__is_same(T, float)) {
-    return x;
-  } else {
-    T y;
-    if constexpr (__is_same(T, ops::Half))
-      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    else
-      asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    return y;
-  }
-}
-
 // Eight columns of a key or a value.
 template <class T>
 struct alignas(16) Part {
@@ -99,17 +80,6 @@ __device__ Part<T> load(const T* from) {
   return p;
 }
 
-// The rotation of a thread's pair of columns: pair threadIdx.x % (dim / 2) of each row.
-struct Angle {
-  float cosine = 1, sine = 0;
-};
-__device__ inline Angle angle_of(double rate, int64_t position) {
-  constexpr double turns = 0.15915494309189535;  // 1 / (2 pi)
-  double turn = static_cast<double>(position) * rate * turns;
-  Angle a;
-  sincospif(static_cast<float>(2 * (turn - rint(turn))), &a.sine, &a.cosine);
-  return a;
-}
 // A thread's pair of columns of a row.
 struct Pair {
   int first, second;

@@ -7,10 +7,30 @@
 #include "cuda/device.h"
 #include "cuda/fold.h"
 #include "cuda/layout.h"
+#include "cuda/quantized_steps.h"
 #include "cuda/table.h"
 #include "ops/compound.h"
 
 namespace tarn::cuda {
+
+// --- what products share
+
+QuantizedCall quantized_call(const Step& s) {
+  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
+  QuantizedCall c;
+  c.x = s.in[0].data, c.codes = s.in[1].data, c.scales = s.in[2].data, c.biases = s.in[3].data;
+  c.y = s.out.data, c.scratch = s.scratch;
+  c.n = size_at(s.out, 1), c.k = size_at(s.in[0], 1), c.m = s.out.size() / c.n;
+  c.bits = p.bits, c.group = p.group;
+  c.type = column(s.out.dtype), c.scale_type = column(s.in[2].dtype);
+  return c;
+}
+bool joins_rows(const Step& first, const Step& other) {
+  const auto &a = first.params->as<ops::QuantizedMatmul::P>(),
+             &b = other.params->as<ops::QuantizedMatmul::P>();
+  return a.group == b.group && a.precision == b.precision && first.in[2].dtype == other.in[2].dtype;
+}
+
 namespace {
 
 // --- dense
@@ -76,16 +96,6 @@ bool takes_quantized(const Step& s) {
          s.in[1].shape.size() == 2 && s.out.size() > 0 &&
          s.out.size() / size_at(s.out, 1) <= most_quantized_rows;
 }
-QuantizedCall quantized_call(const Step& s) {
-  const auto& p = s.params->as<ops::QuantizedMatmul::P>();
-  QuantizedCall c;
-  c.x = s.in[0].data, c.codes = s.in[1].data, c.scales = s.in[2].data, c.biases = s.in[3].data;
-  c.y = s.out.data, c.scratch = s.scratch;
-  c.n = size_at(s.out, 1), c.k = size_at(s.in[0], 1), c.m = s.out.size() / c.n;
-  c.bits = p.bits, c.group = p.group;
-  c.type = column(s.out.dtype), c.scale_type = column(s.in[2].dtype);
-  return c;
-}
 void run_quantized(const Step& s, int, int) {
   launch_quantized(quantized_call(s), queue());
   check(cudaGetLastError(), "a launch");
@@ -113,13 +123,6 @@ void run_joined_rows(std::span<const Step> steps) {
   check(cudaGetLastError(), "a launch");
 }
 void run_few_rows(const Step& s, int, int) { run_joined_rows({&s, 1}); }
-bool joins_rows(const Step& first, const Step& other) {
-  const auto &a = first.params->as<ops::QuantizedMatmul::P>(),
-             &b = other.params->as<ops::QuantizedMatmul::P>();
-  return a.group == b.group && a.precision == b.precision && first.in[2].dtype == other.in[2].dtype;
-}
-
-// --- numbers
 
 bool takes_dequantize(const Step& s) {
   return s.params->as<ops::Dequantize::P>().coding == ops::Coding::affine && affine_floats(s, 1) &&
@@ -237,6 +240,7 @@ void add_products(KernelTable& t) {
                                  .run_joined = run_joined_rows,
                                  .shares = 0b10001,
                                  .name = few_rows_name});
+  add_many_rows(t);
   add_bfloat_products(t);
   t.add(op_of<QuantizedMatmul>,
         {.run = run_quantized, .fits = takes_quantized, .name = "a warp a column"});

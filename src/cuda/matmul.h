@@ -57,6 +57,12 @@ void launch_few_rows(const FewRowsCalls& calls, int terms, int processors, cudaS
 // The same for one row, with x in two digits of eight bits: balanced precision. Only it has pairs.
 bool one_row_fits(const QuantizedCall& call);
 void launch_one_row(const FewRowsCalls& calls, int processors, cudaStream_t queue);
+// The same for any number of rows, which launch_pack_rows packed: 4 bits, scales in bfloat16,
+// capability 9.0. Calls' x is what was packed, and weights are rounded to bfloat16.
+bool many_rows_fit(const QuantizedCall& call, int major);
+size_t packed_rows_bytes(int64_t m, int64_t k);
+void launch_pack_rows(const float* x, void* y, int64_t m, int64_t k, cudaStream_t queue);
+void launch_many_rows(const FewRowsCalls& calls, int processors, cudaStream_t queue);
 size_t most_shared_bytes();  // of a block
 // y (n, k): the weights as numbers of `type`.
 void launch_dequantize(const QuantizedCall& call, cudaStream_t queue);

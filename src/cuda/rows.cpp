@@ -157,6 +157,13 @@ void run_few_queries(const Step& s, int workers, int share) {
   launch_few_queries(c, card()->processors, queue());
   check(cudaGetLastError(), "a launch");
 }
+bool takes_many_queries(const Step& s) {
+  return takes_any_keys(s) && many_queries_fit(attention_call(s), card()->major);
+}
+void run_many_queries(const Step& s, int, int) {
+  launch_many_queries(attention_call(s), queue());
+  check(cudaGetLastError(), "a launch");
+}
 
 Kernel row_kernel(KernelFn run) { return {.run = run, .fits = takes_rows, .name = "rows"}; }
 
@@ -186,6 +193,11 @@ void add_rows(KernelTable& t) {
                                 .scratch = few_queries_scratch_of,
                                 .number = keys_that_count,
                                 .name = "blocks share the keys"});
+  t.add(op_of<ops::Attention>, {.run = run_many_queries,
+                                .fits = takes_many_queries,
+                                .accepts = Accepts::rows,
+                                .number = keys_that_count,
+                                .name = "128 queries a block, on tensor cores"});
   t.add(op_of<ops::Attention>, {.run = run_attention,
                                 .fits = takes_attention,
                                 .accepts = Accepts::rows,

@@ -1,5 +1,6 @@
 // Softmax, norms and rope: a block a row, float throughout, rounded when stored. A row is read
 // again for each pass; it is in the second cache by then.
+#include "cuda/angle.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
@@ -39,9 +40,14 @@ __device__ void to_row(const RowsCall& c, F f) {
 }
 
 // Rows of float32 of which a thread holds a few numbers: they are read once.
-constexpr int most_held = 8;
+constexpr int most_held = 8, most_threads = 1024;
 bool fits_threads(const RowsCall& c) {
-  return c.cols <= most_held * threads && c.type == float_column;
+  return c.cols <= most_held * most_threads && c.type == float_column;
+}
+unsigned threads_that_hold(int64_t cols) {
+  unsigned enough = threads_for(cols);
+  while (enough * most_held < cols) enough *= 2;
+  return enough;
 }
 template <int held>
 struct HeldRow {
@@ -68,7 +74,7 @@ struct HeldRow {
   }
 };
 template <int held>
-__global__ void softmax_held(const __grid_constant__ RowsCall c) {
+__global__ void __launch_bounds__(most_threads) softmax_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
   HeldRow<held> row(c, -__builtin_inff());
   float top = row.of[0];
@@ -81,7 +87,7 @@ __global__ void softmax_held(const __grid_constant__ RowsCall c) {
   row.store(c);
 }
 template <int held>
-__global__ void rms_norm_held(const __grid_constant__ RowsCall c) {
+__global__ void __launch_bounds__(most_threads) rms_norm_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
   HeldRow<held> row(c, 0);
   float squares = 0;
@@ -127,13 +133,12 @@ __global__ void layer_norm(const __grid_constant__ RowsCall c) {
   });
 }
 
-__device__ void turn_pair(const RopeCall& c, int64_t from, int64_t to, int64_t i, float cosine,
-                          float sine) {
+__device__ void turn_pair(const RopeCall& c, int64_t from, int64_t to, int64_t i, Angle angle) {
   int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + c.dims / 2;
   auto a = read_number<float>(c.x, c.type, from + first);
   auto b = read_number<float>(c.x, c.type, from + second);
-  write_number(c.y, c.type, to + first, a * cosine - b * sine);
-  write_number(c.y, c.type, to + second, a * sine + b * cosine);
+  write_number(c.y, c.type, to + first, a * angle.cosine - b * angle.sine);
+  write_number(c.y, c.type, to + second, a * angle.sine + b * angle.cosine);
 }
 // A thread a pair, and one for each column that is not turned, of `rows` rows of one position.
 __global__ void rope(const __grid_constant__ RopeCalls calls) {
@@ -144,18 +149,17 @@ __global__ void rope(const __grid_constant__ RopeCalls calls) {
   int64_t at = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   int64_t i = at % each, t = at / each % c.length, row = at / each / c.length * c.rows;
   if (row >= c.outer) return;
-  float cosine = 1, sine = 0;
+  Angle angle;
   if (i < half) {
     double rate = c.freqs ? 1.0 / static_cast<double>(c.freqs[i])
                           : math::exp(-2.0 * static_cast<double>(i) / c.dims *
                                       math::log(static_cast<double>(c.base)));
-    double angle = static_cast<double>(*c.number + t) * static_cast<double>(c.scale) * rate;
-    cosine = static_cast<float>(math::cos(angle)), sine = static_cast<float>(math::sin(angle));
+    angle = angle_of(static_cast<double>(c.scale) * rate, *c.number + t);
   }
   for (int64_t end = row + c.rows < c.outer ? row + c.rows : c.outer; row < end; ++row) {
     int64_t from = offset_of(c.lead, row) + t * c.row_stride, to = (row * c.length + t) * c.width;
     if (i < half)
-      turn_pair(c, from, to, i, cosine, sine);
+      turn_pair(c, from, to, i, angle);
     else
       write_number(c.y, c.type, to + i + half, read_number<float>(c.x, c.type, from + i + half));
   }
@@ -168,7 +172,7 @@ unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
   if (fits_threads(c)) {
     auto kernel = c.cols <= 2 * threads ? softmax_held<2> : softmax_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
   }
   softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }
@@ -178,7 +182,7 @@ void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
   if (fits_threads(c)) {
     auto kernel = c.cols <= 2 * threads ? rms_norm_held<2> : rms_norm_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
   }
   rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
 }

@@ -78,5 +78,8 @@ void launch_few_queries(const AttentionCall& call, int processors, cudaStream_t 
 // The same for one float32 query a sequence, on cards whose blocks form clusters.
 bool one_query_fits(const AttentionCall& call, int major);
 void launch_one_query(const AttentionCall& call, int processors, cudaStream_t queue);
+// The same for any number of queries over keys of 16 bits, on tensor cores: capability 9.0.
+bool many_queries_fit(const AttentionCall& call, int major);
+void launch_many_queries(const AttentionCall& call, cudaStream_t queue);
 
 }  // namespace tarn::cuda

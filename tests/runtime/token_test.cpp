@@ -1,4 +1,5 @@
-// What decoding a token is on a device: attention that turns and appends, products that are folded.
+// What a prompt and a token are on a device: attention of many queries, attention that turns and
+// appends, products that are folded.
 #include <cmath>
 #include <limits>
 
@@ -12,9 +13,9 @@ namespace {
 
 class Decoding : public tarn_test::OnDevice {};
 
-array normal(Shape shape, uint64_t seed) {
+array normal(Shape shape, uint64_t seed, Dtype dtype = float32) {
   StreamContext on_cpu{Device::cpu};
-  array a = random::normal(std::move(shape), float32, random::key(seed));
+  array a = astype(random::normal(std::move(shape), float32, random::key(seed)), dtype);
   a.eval();
   return a;
 }
@@ -200,6 +201,135 @@ TEST_F(Decoding, WeightsThatAStepMakesAreWaitedFor) {
       };
       EXPECT_LT(apart(compute(Device::gpu), compute(Device::cpu)), 1e-3) << round;
     }
+}
+
+// --- prompts
+
+class Prompts : public tarn_test::OnDevice {};
+
+// Several of one x, which are one launch. Both factors are rounded to bfloat16.
+TEST_F(Prompts, ProductsOfManyRowsAreTheCpus) {
+  for (int group : {32, 64, 128})
+    for (Dtype dtype : {float16, bfloat16})
+      for (int64_t rows : {9, 128, 300})
+        for (int64_t k : {128, 1152, 2048}) {
+          SCOPED_TRACE(testing::Message() << rows << " rows of " << k << ", groups of " << group);
+          Codes a = codes_of(1000, k, group, dtype, 1), b = codes_of(72, k, group, dtype, 2);
+          Codes c = codes_of(3, k, group, dtype, 3);
+          array x = normal({1, rows, k}, 4);
+          auto compute = [&](Device d) {
+            StreamContext context{d};
+            PrecisionScope scope(Precision::balanced);
+            array y = x + array(0.0f);
+            std::vector<array> results{times(y, a, group), times(y, b, group), times(y, c, group)};
+            eval(results);
+            return results;
+          };
+          auto want = compute(Device::cpu), got = compute(Device::gpu);
+          for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 1e-2) << i;
+        }
+}
+
+double tolerance(Dtype queries, Dtype keys) {
+  if (queries == float32) return keys == bfloat16 ? 1e-4 : 1e-5;
+  return keys == bfloat16 ? 2e-2 : 2e-3;
+}
+
+struct ManyQueries {
+  int64_t batch, heads, shared, queries, capacity, length, size;
+};
+// Keys behind the length are no numbers, which nothing may come of.
+struct Given {
+  array q, k, v;
+  Given(const ManyQueries& s, Dtype queries, Dtype keys)
+      : q(normal({s.batch, s.heads, s.queries, s.size}, 1, queries)),
+        k(normal({s.batch, s.shared, s.capacity, s.size}, 2, keys)),
+        v(normal({s.batch, s.shared, s.capacity, s.size}, 3, keys)) {
+    if (s.length == s.capacity) return;
+    StreamContext on_cpu{Device::cpu};
+    Shape rest{s.batch, s.shared, s.capacity - s.length, s.size};
+    array none = full(rest, array(std::numeric_limits<float>::quiet_NaN(), keys));
+    k = slice_update(k, none, {0, 0, s.length, 0}, k.shape());
+    v = slice_update(v, none, {0, 0, s.length, 0}, v.shape());
+    eval(k, v);
+  }
+  array attended(Device d, int64_t length, const fast::AttentionOptions& o) const {
+    StreamContext scope{d};
+    array y = fast::cached_attention(q, k, v, length, o);
+    eval(y);
+    return y;
+  }
+  double difference(int64_t length, const fast::AttentionOptions& o) const {
+    return apart(attended(Device::gpu, length, o), attended(Device::cpu, length, o));
+  }
+};
+
+TEST_F(Prompts, AttentionIsTheCpus) {
+  for (ManyQueries s :
+       {ManyQueries{1, 4, 2, 300, 512, 300, 64}, ManyQueries{2, 2, 2, 130, 130, 130, 128},
+        ManyQueries{1, 8, 1, 65, 1024, 700, 128}, ManyQueries{1, 2, 1, 9, 40, 40, 256},
+        ManyQueries{1, 3, 3, 200, 400, 399, 256}})
+    for (Dtype keys : {float16, bfloat16})
+      for (Dtype queries : {float32, keys}) {
+        Given given(s, queries, keys);
+        for (bool causal : {false, true}) {
+          SCOPED_TRACE(testing::Message()
+                       << s.queries << " queries of " << s.size << " over " << s.length
+                       << " keys, causal " << causal << ", float32 " << (queries == float32));
+          EXPECT_LT(given.difference(s.length, {.scale = 0.1f, .causal = causal}),
+                    tolerance(queries, keys));
+        }
+      }
+}
+
+TEST_F(Prompts, AttentionTakesWhatModelsAskFor) {
+  ManyQueries s{2, 4, 2, 150, 300, 280, 64};
+  array added = normal({2, 1, 150, 280}, 4), sinks = normal({4}, 5);
+  StreamContext on_cpu{Device::cpu};
+  array kept = normal({150, 280}, 6) > array(0.5f);
+  array row = reshape(arange(0.0, 150.0), {150, 1});
+  array some = logical_and(kept, row != array(70.0f));  // a query that sees nothing
+  eval(kept, some);
+  const fast::AttentionOptions cases[] = {
+      {.scale = 0.1f, .causal = true, .window = 40},
+      {.scale = 0.1f, .causal = true, .window = 1},
+      {.scale = 0.1f, .window = 200, .sinks = sinks},
+      {.scale = 0.1f, .causal = true, .softcap = 2, .sinks = sinks},
+      {.scale = -0.1f, .causal = true},
+      {.scale = 0.1f, .mask = added},
+      {.scale = 0.1f, .causal = true, .mask = kept},
+      {.scale = 0.1f, .causal = true, .window = 100, .mask = some},
+  };
+  for (Dtype queries : {float32, float16}) {
+    Given given(s, queries, float16);
+    for (const auto& o : cases) {
+      SCOPED_TRACE(testing::Message() << &o - cases << ", float32 " << (queries == float32));
+      EXPECT_LT(given.difference(s.length, o), tolerance(queries, float16));
+    }
+  }
+}
+
+TEST_F(Prompts, AttentionReadsKeysThatLieOddly) {
+  array q = normal({1, 4, 100, 64}, 1, float16);
+  array wide = normal({1, 2, 128, 131}, 2, float16);
+  auto attended = [&](Device d) {
+    StreamContext scope{d};
+    array k = slice(wide, {0, 0, 0, 1}, {1, 2, 128, 65}),
+          v = slice(wide, {0, 0, 0, 67}, wide.shape());
+    array y = fast::cached_attention(q, k, v, 0.1f, 128, true);
+    eval(y);
+    return y;
+  };
+  EXPECT_LT(apart(attended(Device::gpu), attended(Device::cpu)), 2e-3);
+}
+
+TEST_F(Prompts, AttentionOfWhatIsNoNumberIsNone) {
+  StreamContext scope{Device::gpu};
+  array q = normal({1, 2, 64, 64}, 1), k = normal({1, 2, 64, 64}, 2, float16);
+  for (float odd : {std::numeric_limits<float>::quiet_NaN(), INFINITY}) {
+    array y = fast::cached_attention(q * array(odd), k, k, 0.1f, 64, true);
+    EXPECT_FALSE(isfinite(sum(y)).item<bool>()) << odd;
+  }
 }
 
 }  // namespace
