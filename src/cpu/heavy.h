@@ -24,8 +24,7 @@ enum class CodeKind : uint8_t { affine, mxfp4, mxfp8, nvfp4 };
 
 // A quantised matrix in MLX's layout, packed along its columns: a row is cols * bits / 8 bytes of
 // codes and cols / group scales and, when affine, biases; an affine value is scale * code + bias.
-// bits: 2 3 4 5 6 8. group: 32 64 128, or 16 of nvfp4; it divides cols. Any alignment of `codes`
-// will do.
+// bits: 2 3 4 5 6 8. group: 32 64 128, or 16 of nvfp4; it divides cols. Codes need no alignment.
 struct QuantMatrix {
   const void *codes = nullptr, *scales = nullptr, *biases = nullptr;
   int64_t rows = 0, cols = 0;
