@@ -32,6 +32,7 @@ const Backend* make_backend() try {
   cuda::add_derivatives(b->table);
   cuda::add_communications(b->table);
   b->memory = &cuda::arena();
+  b->computes_again = true;
   b->fold = cuda::fold_values;
   b->record = cuda::record;
   b->kernels_made = cuda::kernels_made;

@@ -166,6 +166,9 @@ struct Backend {
                                        const std::function<void(size_t)>& launch) = nullptr;
   // Makes one of several values of a plan where the device has a kernel for them together.
   void (*fold)(std::vector<Value>& values) = nullptr;
+  // Arithmetic costs it nothing beside memory: a value that several steps read is computed in each
+  // of them where they then read no more than storing it would take.
+  bool computes_again = false;
   // Another number when the same steps would be launched otherwise, since a kernel was compiled.
   uint64_t (*kernels_made)() = nullptr;
   // Waits until the queue is empty and throws what its kernels met.

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t most_ops = 40;  // instructions in one step
 constexpr size_t most_inputs = 24;
 constexpr int most_recomputed = 4;  // cheap ops that are computed again rather than stored
-// Of a value that a device computes again for another reason: ops, and values that it is made of.
+// Of a value that is computed again for memory's sake: ops, and values that it is made of.
 constexpr int most_again = 12;
 constexpr size_t most_sources = 3;
 
@@ -40,8 +40,8 @@ bool find_sources(const std::vector<Value>& values, int id, std::vector<int>& so
   if (std::find(sources.begin(), sources.end(), id) == sources.end()) sources.push_back(id);
   return sources.size() <= most_sources;
 }
-// A device waits for memory, not for arithmetic: whether steps that compute `id` again read no more
-// than those that read it stored, and the one that stores it.
+// Backend::computes_again: whether steps that compute `id` again read no more than those that read
+// it stored, and the one that stores it.
 bool is_read_faster_again(const std::vector<Value>& values, int id, size_t steps) {
   std::vector<int> sources;
   int ops = 0;
@@ -126,9 +126,9 @@ void choose_steps(std::vector<Value>& values, bool fuse) {
     bool fuses = !roots.empty();
     if (roots.size() > 1) {
       v.roots = {-1};
-      bool on_device = v.backend && v.backend->memory;
       fuses = recompute_cost(values, id) <= most_recomputed ||
-              (on_device && is_read_faster_again(values, id, roots.size()));
+              (v.backend && v.backend->computes_again &&
+               is_read_faster_again(values, id, roots.size()));
       if (!fuses) v.stored = Stored::shared;
     }
     for (int r : roots)

@@ -65,6 +65,7 @@ inline const tarn::Backend& stand_in() {
       for (const auto& row : tarn::cpu_backend().table.rows(*op))
         if (!missing.contains(op->name)) b->table.add(*op, row);
     b->memory = new SecondMemory;
+    b->computes_again = true;
     b->check = [] {};
     b->info = [] {
       return std::unordered_map<std::string, std::variant<std::string, size_t>>{
