@@ -1,7 +1,8 @@
 # The backend for NVIDIA GPUs. It builds where there is no GPU, and what it makes runs there: the
 # CUDA runtime is linked statically and loads the driver when a program starts, if there is one.
 find_program(CMAKE_CUDA_COMPILER nvcc PATHS ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
-# Machine code for the H100, with the instructions that only it has, and intermediate code, which the driver translates, for other cards.
+# Machine code for the H100, with the instructions that only it has, and intermediate code, which
+# the driver translates, for other cards.
 set(TARN_CUDA_ARCHITECTURES 90a-real 80-virtual CACHE STRING "What the GPU kernels are compiled for")
 set(CMAKE_CUDA_ARCHITECTURES ${TARN_CUDA_ARCHITECTURES})
 enable_language(CUDA)

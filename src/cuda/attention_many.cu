@@ -20,6 +20,7 @@ struct Order {
   unsigned heads = 1;
 };
 
+#ifdef TARN_WARPGROUPS
 __device__ Task task_of(const AttentionCall& c, const Order& o, int keys) {
   const unsigned each = o.section * o.tiles, first = blockIdx.x / each * o.section;
   const unsigned inside = blockIdx.x % each;
@@ -41,6 +42,7 @@ __device__ Task task_of(const AttentionCall& c, const Order& o, int keys) {
   t.tiles = (end - t.first_key + keys - 1) / keys;
   return t;
 }
+#endif
 
 template <class T, int dim, int terms, bool general>
 __global__ void __launch_bounds__(threads, 1)

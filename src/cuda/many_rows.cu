@@ -41,7 +41,12 @@ __global__ void pack_rows(const float* x, uint4* y, int rows, int tiles, int k) 
         uint4{pair(0, j), pair(1, j), pair(2, j), pair(3, j)};
 }
 
-__global__ void __cluster_dims__(cluster) __launch_bounds__(threads, 1)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define TARN_IN_CLUSTERS  // of which older cards know nothing
+#else
+#define TARN_IN_CLUSTERS __cluster_dims__(cluster)
+#endif
+__global__ void TARN_IN_CLUSTERS __launch_bounds__(threads, 1)
     multiply_rows(const __grid_constant__ ManyRowsCalls c) {
 #ifdef TARN_WARPGROUPS
   extern __shared__ char room[];
