@@ -1,7 +1,7 @@
 // Adapters of rank 8 on all matrices of the default model: adapters_bench [MODEL]. How long one
 // takes to load, and to swap in a container's model and in a running answer; and what steps cost
-// beside the model alone: of one row and of two on one adapter, and of 16 rows all on one, over
-// eight, and as eight batches of two.
+// beside the model alone: of one row, of two and of eight on one adapter, and of 16 rows all on
+// one, over eight, and as eight batches of two.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -117,7 +117,7 @@ int main(int count, char** words) {
   }
   std::printf("swap in an answer: a token %.2f ms, with another adapter than before %.2f\n",
               median(kept), median(swapped));
-  for (size_t few : {1, 2}) {
+  for (size_t few : {1, 2, 8}) {
     Batch bare(*with, std::vector<std::string>(few)),
         own(*with, std::vector<std::string>(few, names[0]));
     std::vector<double> model, adapted;

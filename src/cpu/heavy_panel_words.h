@@ -35,7 +35,7 @@ TARN_INLINE void turn_quarters(const uint8_t* const (&rows)[kLanes], int64_t byt
 }
 
 // kLanes rows of codes, a multiple of 16 bytes each, to pairs at `to`: kVectorBytes of raw codes
-// hold those of the 2 or 4 phases of heavy_lanes.h, which lie one behind the other in the
+// hold those of the 2 or 4 phases of heavy_fours.h, which lie one behind the other in the
 // activations.
 template <int Bits>
 void fill_codes(const uint8_t* const (&rows)[kLanes], int64_t row_bytes, uint8_t* to) {

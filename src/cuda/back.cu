@@ -10,10 +10,6 @@ namespace {
 
 constexpr int norm_threads = 256, entropy_threads = 512;
 
-struct Plus {
-  __device__ float operator()(float a, float b) const { return a + b; }
-};
-
 // f of each four columns, which begin at a multiple of 16 bytes.
 template <class F>
 __device__ void each_four(int64_t cols, F f) {

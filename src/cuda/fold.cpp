@@ -17,22 +17,12 @@ namespace tarn::cuda {
 namespace {
 
 const Op& folded_product_op() {
-  static const Op op = [] {
-    Op o{};
-    o.name = "quantized_matmul and its neighbours";
-    o.kind = tarn::Kind::contraction;
-    return o;
-  }();
+  static const Op op = op_of_plans("quantized_matmul and its neighbours", tarn::Kind::contraction);
   return op;
 }
 
 const Op& term_and_sum_op() {
-  static const Op op = [] {
-    Op o{};
-    o.name = "quantized_matmul_plus and a sum";
-    o.kind = tarn::Kind::contraction;
-    return o;
-  }();
+  static const Op op = op_of_plans("quantized_matmul_plus and a sum", tarn::Kind::contraction);
   return op;
 }
 

@@ -22,12 +22,7 @@ struct FoldedAttention {
   TARN_FIELDS(scale, softcap, window, dims, traditional, has_freqs, base, turn_scale)
 };
 const Op& folded_op() {
-  static const Op op = [] {
-    Op o{};
-    o.name = "attention and its neighbours";
-    o.kind = tarn::Kind::fused;
-    return o;
-  }();
+  static const Op op = op_of_plans("attention and its neighbours", tarn::Kind::fused);
   return op;
 }
 

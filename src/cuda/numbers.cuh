@@ -111,6 +111,9 @@ __device__ void write_number(void* p, int column, int64_t i, Acc x) {
   }
 }
 
+struct Plus {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
 // Of all threads of the block, in an order that does not change; every thread gets it. `shared`
 // has room for 32 values, which nobody else uses meanwhile.
 template <class T, class Join>

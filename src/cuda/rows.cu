@@ -14,9 +14,6 @@ unsigned threads_for(int64_t cols) {
   return static_cast<unsigned>(cols < threads ? (cols + 31) / 32 * 32 : threads);
 }
 
-struct Plus {
-  __device__ float operator()(float a, float b) const { return a + b; }
-};
 struct Larger {
   __device__ float operator()(float a, float b) const { return b != b ? b : math::max(a, b); }
 };

@@ -17,6 +17,12 @@ void add_thin(KernelTable& t);
 void add_rows(KernelTable& t);
 void add_derivatives(KernelTable& t);
 void add_communications(KernelTable& t);
+// An op that only plans have: what several values were folded into.
+inline Op op_of_plans(const char* name, Kind kind) {
+  Op op{};
+  op.name = name, op.kind = kind;
+  return op;
+}
 // Backend::fold.
 void fold_values(std::vector<Value>& values);
 

@@ -27,7 +27,5 @@ struct ThinCalls {
 };
 void launch_thin(const ThinCalls& calls, cudaStream_t queue);
 void launch_thin_turned(const ThinCalls& calls, cudaStream_t queue);
-// `scratch` has room for parts * cols * width rounded up to 8 or 16.
-void launch_thin_turned(const ThinCall& call, cudaStream_t queue);
 
 }  // namespace tarn::cuda

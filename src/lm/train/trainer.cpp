@@ -116,8 +116,7 @@ struct Trainer::Impl {
   TrainState state{};  // its arrays packed
   Packed packed{};
   int64_t batches_an_epoch = 0, steps = 0;
-  std::string
-      course{};  // what decides a run's numbers; a checkpoint serves runs of one course only
+  std::string course{};  // what decides a run's numbers: a checkpoint serves runs of one only
   TrainStep parts;
   BatchLosses losses;
   std::vector<Rows> batches{}, valid_batches{};  // of the epoch; all that are judged by
@@ -306,11 +305,12 @@ struct Trainer::Impl {
   }
   TrainEvent judge() {
     double start = now();
+    const NamedParameters trained = parameters();
     std::vector<SampleLoss> all;
     for (const Rows& rows : valid_batches) {
       Rows mine = team.share_of(rows);
       if (mine.empty()) continue;
-      auto some = losses(parameters(), data.valid, mine);
+      auto some = losses(trained, data.valid, mine);
       all.insert(all.end(), some.begin(), some.end());
     }
     TrainEvent event{.kind = TrainEvent::Kind::validation, .step = state.step, .steps = steps};
