@@ -20,6 +20,7 @@ constexpr float kInfinity = __builtin_inff();
 struct Block {
   const Attention* a = nullptr;
   int64_t batch = 0, kv_head = 0, first = 0, rows = 0;
+  int64_t heads = 1;                       // that share the key head
   int64_t key_width = 0, value_width = 0;  // dims padded to whole tiles
   float* q = nullptr;                      // rows x key_width, scaled
   float* scores = nullptr;                 // rows x kKeys
@@ -27,9 +28,11 @@ struct Block {
   float* top = nullptr;                    // running maximum of each row
   float* total = nullptr;                  // running sum
 
-  TARN_INLINE int64_t heads() const { return a->q_heads / a->kv_heads; }
-  TARN_INLINE int64_t query(int64_t r) const { return (first + r) / heads(); }
-  TARN_INLINE int64_t head(int64_t r) const { return kv_head * heads() + (first + r) % heads(); }
+  // Asked for each row and each block of keys: a division would take as long as 16 weights.
+  TARN_INLINE int64_t query(int64_t r) const {
+    return heads == 1 ? first + r : (first + r) / heads;
+  }
+  TARN_INLINE int64_t head(int64_t r) const { return kv_head * heads + (first + r) % heads; }
   // How many keys row r sees when only causality hides some; not above 0 where it hides all.
   TARN_INLINE int64_t visible(int64_t r) const {
     return a->causal ? query(r) + a->length - a->queries + 1 : a->length;
@@ -79,6 +82,7 @@ void end_rows(const Block& b) {
 // Adds the mask's part to n scores of row r. Causality is seen to by weigh_rows.
 void mask_row(const Block& b, int64_t r, int64_t key, int64_t n, float* scores) {
   const Attention& a = *b.a;
+  if (a.mask_kind == MaskKind::none) return;
   const int64_t start = b.batch * a.mask_at.batch + b.head(r) * a.mask_at.head +
                         b.query(r) * a.mask_at.row + key * a.mask_key;
   if (a.mask_kind == MaskKind::additive) {
@@ -87,7 +91,7 @@ void mask_row(const Block& b, int64_t r, int64_t key, int64_t n, float* scores) 
       for (int64_t j = 0; j < n; ++j) scores[j] += mask[j];
     else
       for (int64_t j = 0; j < n; ++j) scores[j] += mask[j * a.mask_key];
-  } else if (a.mask_kind == MaskKind::boolean) {
+  } else {
     const auto* mask = static_cast<const uint8_t*>(a.mask) + start;
     for (int64_t j = 0; j < n; ++j) scores[j] = mask[j * a.mask_key] != 0 ? scores[j] : kMasked;
   }

@@ -16,8 +16,11 @@ namespace tarn::cpu::TARN_LEVEL {
 namespace {
 
 constexpr int64_t kFewRows = 8;
-// A block of keys and values is packed once for this many rows, whole tiles.
-constexpr int64_t kBlockOfRows = 112 / kTileRows<float> * kTileRows<float>;
+// A block of keys and values is packed once for this many rows, whole tiles: for the first number
+// where that leaves every worker kUnitsAWorker blocks, so that none waits long for another.
+constexpr int64_t kBlockOfRows = 224 / kTileRows<float> * kTileRows<float>;
+constexpr int64_t kShortBlock = 112 / kTileRows<float> * kTileRows<float>;
+constexpr int64_t kUnitsAWorker = 8;
 
 size_t block_floats(const Attention& a) {
   const int64_t key = round_up(a.key_dim, kTileCols<float>);
@@ -34,6 +37,7 @@ struct Packed {
 Block block_in(const Attention& a, float* at, Packed& packed) {
   Block b;
   b.a = &a;
+  b.heads = a.q_heads / a.kv_heads;
   b.key_width = round_up(a.key_dim, kTileCols<float>);
   b.value_width = round_up(a.value_dim, kTileCols<float>);
   const auto take = [&](int64_t n) {
@@ -67,56 +71,17 @@ TARN_INLINE void each_tile(const Block& b, F f) {
     with_rows<kRows>(smaller(kRows, b.rows - i), [&]<int N>() { f.template operator()<N>(i); });
 }
 
-// Later rows see more, so the last one says how many keys a tile needs.
-TARN_INLINE int64_t seen_by_tile(const Block& b, int64_t i, int n, int64_t key, int64_t keys) {
-  return b.seen(i + n - 1, key, keys);
+// How many of a block's keys each tile needs: later rows see more, so its last one says it.
+struct Seen {
+  int64_t keys[kBlockOfRows / kTileRows<float> + 1];
+  TARN_INLINE int64_t operator[](int64_t row) const { return keys[row / kTileRows<float>]; }
+};
+Seen seen_by_tiles(const Block& b, int64_t key, int64_t n) {
+  Seen seen;
+  each_tile(b,
+            [&]<int N>(int64_t i) { seen.keys[i / kTileRows<float>] = b.seen(i + N - 1, key, n); });
+  return seen;
 }
-
-void score_rows(const Block& b, const float* packed, int64_t key, int64_t n) {
-  for (int64_t j = 0; j < n; j += kTileCols<float>)
-    each_tile(b, [&]<int N>(int64_t i) {
-      if (j < seen_by_tile(b, i, N, key, n))
-        tile_of_rows<N>(b.q + i * b.key_width, b.key_width, packed + j * b.a->key_dim, b.a->key_dim,
-                        b.scores + i * kKeys + j, kKeys, false);
-    });
-}
-
-// A blind tile's rows weigh hidden keys as well, all the same.
-bool sees_nothing(const Block& b, int64_t i, int n) {
-  for (int64_t r = i; r < i + n; ++r)
-    if (b.top[r] <= kMasked) return true;
-  return false;
-}
-
-void gather_rows(const Block& b, const float* packed, int64_t key, int64_t n) {
-  for (int64_t d = 0; d < b.a->value_dim; d += kTileCols<float>)
-    each_tile(b, [&]<int N>(int64_t i) {
-      const int64_t depth = sees_nothing(b, i, N) ? n : seen_by_tile(b, i, N, key, n);
-      if (depth > 0)
-        tile_of_rows<N>(b.scores + i * kKeys, kKeys, packed + d * n, depth,
-                        b.out + i * b.value_width + d, b.value_width, true);
-    });
-}
-
-template <Store S>
-void many_rows(const Block& b, const Packed& packed, int64_t key, int64_t n) {
-  using Kind = Stored<S>;
-  const Attention& a = *b.a;
-  constexpr int kCols = kTileCols<float>;
-  const Operand<Kind> keys{row_at(a.k, S, a.k_at, b.batch, b.kv_head, key), a.k_at.row, 1, 1};
-  const Operand<Kind> values{row_at(a.v, S, a.v_at, b.batch, b.kv_head, key), 1, a.v_at.row, 1};
-  for (int64_t j = 0; j < n; j += kCols)
-    pack_strip<Kind, kCols>(keys, j, smaller(kCols, n - j), 0, a.key_dim,
-                            packed.keys + j * a.key_dim);
-  score_rows(b, packed.keys, key, n);
-  weigh_block(b, key, n);
-  for (int64_t d = 0; d < a.value_dim; d += kCols)
-    pack_strip<Kind, kCols>(values, d, smaller(kCols, a.value_dim - d), 0, n,
-                            packed.values + d * n);
-  gather_rows(b, packed.values, key, n);
-}
-
-// --- few rows ----------------------------------------------------------------------------------
 
 // Asks for `count` rows of keys or values from `row` on.
 template <Store S>
@@ -126,6 +91,67 @@ TARN_INLINE void fetch_rows(const void* rows, int64_t stride, int64_t dim, int64
     for (int64_t b = 0; b < dim * store_bytes(S); b += 64)
       __builtin_prefetch(static_cast<const char*>(at(rows, S, r * stride)) + b);
 }
+
+template <Store S>
+void score_rows(const Block& b, const Seen& seen, const float* packed, int64_t n,
+                const void* values) {
+  for (int64_t j = 0; j < n; j += kTileCols<float>) {
+    fetch_rows<S>(values, b.a->v_at.row, b.a->value_dim, j, smaller(kTileCols<float>, n - j));
+    each_tile(b, [&]<int N>(int64_t i) {
+      if (j < seen[i])
+        tile_of_rows<N>(b.q + i * b.key_width, b.key_width, packed + j * b.a->key_dim, b.a->key_dim,
+                        b.scores + i * kKeys + j, kKeys, false);
+    });
+  }
+}
+
+// A blind tile's rows weigh hidden keys as well, all the same.
+bool sees_nothing(const Block& b, int64_t i, int n) {
+  for (int64_t r = i; r < i + n; ++r)
+    if (b.top[r] <= kMasked) return true;
+  return false;
+}
+
+template <Store S>
+void gather_rows(const Block& b, const Seen& seen, const float* packed, int64_t n, Range next) {
+  const void* keys = row_at(b.a->k, S, b.a->k_at, b.batch, b.kv_head, next.begin);
+  const int64_t strips = ceil_div(b.a->value_dim, kTileCols<float>);
+  for (int64_t strip = 0; strip < strips; ++strip) {
+    const int64_t d = strip * kTileCols<float>;
+    const Range part =
+        share(next.end - next.begin, 1, static_cast<int>(strip), static_cast<int>(strips));
+    fetch_rows<S>(keys, b.a->k_at.row, b.a->key_dim, part.begin, part.end - part.begin);
+    each_tile(b, [&]<int N>(int64_t i) {
+      const int64_t depth = sees_nothing(b, i, N) ? n : seen[i];
+      if (depth > 0)
+        tile_of_rows<N>(b.scores + i * kKeys, kKeys, packed + d * n, depth,
+                        b.out + i * b.value_width + d, b.value_width, true);
+    });
+  }
+}
+
+// Values are asked for while the scores are computed, the `next` keys while the values are
+// gathered: packing would wait for each line of them.
+template <Store S>
+void many_rows(const Block& b, const Packed& packed, int64_t key, int64_t n, Range next) {
+  using Kind = Stored<S>;
+  const Attention& a = *b.a;
+  constexpr int kCols = kTileCols<float>;
+  const Operand<Kind> keys{row_at(a.k, S, a.k_at, b.batch, b.kv_head, key), a.k_at.row, 1, 1};
+  const Operand<Kind> values{row_at(a.v, S, a.v_at, b.batch, b.kv_head, key), 1, a.v_at.row, 1};
+  for (int64_t j = 0; j < n; j += kCols)
+    pack_strip<Kind, kCols>(keys, j, smaller(kCols, n - j), 0, a.key_dim,
+                            packed.keys + j * a.key_dim);
+  const Seen seen = seen_by_tiles(b, key, n);
+  score_rows<S>(b, seen, packed.keys, n, values.base);
+  weigh_block(b, key, n);
+  for (int64_t d = 0; d < a.value_dim; d += kCols)
+    pack_strip<Kind, kCols>(values, d, smaller(kCols, a.value_dim - d), 0, n,
+                            packed.values + d * n);
+  gather_rows<S>(b, seen, packed.values, n, next);
+}
+
+// --- few rows ----------------------------------------------------------------------------------
 
 // Scores of R rows with four keys; those past the n-th repeat it, and weigh nothing.
 template <Store S, int R>
@@ -233,7 +259,7 @@ void meet_keys(const Block& b, const Packed& packed, bool few, Range keys) {
         few_rows<S>(b, key, n,
                     next < keys.end ? row_at(a.k, S, a.k_at, b.batch, b.kv_head, next) : a.next_k);
       else
-        many_rows<S>(b, packed, key, n);
+        many_rows<S>(b, packed, key, n, {key + n, smaller(next + kKeys, keys.end)});
     }
   });
 }
@@ -263,6 +289,11 @@ int64_t even_rows(int64_t rows, int64_t groups, int workers) {
   return best;
 }
 
+int64_t rows_of_block(int64_t rows, int64_t groups, int workers) {
+  const bool enough = groups * ceil_div(rows, kBlockOfRows) >= kUnitsAWorker * workers;
+  return enough ? kBlockOfRows : kShortBlock;
+}
+
 // Which worker takes the first block. The rows of a batch are calls side by side, often of an odd
 // number of blocks: by where each call writes, not always the same worker has one more.
 int first_worker(const void* out, int workers) {
@@ -285,7 +316,8 @@ void attention(const Attention& a, int worker, int workers) {
   const int64_t rows = a.q_heads / a.kv_heads * a.queries, groups = a.batch * a.kv_heads;
   if (rows == 0) return;
   const bool few = rows <= kFewRows;
-  const int64_t step = few ? even_rows(rows, groups, workers) : kBlockOfRows;
+  const int64_t step =
+      few ? even_rows(rows, groups, workers) : rows_of_block(rows, groups, workers);
   const int64_t blocks = ceil_div(rows, step);
   // Every workers-th block: under a causal mask later blocks of a head have more keys.
   const int first = few ? first_worker(a.out, workers) : 0;
