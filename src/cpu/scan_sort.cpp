@@ -109,37 +109,79 @@ void run_logcumsumexp(const Step& s, int worker, int workers) {
 
 // --- sorting: lines are gathered, sorted stably with NaN last, and put back
 
+// The kth of the values in order, and how many of those equal to it come first.
+template <class T>
+std::pair<T, int64_t> kth_of(std::vector<T> values, int64_t kth) {
+  auto at = values.begin() + kth;
+  std::nth_element(values.begin(), at, values.end(), [](T a, T b) { return before(a, b); });
+  auto less = std::count_if(values.begin(), at, [&](T v) { return before(v, *at); });
+  return {*at, kth - less};
+}
+
+// Calls put(place, i) for each value i of a line: what belongs before the kth in front of it, and
+// the others behind it, in the order in which they came.
+template <class T, class Put>
+void partition_line(const std::vector<T>& line, int64_t kth, Put put) {
+  auto [pivot, equal_first] = kth_of(line, kth);
+  int64_t front = 0, back = kth + 1;
+  for (size_t i = 0; i < line.size(); ++i) {
+    bool less = before(line[i], pivot), more = before(pivot, line[i]);
+    if (!less && !more) {
+      less = equal_first > 0;
+      more = equal_first < 0;
+      --equal_first;
+    }
+    put(less ? front++ : more ? back++ : kth, i);
+  }
+}
+
+template <class T>
+using Sortable = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+
+template <class T>
+void gather_line(const T* x, int64_t step, std::vector<T>& line) {
+  for (size_t i = 0; i < line.size(); ++i) line[i] = x[static_cast<int64_t>(i) * step];
+}
+
 void run_argsort(const Step& s, int worker, int workers) {
-  auto axis = static_cast<size_t>(s.params->as<ops::ArgSort::P>().axis);
-  int64_t n = s.out.shape[axis];
-  std::vector<uint32_t> order(static_cast<size_t>(n));
+  const auto& p = s.params->as<ops::SortParams>();
+  auto axis = static_cast<size_t>(p.axis);
+  int64_t step = s.in[0].strides[axis], to_step = s.out.strides[axis];
+  auto n = static_cast<size_t>(s.out.shape[axis]);
   visit_dtype(s.in[0].dtype, [&](auto t) {
-    using T = decltype(t);
-    std::vector<std::pair<T, uint32_t>> line(static_cast<size_t>(n));
+    using T = Sortable<decltype(t)>;
+    std::vector<std::pair<T, uint32_t>> order(p.kth < 0 ? n : 0);
+    std::vector<T> line(p.kth < 0 ? 0 : n);
     each_line(s, axis, worker, workers, [&](int64_t from, int64_t to) {
       const T* x = s.in[0].as<const T>() + from;
-      for (int64_t i = 0; i < n; ++i)
-        line[static_cast<size_t>(i)] = {x[i * s.in[0].strides[axis]], static_cast<uint32_t>(i)};
-      std::stable_sort(line.begin(), line.end(),
-                       [](const auto& a, const auto& b) { return before(a.first, b.first); });
       uint32_t* y = s.out.as<uint32_t>() + to;
-      for (int64_t i = 0; i < n; ++i)
-        y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)].second;
+      auto put = [&](int64_t place, size_t i) { y[place * to_step] = static_cast<uint32_t>(i); };
+      if (p.kth >= 0) {
+        gather_line(x, step, line);
+        return partition_line(line, p.kth, put);
+      }
+      for (size_t i = 0; i < n; ++i)
+        order[i] = {x[static_cast<int64_t>(i) * step], static_cast<uint32_t>(i)};
+      std::stable_sort(order.begin(), order.end(),
+                       [](const auto& a, const auto& b) { return before(a.first, b.first); });
+      for (size_t i = 0; i < n; ++i) put(static_cast<int64_t>(i), order[i].second);
     });
   });
 }
 void run_sort(const Step& s, int worker, int workers) {
-  auto axis = static_cast<size_t>(s.params->as<ops::Sort::P>().axis);
-  int64_t n = s.out.shape[axis];
+  const auto& p = s.params->as<ops::SortParams>();
+  auto axis = static_cast<size_t>(p.axis);
+  int64_t to_step = s.out.strides[axis];
   visit_dtype(s.in[0].dtype, [&](auto t) {
-    using T = std::conditional_t<std::is_same_v<decltype(t), bool>, uint8_t, decltype(t)>;
-    std::vector<T> line(static_cast<size_t>(n));
+    using T = Sortable<decltype(t)>;
+    std::vector<T> line(static_cast<size_t>(s.out.shape[axis]));
     each_line(s, axis, worker, workers, [&](int64_t from, int64_t to) {
-      const T* x = s.in[0].as<const T>() + from;
-      for (int64_t i = 0; i < n; ++i) line[static_cast<size_t>(i)] = x[i * s.in[0].strides[axis]];
-      std::stable_sort(line.begin(), line.end(), [](T a, T b) { return before(a, b); });
+      gather_line(s.in[0].as<const T>() + from, s.in[0].strides[axis], line);
       T* y = s.out.as<T>() + to;
-      for (int64_t i = 0; i < n; ++i) y[i * s.out.strides[axis]] = line[static_cast<size_t>(i)];
+      auto put = [&](int64_t place, size_t i) { y[place * to_step] = line[i]; };
+      if (p.kth >= 0) return partition_line(line, p.kth, put);
+      std::stable_sort(line.begin(), line.end(), [](T a, T b) { return before(a, b); });
+      for (size_t i = 0; i < line.size(); ++i) put(static_cast<int64_t>(i), i);
     });
   });
 }
@@ -190,7 +232,10 @@ void run_recurrence(const Step& s, int worker, int workers) {
 }
 
 double search_cost(const Step& s) { return 30.0 * static_cast<double>(s.out.size()); }
-double sort_cost(const Step& s) { return 20.0 * static_cast<double>(s.out.size()); }
+double sort_cost(const Step& s) {
+  bool whole = s.params->as<ops::SortParams>().kth < 0;
+  return (whole ? 20.0 : 5.0) * static_cast<double>(s.out.size());
+}
 double scan_cost(const Step& s) { return 2.0 * static_cast<double>(s.out.size()); }
 
 }  // namespace

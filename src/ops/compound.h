@@ -77,13 +77,11 @@ struct CrossEntropy {
   };
   TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP
 };
+// What ArgSort's indices lead to.
 struct Sort {
   using Kind = Fused;
   static constexpr Spec spec{"sort", Types::number, "An axis in rising order; NaN last."};
-  struct P {
-    int axis = 0;
-    TARN_FIELDS(axis)
-  };
+  using P = SortParams;
   TARN_INFER TARN_EXPANSION TARN_VMAP
 };
 // in: x, weight if has_weight.

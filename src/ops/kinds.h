@@ -250,6 +250,15 @@ struct AsType {
 struct Copy {};
 extern const Op as_type_op, copy_op;
 
+// Of sort and argsort. With kth, which is not negative then, only as far as that its element stands
+// where sorting would put it and those that belong before it do; on either side they stay in the
+// order in which they came.
+struct SortParams {
+  int axis = 0;
+  int kth = -1;
+  TARN_FIELDS(axis, kth)
+};
+
 // --- the other kinds: an op is a struct with a Spec and the rules that are peculiar to it
 
 template <class T>

@@ -273,8 +273,10 @@ std::vector<Maybe> Concatenate::transpose(const Call& call, const array& g) {
 ArraySpec ArgSort::infer(const Params&, std::span<const array> in) {
   return {in[0].shape(), uint32};
 }
-Arrays ArgSort::vmap(const Params& p, std::span<const array> in, const Batch&) {
-  return {argsort(in[0], p.as<P>().axis + 1)};
+Arrays ArgSort::vmap(const Params& params, std::span<const array> in, const Batch&) {
+  P p = params.as<P>();
+  ++p.axis;
+  return {record(op_of<ArgSort>, p, {in[0]}, {})};
 }
 
 ArraySpec Depends::infer(const Params&, std::span<const array> in) {

@@ -153,10 +153,7 @@ struct ScatterAxis {
 };
 struct ArgSort {
   static constexpr Spec spec{"argsort", Types::number, "Indices that sort an axis; stable."};
-  struct P {
-    int axis = 0;
-    TARN_FIELDS(axis)
-  };
+  using P = SortParams;
   using grad = none;
   TARN_RULES
 };

@@ -1,5 +1,6 @@
 // Sorting and searching: the rules and the public functions.
 #include <algorithm>
+#include <climits>
 
 #include "ops/compound.h"
 #include "ops/movement.h"
@@ -14,11 +15,12 @@ ArraySpec Sort::infer(const Params&, std::span<const array> in) {
   return {in[0].shape(), in[0].dtype()};
 }
 Arrays Sort::expand(const Params& p, std::span<const array> in) {
-  int axis = p.as<P>().axis;
-  return {take_along_axis(in[0], argsort(in[0], axis), axis)};
+  return {take_along_axis(in[0], record(op_of<ArgSort>, p, {in[0]}, {}), p.as<P>().axis)};
 }
-Arrays Sort::vmap(const Params& p, std::span<const array> in, const Batch&) {
-  return {sort(in[0], p.as<P>().axis + 1)};
+Arrays Sort::vmap(const Params& params, std::span<const array> in, const Batch&) {
+  P p = params.as<P>();
+  ++p.axis;
+  return {record(op_of<Sort>, p, {in[0]}, {})};
 }
 
 ArraySpec SearchSorted::infer(const Params&, std::span<const array> in) {
@@ -38,32 +40,30 @@ Arrays SearchSorted::vmap(const Params& p, std::span<const array> in, const Batc
 }  // namespace ops
 
 array argsort(const array& a, int axis, StreamOrDevice s) {
-  return record(op_of<ArgSort>, ArgSort::P{normalize_axis("argsort", axis, a.ndim())}, {a}, s);
+  return record(op_of<ArgSort>, SortParams{normalize_axis("argsort", axis, a.ndim())}, {a}, s);
 }
 array argsort(const array& a, StreamOrDevice s) { return argsort(flatten(a, s), 0, s); }
 array sort(const array& a, int axis, StreamOrDevice s) {
-  return record(op_of<Sort>, Sort::P{normalize_axis("sort", axis, a.ndim())}, {a}, s);
+  return record(op_of<Sort>, SortParams{normalize_axis("sort", axis, a.ndim())}, {a}, s);
 }
 array sort(const array& a, StreamOrDevice s) { return sort(flatten(a, s), 0, s); }
 
 namespace {
-int checked_kth(const char* op, const array& a, int kth, int axis) {
-  int64_t n = a.shape(normalize_axis(op, axis, a.ndim()));
-  int64_t k = kth < 0 ? kth + n : kth;
+SortParams partition_params(const char* op, const array& a, int kth, int axis) {
+  int at = normalize_axis(op, axis, a.ndim());
+  int64_t n = a.shape(at), k = kth < 0 ? kth + n : kth;
   require(k >= 0 && k < n, "[{}] kth is {} on an axis of size {}.", op, kth, n);
-  return static_cast<int>(k);
+  return {at, static_cast<int>(k)};
 }
 }  // namespace
 array partition(const array& a, int kth, int axis, StreamOrDevice s) {
-  checked_kth("partition", a, kth, axis);
-  return sort(a, axis, s);
+  return record(op_of<Sort>, partition_params("partition", a, kth, axis), {a}, s);
 }
 array partition(const array& a, int kth, StreamOrDevice s) {
   return partition(flatten(a, s), kth, 0, s);
 }
 array argpartition(const array& a, int kth, int axis, StreamOrDevice s) {
-  checked_kth("argpartition", a, kth, axis);
-  return argsort(a, axis, s);
+  return record(op_of<ArgSort>, partition_params("argpartition", a, kth, axis), {a}, s);
 }
 array argpartition(const array& a, int kth, StreamOrDevice s) {
   return argpartition(flatten(a, s), kth, 0, s);
@@ -74,7 +74,10 @@ array topk(const array& a, int k, int axis, StreamOrDevice s) {
   require(k >= 0 && k <= n, "[topk] k is {} on an axis of size {}.", k, n);
   Shape start(a.ndim(), 0), stop = a.shape();
   start[static_cast<size_t>(at)] = n - k;
-  return slice(sort(a, at, s), start, stop, s);
+  // To sort what a partition leaves is cheaper than to sort all, unless that is most of it.
+  if (k == 0 || 2 * int64_t{k} > n || n > INT_MAX) return slice(sort(a, at, s), start, stop, s);
+  array parts = record(op_of<Sort>, SortParams{at, static_cast<int>(n - k)}, {a}, s);
+  return sort(slice(parts, start, stop, s), at, s);
 }
 array topk(const array& a, int k, StreamOrDevice s) { return topk(flatten(a, s), k, 0, s); }
 

@@ -141,9 +141,12 @@ bool valid(type<ScatterAxis>, const Params& params, In in) {
          in[1].dtype() == in[0].dtype() && in[1].shape() == in[2].shape() &&
          equal_beside(in[2].shape(), in[0].shape(), p.axis);
 }
-bool valid(type<ArgSort>, const Params& p, In in) {
-  return in.size() == 1 && is_axis(p.as<ArgSort::P>().axis, in[0]);
+bool is_order(const Params& params, In in) {
+  const auto& p = params.as<SortParams>();
+  return in.size() == 1 && is_axis(p.axis, in[0]) && p.kth >= -1 &&
+         p.kth < std::max<int64_t>(in[0].shape(p.axis), 1);
 }
+bool valid(type<ArgSort>, const Params& p, In in) { return is_order(p, in); }
 
 bool has_last_axis(const array& x) { return x.ndim() > 0 && issubdtype(x.dtype(), floating); }
 bool is_row_of(const array& row, const array& x) {
@@ -166,9 +169,7 @@ bool valid(type<CrossEntropyBack>, const Params&, In in) {
   return in.size() == 3 && are_logits(in[0], in[1]) && in[2].shape() == in[1].shape() &&
          issubdtype(in[2].dtype(), floating);
 }
-bool valid(type<Sort>, const Params& p, In in) {
-  return in.size() == 1 && is_axis(p.as<Sort::P>().axis, in[0]);
-}
+bool valid(type<Sort>, const Params& p, In in) { return is_order(p, in); }
 bool valid(type<RmsNorm>, const Params&, In in) {
   if (in.empty() || in.size() > 2 || !has_last_axis(in[0])) return false;
   return in.size() == 1 || is_row_of(in[1], in[0]);

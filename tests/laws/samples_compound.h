@@ -185,6 +185,7 @@ inline void add_compounds(Table& t) {
   t["attention_back"] = {floats, attentions_back, 1e-5};
   t["sort"] = {numbers_, [](Dtype d) {
                  return std::vector<Sample>{{"last", ops::Sort::P{1}, {numbers({3, 40}, d)}, {0}},
+                                            {"kth", ops::Sort::P{0, 4}, {numbers({7, 3}, d)}, {0}},
                                             {"first", ops::Sort::P{0}, {numbers({7, 3}, d)}, {0}},
                                             {"empty", ops::Sort::P{1}, {numbers({3, 0}, d)}, {0}}};
                }};

@@ -146,6 +146,7 @@ inline void add_moves(Table& t) {
   add("put_along_axis", scatter_axes);
   add("argsort", [](Dtype d) {
     return std::vector<Sample>{{"last", ops::ArgSort::P{1}, {numbers({3, 40}, d)}},
+                               {"last, to the 11th", ops::ArgSort::P{1, 11}, {numbers({3, 40}, d)}},
                                {"first", ops::ArgSort::P{0}, {numbers({7, 3}, d)}},
                                {"empty", ops::ArgSort::P{1}, {numbers({3, 0}, d)}}};
   });

@@ -58,11 +58,12 @@ inline void add_maths(Calls& calls) {
   TARN_UNARY(negative)
   TARN_UNARY(sign)
   TARN_UNARY(square)
-  TARN_UNARY(reciprocal) TARN_UNARY(floor) TARN_UNARY(ceil) TARN_UNARY(trunc) TARN_UNARY(
-      exp) TARN_UNARY(expm1) TARN_UNARY(log) TARN_UNARY(log2) TARN_UNARY(log10) TARN_UNARY(log1p)
-      TARN_UNARY(sqrt) TARN_UNARY(rsqrt) TARN_UNARY(sin) TARN_UNARY(cos) TARN_UNARY(tan) TARN_UNARY(
-          arcsin) TARN_UNARY(arccos) TARN_UNARY(arctan) TARN_UNARY(sinh) TARN_UNARY(cosh)
-          TARN_UNARY(tanh) TARN_UNARY(arcsinh) TARN_UNARY(arccosh) TARN_UNARY(arctanh) TARN_UNARY(
+  TARN_UNARY(reciprocal)
+  TARN_UNARY(floor) TARN_UNARY(ceil) TARN_UNARY(trunc) TARN_UNARY(exp) TARN_UNARY(expm1) TARN_UNARY(
+      log) TARN_UNARY(log2) TARN_UNARY(log10) TARN_UNARY(log1p) TARN_UNARY(sqrt) TARN_UNARY(rsqrt)
+      TARN_UNARY(sin) TARN_UNARY(cos) TARN_UNARY(tan) TARN_UNARY(arcsin) TARN_UNARY(
+          arccos) TARN_UNARY(arctan) TARN_UNARY(sinh) TARN_UNARY(cosh) TARN_UNARY(tanh)
+          TARN_UNARY(arcsinh) TARN_UNARY(arccosh) TARN_UNARY(arctanh) TARN_UNARY(
               degrees) TARN_UNARY(radians) TARN_UNARY(sigmoid) TARN_UNARY(erf) TARN_UNARY(erfinv)
               TARN_UNARY(conjugate) TARN_UNARY(real) TARN_UNARY(imag) TARN_UNARY(
                   positive) TARN_UNARY(logical_not) TARN_UNARY(bitwise_invert) TARN_UNARY(isnan)
@@ -124,8 +125,8 @@ inline void add_reductions(Calls& calls) {
   TARN_REDUCTION(any)
   TARN_REDUCTION(sum)
   TARN_REDUCTION(prod)
-  TARN_REDUCTION(max) TARN_REDUCTION(min) TARN_REDUCTION(mean) TARN_REDUCTION(logsumexp)
-      TARN_REDUCTION(median)
+  TARN_REDUCTION(max)
+  TARN_REDUCTION(min) TARN_REDUCTION(mean) TARN_REDUCTION(logsumexp) TARN_REDUCTION(median)
 #undef TARN_REDUCTION
 #define TARN_SPREAD(op)                                                                         \
   calls[#op] = [](const Case& c) {                                                              \
@@ -133,35 +134,35 @@ inline void add_reductions(Calls& calls) {
     if (c.has("axes")) return Arrays{tarn::op(c[0], c.list("axes"), c.flag("keepdims"), ddof)}; \
     return Arrays{tarn::op(c[0], c.flag("keepdims"), ddof)};                                    \
   };
-          TARN_SPREAD(var) TARN_SPREAD(std)
+      TARN_SPREAD(var) TARN_SPREAD(std)
 #undef TARN_SPREAD
 #define TARN_ARG(op)                                                                  \
   calls[#op] = [](const Case& c) {                                                    \
     if (c.has("axis")) return Arrays{op(c[0], c.number("axis"), c.flag("keepdims"))}; \
     return Arrays{op(c[0], c.flag("keepdims"))};                                      \
   };
-              TARN_ARG(argmax) TARN_ARG(argmin)
+          TARN_ARG(argmax) TARN_ARG(argmin)
 #undef TARN_ARG
 #define TARN_SCAN(op)                                                                  \
   calls[#op] = [](const Case& c) {                                                     \
     return Arrays{op(c[0], c.number("axis"), c.flag("reverse"), c.flag("inclusive"))}; \
   };
-                  TARN_SCAN(cumsum) TARN_SCAN(cumprod) TARN_SCAN(cummax) TARN_SCAN(cummin)
-                      TARN_SCAN(logcumsumexp)
+              TARN_SCAN(cumsum) TARN_SCAN(cumprod) TARN_SCAN(cummax) TARN_SCAN(cummin)
+                  TARN_SCAN(logcumsumexp)
 #undef TARN_SCAN
 #define TARN_SORT(op)                                                     \
   calls[#op] = [](const Case& c) {                                        \
     return Arrays{c.has("axis") ? op(c[0], c.number("axis")) : op(c[0])}; \
   };
-                          TARN_SORT(sort) TARN_SORT(argsort)
+                      TARN_SORT(sort) TARN_SORT(argsort)
 #undef TARN_SORT
 #define TARN_KTH(op) \
   calls[#op] = [](const Case& c) { return Arrays{op(c[0], c.number("k"), c.number("axis"))}; };
-                              TARN_KTH(partition) TARN_KTH(argpartition) TARN_KTH(topk)
+                          TARN_KTH(topk)
 #undef TARN_KTH
-                                  calls["softmax"] = [](const Case& c) {
-                                    return Arrays{softmax(c[0], c.list("axes"))};
-                                  };
+                              calls["softmax"] = [](const Case& c) {
+                                return Arrays{softmax(c[0], c.list("axes"))};
+                              };
   calls["trace"] = [](const Case& c) {
     return Arrays{trace(c[0], c.number("offset"), c.number("axis1"), c.number("axis2", 1))};
   };
@@ -218,6 +219,7 @@ inline void add_quantized(Calls& calls);
 inline void add_creation(Calls& calls);
 inline void add_windows_and_products(Calls& calls);
 inline void add_updates(Calls& calls);
+inline void add_partitions(Calls& calls);
 inline void add_distributions(Calls& calls);
 inline void add_words(Calls& calls);
 inline void add_transforms_of(Calls& calls);
@@ -227,9 +229,9 @@ inline void add_transforms_of(Calls& calls);
 #include "ops/mlx_conv_calls.h"
 #include "ops/mlx_fft_calls.h"
 #include "ops/mlx_layout_calls.h"
+#include "ops/mlx_linalg_calls.h"
 #include "ops/mlx_more_calls.h"
 #include "ops/mlx_quantized_calls.h"
-#include "ops/mlx_linalg_calls.h"
 #include "ops/mlx_transform_calls.h"
 #include "ops/mlx_word_calls.h"
 
@@ -248,6 +250,7 @@ inline Calls every_call() {
   add_creation(calls);
   add_windows_and_products(calls);
   add_updates(calls);
+  add_partitions(calls);
   add_distributions(calls);
   add_linalg(calls);
   add_words(calls);

@@ -26,6 +26,25 @@ inline void add_updates(Calls& calls) {
     return Arrays{roll(c[0], c.shape("shift"), c.list("axes"))};
   };
 }
+// What is defined of a partition: the element at k, and what lies on both sides.
+inline array parts_sorted(const array& x, int k, int axis) {
+  int n = static_cast<int>(x.shape(axis));
+  if (k < 0) k += n;
+  auto parts = split(x, Shape{k, k + 1}, axis);
+  return concatenate({sort(parts[0], axis), parts[1], sort(parts[2], axis)}, axis);
+}
+inline void add_partitions(Calls& calls) {
+  calls["partition"] = [](const Case& c) {
+    int k = c.number("k"), axis = c.number("axis");
+    return Arrays{parts_sorted(partition(c[0], k, axis), k, axis)};
+  };
+  calls["argpartition"] = [](const Case& c) {
+    int k = c.number("k"), axis = c.number("axis");
+    array order = argsort(c[0], axis), ranks = argsort(order, axis);
+    array by_rank = take_along_axis(ranks, argpartition(c[0], k, axis), axis);
+    return Arrays{take_along_axis(order, parts_sorted(by_rank, k, axis), axis)};
+  };
+}
 inline void add_windows_and_products(Calls& calls) {
 #define TARN_WINDOW(op) calls[#op] = [](const Case& c) { return Arrays{op(c.number("n"))}; };
   TARN_WINDOW(hanning)

@@ -99,7 +99,8 @@ array sort(const array& a, StreamOrDevice s = {});
 // uint32 indices.
 array argsort(const array& a, int axis, StreamOrDevice s = {});
 array argsort(const array& a, StreamOrDevice s = {});
-// Element kth stands where sorting would put it, the smaller ones before it.
+// Element kth stands where sorting would put it, the smaller ones before it; on either side the
+// others stay in the order in which they came. Takes a few passes over the axis, not log n.
 array partition(const array& a, int kth, int axis, StreamOrDevice s = {});
 array partition(const array& a, int kth, StreamOrDevice s = {});
 array argpartition(const array& a, int kth, int axis, StreamOrDevice s = {});
