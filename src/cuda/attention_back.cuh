@@ -127,22 +127,17 @@ class Walker {
   }
   // Of queries: their numbers, and dq.
   __device__ void walk_twice(float2* told, void* dq, int64_t at) {
+    int i = 0;
 #pragma unroll 1
-    for (int i = 0; i < w_.tiles; ++i) {
-      ask(i);
-      group::await_products<0>();
-      leave(i);
-      note(w_.column(i));
-    }
+    for (; i + 1 < w_.tiles; i += 2) note_two(i);
+    if (i < w_.tiles) note_one(i);
     settle(told);
-#pragma unroll 1
-    for (int i = w_.tiles; i < w_.steps; ++i) step(i);
+    walk_from(w_.tiles);
     store(of_[0], dq, at, c_.scale);
   }
   // Of keys: dk and dv.
   __device__ void walk(void* dk, void* dv, int64_t at) {
-#pragma unroll 1
-    for (int i = 0; i < w_.steps; ++i) step(i);
+    walk_from(0);
     store(of_[0], dk, at, c_.scale);
     store(of_[1], dv, at, 1);
   }
@@ -150,12 +145,14 @@ class Walker {
  private:
   static constexpr float log2_e = 1.4426950408889634f;
 
+  // The tile's scores and slopes, in one of two places.
+  template <int place>
   __device__ void ask(int i) {
     group::await(&turns_.full[i % stages], i / stages % 2);
     group::show_to_products();
     group::begin_products();
-    ask(scores_, 0, i);
-    ask(slopes_, 1, i);
+    ask(scores_[place], 0, i);
+    ask(slopes_[place], 1, i);
   }
   // Rows times columns.
   __device__ void ask(float (&d)[columns / 2], int which, int i) {
@@ -200,13 +197,13 @@ class Walker {
     if (of_keys) return !c_.causal || row <= column + w_.shift;
     return column < w_.column_count && (!c_.causal || column <= row + w_.shift);
   }
-  __device__ void hide(int first) {
+  __device__ void hide(float (&scores)[columns / 2], int first) const {
     if (!is_cut(first)) return;
 #pragma unroll
     for (int j = 0; j < columns / 8; ++j)
 #pragma unroll
       for (int at = 0; at < 4; ++at)
-        if (!counts(row(at / 2), first + 8 * j + 2 * t4_ + at % 2)) scores_[4 * j + at] = none;
+        if (!counts(row(at / 2), first + 8 * j + 2 * t4_ + at % 2)) scores[4 * j + at] = none;
   }
   static __device__ float power(float x) {
     float y;
@@ -214,17 +211,38 @@ class Walker {
     return y;
   }
 
-  // Of the tile's scores and slopes: the largest score so far of a row has the weight 1.
-  __device__ void note(int first) {
+  __device__ void note_one(int i) {
+    ask<0>(i);
+    group::await_products<0>();
+    leave(i);
+    note<0>(i);
+  }
+  // The second tile's scores and slopes are on their way while the first's are noted. (None are
+  // from one round of a loop to the next, where the compiler would wait for each product.)
+  __device__ void note_two(int i) {
+    ask<0>(i);
+    ask<1>(i + 1);
+    group::await_products<2>();
+    leave(i);
+    note<0>(i);
+    group::await_products<0>();
+    leave(i + 1);
+    note<1>(i + 1);
+  }
+  // Of a tile's scores and slopes: the largest score so far of a row has the weight 1.
+  template <int place>
+  __device__ void note(int i) {
+    float scores[columns / 2];
+    const float(&slopes)[columns / 2] = slopes_[place];
 #pragma unroll
-    for (int i = 0; i < columns / 2; ++i) scores_[i] *= scale_;
-    hide(first);
+    for (int at = 0; at < columns / 2; ++at) scores[at] = scores_[place][at] * scale_;
+    hide(scores, w_.column(i));
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float top = top_[r];
 #pragma unroll
       for (int j = 0; j < columns / 8; ++j)
-        top = fmaxf(top, fmaxf(scores_[4 * j + 2 * r], scores_[4 * j + 2 * r + 1]));
+        top = fmaxf(top, fmaxf(scores[4 * j + 2 * r], scores[4 * j + 2 * r + 1]));
 #pragma unroll
       for (int step = 1; step < 4; step *= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, step));
       const float before = power(top_[r] - top);
@@ -234,8 +252,8 @@ class Walker {
 #pragma unroll
         for (int k = 0; k < 2; ++k) {
           const int at = 4 * j + 2 * r + k;
-          const float p = power(scores_[at] - top);
-          sum_[r] += p, dot_[r] += p * slopes_[at];
+          const float p = power(scores[at] - top);
+          sum_[r] += p, dot_[r] += p * slopes[at];
         }
     }
   }
@@ -255,20 +273,30 @@ class Walker {
     }
   }
 
-  __device__ void step(int i) {
-    ask(i);
-    group::await_products<1>();
-    hide(w_.column(i));
-    weigh(i);
+  // From a step to the last. Sums are on their way while the next tile's scores and slopes are,
+  // unless registers do not suffice.
+  __device__ void walk_from(int first) {
+    constexpr bool overlap = !of_keys || dim == 64;
+#pragma unroll 1
+    for (int i = first; i < w_.steps; ++i) {
+      ask<0>(i);
+      group::await_products<1>();
+      if (overlap && i > first) leave(i - 1);
+      hide(scores_[0], w_.column(i));
+      weigh(i);
+      group::await_products<0>();
+      slope(i);
+      group::begin_products();
+      if constexpr (of_keys) ask_sums(1, weights_, 1, i);
+      ask_sums(0, slants_, 0, i);
+      group::end_products();
+      added_ = true;
+      if constexpr (!overlap) {
+        group::await_products<0>();
+        leave(i);
+      }
+    }
     group::await_products<0>();
-    slope(i);
-    group::begin_products();
-    if constexpr (of_keys) ask_sums(1, weights_, 1, i);
-    ask_sums(0, slants_, 0, i);
-    group::end_products();
-    added_ = true;
-    group::await_products<0>();
-    leave(i);
   }
   // What is known of the queries of elements 4 j to 4 j + 3: of their columns, or rows.
   struct Told {
@@ -289,11 +317,11 @@ class Walker {
       const Told t = told(i, j);
 #pragma unroll
       for (int at = 0; at < 4; ++at) {
-        float& s = scores_[4 * j + at];
+        float& s = scores_[0][4 * j + at];
         s = power(s * scale_ - t[at].x);
       }
     }
-    if constexpr (of_keys) pack(weights_, scores_);
+    if constexpr (of_keys) pack(weights_, scores_[0]);
   }
   __device__ void slope(int i) {
 #pragma unroll
@@ -301,11 +329,11 @@ class Walker {
       const Told t = told(i, j);
 #pragma unroll
       for (int at = 0; at < 4; ++at) {
-        float& s = slopes_[4 * j + at];
-        s = scores_[4 * j + at] * (s - t[at].y);
+        float& s = slopes_[0][4 * j + at];
+        s = scores_[0][4 * j + at] * (s - t[at].y);
       }
     }
-    pack(slants_, slopes_);
+    pack(slants_, slopes_[0]);
   }
   // As the left operand of a product.
   static __device__ void pack(unsigned (&to)[columns / 4], const float (&from)[columns / 2]) {
@@ -341,7 +369,7 @@ class Walker {
   bool added_ = false;
   float top_[2] = {none, none}, sum_[2] = {}, dot_[2] = {};
   float2 told_[2];
-  float scores_[columns / 2], slopes_[columns / 2];
+  float scores_[of_keys ? 1 : 2][columns / 2], slopes_[of_keys ? 1 : 2][columns / 2];
   float of_[of_keys ? 2 : 1][dim / 2];
   unsigned weights_[columns / 4], slants_[columns / 4];
 };

@@ -46,8 +46,10 @@ void run_layer_norm(const Step& s, int, int) {
 }
 
 bool takes_rope(const Step& s) {
-  return is_small_float(s.in[0].dtype) && (s.in.size() < 2 || s.in[1].dtype == float32) &&
-         s.in[0].size() > 0 && s.in[0].shape.size() <= most_axes;
+  constexpr int64_t most_rows = int64_t{1} << 32;
+  const Operand& x = s.in[0];
+  return is_small_float(x.dtype) && (s.in.size() < 2 || s.in[1].dtype == float32) && x.size() > 0 &&
+         x.size() / size_at(x, 1) < most_rows && x.shape.size() <= most_axes;
 }
 RopeCall rope_call(const Step& s) {
   const auto& p = s.params->as<ops::Rope::P>();

@@ -153,14 +153,27 @@ __global__ void __launch_bounds__(turned_threads)
   int64_t first = blockIdx.y * each;
   int64_t end = first + each < c.rows ? first + each : c.rows;
   float4 sums[width] = {};
+  // The next rows of b are on their way while these are used.
+  float next[held * width / turned_threads];
+  auto load = [&](int64_t from) {
+#pragma unroll
+    for (int q = 0; q < held * width / turned_threads; ++q) {
+      const int i = static_cast<int>(threadIdx.x) + q * turned_threads;
+      const int64_t r = from + i / width;
+      const ThinCall& of = calls.of[at.call[i % width / slot]];
+      const int j = at.first[i % width / slot] + i % slot;
+      next[q] = r < end && j < of.width ? of.b[r * of.b_row + j * of.b_col] : 0.f;
+    }
+  };
+  load(first);
   for (int64_t from = first; from < end; from += held) {
     __syncthreads();
-    for (int i = threadIdx.x; i < held * width; i += turned_threads) {
-      int64_t r = from + i / width;
-      const ThinCall& of = calls.of[at.call[i % width / slot]];
-      int j = at.first[i % width / slot] + i % slot;
-      b[i / width][i % width] = r < end && j < of.width ? of.b[r * of.b_row + j * of.b_col] : 0.f;
+#pragma unroll
+    for (int q = 0; q < held * width / turned_threads; ++q) {
+      const int i = static_cast<int>(threadIdx.x) + q * turned_threads;
+      b[i / width][i % width] = next[q];
     }
+    load(from + held);
     __syncthreads();
     if (col >= c.cols) continue;
     for (int part = 0; part < held; part += at_once)
@@ -183,8 +196,16 @@ __global__ void add_parts(const __grid_constant__ ThinCalls calls) {
   const ThinCall& c = calls.of[blockIdx.z];
   int64_t col = static_cast<int64_t>(blockIdx.x) * adding_threads + threadIdx.x, j = blockIdx.y;
   if (col >= c.cols || j >= c.width) return;
+  constexpr int together = 16;  // loads on their way
   float sum = 0;
-  for (int64_t p = 0; p < c.parts; ++p) sum += c.scratch[(p * c.width + j) * c.cols + col];
+  for (int64_t first = 0; first < c.parts; first += together) {
+    float part[together];
+#pragma unroll
+    for (int i = 0; i < together; ++i)
+      part[i] = first + i < c.parts ? c.scratch[((first + i) * c.width + j) * c.cols + col] : 0.f;
+#pragma unroll
+    for (int i = 0; i < together; ++i) sum += part[i];
+  }
   c.y[col * c.y_row + j * c.y_col] = sum;
 }
 

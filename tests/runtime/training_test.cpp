@@ -198,6 +198,18 @@ TEST_F(Training, AttentionThereAndBackInBalancedPrecision) {
         }
       }
 }
+// What has no kernel for the way back goes through the expansion.
+TEST_F(Training, AttentionTakesWhatModelsAskForInBalancedPrecision) {
+  array added = normal({2, 1, 90, 90}, 5);
+  for (int which = 0; which < 3; ++which) {
+    AttentionAndBack a({2, 4, 2, 90, 90, 64}, true);
+    if (which == 0) a.how.window = 40;
+    if (which == 1) a.how.softcap = 2;
+    if (which == 2) a.how.mask = added;
+    auto got = a.on(Device::gpu, Precision::balanced), want = a.on(Device::cpu, Precision::exact);
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 1e-2) << which;
+  }
+}
 TEST_F(Training, AttentionInExactPrecisionIsNotRounded) {
   AttentionAndBack a({1, 4, 2, 130, 130, 64}, true);
   auto got = a.on(Device::gpu, Precision::exact), want = a.on(Device::cpu, Precision::exact);
