@@ -83,7 +83,7 @@ __device__ Walk walk_of(const AttentionBackCall& c, const Heads& h, int dim, boo
   }
   w.row_count = static_cast<int>(of_keys ? c.keys : c.queries);
   w.column_count = static_cast<int>(of_keys ? c.queries : c.keys);
-  w.shift = static_cast<int>(c.keys - c.queries);
+  w.shift = static_cast<int>(c.keys - c.queries), w.causal = c.causal;
   return w;
 }
 #endif
@@ -164,7 +164,8 @@ void launch_round(const RoundCall& c, cudaStream_t queue) {
 bool attention_back_fits(const AttentionBackCall& c, int major) {
 #ifdef TARN_SM_90A
   constexpr int64_t most = int64_t{1} << 30;
-  return major == 9 && (c.dim == 64 || c.dim == 128) && c.queries > 0 && c.keys < most;
+  return major == 9 && (c.dim == 64 || c.dim == 128) && c.scale > 0 && c.queries > 0 &&
+         c.keys < most;
 #else
   (void)c, (void)major;
   return false;
