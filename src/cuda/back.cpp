@@ -1,6 +1,7 @@
 // Derivatives of norms and losses: steps turned into calls of back.cu.
 #include "cuda/back.h"
 
+#include "cuda/attention.h"
 #include "cuda/device.h"
 #include "cuda/layout.h"
 #include "cuda/table.h"
@@ -61,6 +62,7 @@ void add_derivatives(KernelTable& t) {
   };
   t.add(ops::op_of<ops::CrossEntropy>, entropy(run_cross_entropy));
   t.add(ops::op_of<ops::CrossEntropyBack>, entropy(run_cross_entropy_back));
+  add_attention_back(t);
 }
 
 }  // namespace tarn::cuda

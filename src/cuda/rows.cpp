@@ -46,8 +46,10 @@ void run_layer_norm(const Step& s, int, int) {
 }
 
 bool takes_rope(const Step& s) {
-  return is_small_float(s.in[0].dtype) && (s.in.size() < 2 || s.in[1].dtype == float32) &&
-         s.in[0].size() > 0 && s.in[0].shape.size() <= most_axes;
+  constexpr int64_t most_rows = int64_t{1} << 32;
+  const Operand& x = s.in[0];
+  return is_small_float(x.dtype) && (s.in.size() < 2 || s.in[1].dtype == float32) && x.size() > 0 &&
+         x.size() / size_at(x, 1) < most_rows && x.shape.size() <= most_axes;
 }
 RopeCall rope_call(const Step& s) {
   const auto& p = s.params->as<ops::Rope::P>();
@@ -77,13 +79,6 @@ void run_ropes(std::span<const Step> steps) {
 }
 void run_rope(const Step& s, int, int) { run_ropes({&s, 1}); }
 
-bool takes_any_keys(const Step& s) {
-  const auto& p = s.params->as<ops::Attention::P>();
-  bool mask = !p.has_mask || s.in[3].dtype == bool_ || is_small_float(s.in[3].dtype);
-  bool sinks = !p.has_sinks || s.in.back().dtype == float32;
-  return is_small_float(s.in[0].dtype) && is_small_float(s.in[1].dtype) &&
-         s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
-}
 // Many queries are left to products of matrices, unless their scores take too much memory.
 constexpr int64_t most_queries = 16, most_scores = int64_t{1} << 28;
 bool takes_attention(const Step& s) {
@@ -104,6 +99,17 @@ void set_mask(AttentionCall& c, const Operand& m) {
 }
 }  // namespace
 
+bool takes_any_keys(const Step& s) {
+  const auto& p = s.params->as<ops::Attention::P>();
+  bool mask = !p.has_mask || s.in[3].dtype == bool_ || is_small_float(s.in[3].dtype);
+  bool sinks = !p.has_sinks || s.in.back().dtype == float32;
+  return is_small_float(s.in[0].dtype) && is_small_float(s.in[1].dtype) &&
+         s.in[1].dtype == s.in[2].dtype && mask && sinks && s.out.size() > 0 && s.in[1].size() > 0;
+}
+int64_t keys_that_count(const Step& s) {
+  auto length = s.params->as<ops::Attention::P>().length;
+  return length > 0 ? length : s.in[1].shape[2];
+}
 AttentionCall attention_call(const Step& s, const ops::Attention::P& p) {
   const Operand &q = s.in[0], &k = s.in[1], &v = s.in[2];
   AttentionCall c;
@@ -127,10 +133,6 @@ namespace {
 
 AttentionCall attention_call(const Step& s) {
   return cuda::attention_call(s, s.params->as<ops::Attention::P>());
-}
-int64_t keys_that_count(const Step& s) {
-  auto length = s.params->as<ops::Attention::P>().length;
-  return length > 0 ? length : s.in[1].shape[2];
 }
 void run_attention(const Step& s, int, int) {
   launch_attention(attention_call(s), queue());
@@ -198,6 +200,7 @@ void add_rows(KernelTable& t) {
                                 .accepts = Accepts::rows,
                                 .number = keys_that_count,
                                 .name = "128 queries a block, on tensor cores"});
+  add_rounded_attention(t);
   t.add(op_of<ops::Attention>, {.run = run_attention,
                                 .fits = takes_attention,
                                 .accepts = Accepts::rows,

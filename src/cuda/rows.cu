@@ -4,6 +4,7 @@
 #include "cuda/launch.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/rows.h"
+#include "cuda/terms.cuh"
 
 namespace tarn::cuda {
 namespace {
@@ -130,12 +131,44 @@ __global__ void layer_norm(const __grid_constant__ RowsCall c) {
   });
 }
 
-__device__ void turn_pair(const RopeCall& c, int64_t from, int64_t to, int64_t i, Angle angle) {
-  int64_t first = c.traditional ? 2 * i : i, second = c.traditional ? first + 1 : i + c.dims / 2;
-  auto a = read_number<float>(c.x, c.type, from + first);
-  auto b = read_number<float>(c.x, c.type, from + second);
-  write_number(c.y, c.type, to + first, a * angle.cosine - b * angle.sine);
-  write_number(c.y, c.type, to + second, a * angle.sine + b * angle.cosine);
+// offset_of, of fewer rows than 2^32, whose divisions are short.
+__device__ int64_t lead_of(const Strided& s, unsigned row) {
+  int64_t offset = 0;
+  for (int axis = s.axes - 1; axis > 0; --axis) {
+    const auto size = static_cast<unsigned>(s.size[axis]);
+    offset += row % size * s.stride[axis];
+    row /= size;
+  }
+  return s.axes > 0 ? offset + row * s.stride[0] : 0;
+}
+// Column i of the thread's rows and its partner, or a column that is not turned. The numbers of
+// some rows are on their way together.
+template <class T>
+__device__ void turn_rows(const RopeCall& c, int64_t row, int64_t t, int64_t i, Angle angle) {
+  constexpr int together = 4;
+  const int64_t half = c.dims / 2;
+  const bool turns = i < half;
+  const int64_t first = !turns ? i + half : c.traditional ? 2 * i : i;
+  const int64_t second = !turns ? first : c.traditional ? first + 1 : i + half;
+  const T* x = static_cast<const T*>(c.x) + t * c.row_stride;
+  T* y = static_cast<T*>(c.y) + t * c.width;
+  const int64_t end = row + c.rows < c.outer ? row + c.rows : c.outer;
+  for (; row < end; row += together) {
+    float a[together], b[together];
+#pragma unroll
+    for (int r = 0; r < together; ++r)
+      if (row + r < end) {
+        const T* from = x + lead_of(c.lead, static_cast<unsigned>(row + r));
+        a[r] = wide(from[first]), b[r] = wide(from[second]);
+      }
+#pragma unroll
+    for (int r = 0; r < together; ++r)
+      if (row + r < end) {
+        T* to = y + (row + r) * c.length * c.width;
+        to[first] = narrow<T>(turns ? a[r] * angle.cosine - b[r] * angle.sine : a[r]);
+        if (turns) to[second] = narrow<T>(a[r] * angle.sine + b[r] * angle.cosine);
+      }
+  }
 }
 // A thread a pair, and one for each column that is not turned, of `rows` rows of one position.
 __global__ void rope(const __grid_constant__ RopeCalls calls) {
@@ -153,13 +186,9 @@ __global__ void rope(const __grid_constant__ RopeCalls calls) {
                                       math::log(static_cast<double>(c.base)));
     angle = angle_of(static_cast<double>(c.scale) * rate, *c.number + t);
   }
-  for (int64_t end = row + c.rows < c.outer ? row + c.rows : c.outer; row < end; ++row) {
-    int64_t from = offset_of(c.lead, row) + t * c.row_stride, to = (row * c.length + t) * c.width;
-    if (i < half)
-      turn_pair(c, from, to, i, angle);
-    else
-      write_number(c.y, c.type, to + i + half, read_number<float>(c.x, c.type, from + i + half));
-  }
+  if (c.type == float_column) return turn_rows<float>(c, row, t, i, angle);
+  if (c.type == half_column) return turn_rows<ops::Half>(c, row, t, i, angle);
+  turn_rows<ops::Bfloat>(c, row, t, i, angle);
 }
 
 unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }

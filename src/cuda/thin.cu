@@ -121,26 +121,30 @@ __global__ void __launch_bounds__(threads, 1)
 constexpr int turned_threads = 128, block_cols = turned_threads * 4, at_once = 8;  // rows
 constexpr int adding_threads = 256;
 
-// Adds some rows of the thread's columns, all of which are there if `whole`: then their loads are
-// on the way together.
-template <bool whole, int width>
-__device__ void add_rows(const ThinCall& c, int64_t from, int64_t end, int64_t col,
-                         const float (*b)[width], float4 (&sums)[width]) {
-  float4 x[at_once];
+// Some rows of the thread's columns.
+struct SomeRows {
+  float4 of[at_once];
+  // All of them are there if `whole`: then their loads are on the way together.
+  template <bool whole>
+  __device__ void load(const ThinCall& c, int64_t from, int64_t end, int64_t col) {
 #pragma unroll
-  for (int r = 0; r < at_once; ++r)
-    x[r] = whole || from + r < end
-               ? *reinterpret_cast<const float4*>(c.x + (from + r) * c.lead + col)
-               : float4{0, 0, 0, 0};
+    for (int r = 0; r < at_once; ++r)
+      of[r] = whole || from + r < end
+                  ? *reinterpret_cast<const float4*>(c.x + (from + r) * c.lead + col)
+                  : float4{0, 0, 0, 0};
+  }
+  template <int width>
+  __device__ void add(const float (*b)[width], float4 (&sums)[width]) const {
 #pragma unroll
-  for (int r = 0; r < at_once; ++r)
+    for (int r = 0; r < at_once; ++r)
 #pragma unroll
-    for (int j = 0; j < width; ++j) {
-      float w = b[r][j];
-      sums[j].x += x[r].x * w, sums[j].y += x[r].y * w;
-      sums[j].z += x[r].z * w, sums[j].w += x[r].w * w;
-    }
-}
+      for (int j = 0; j < width; ++j) {
+        float w = b[r][j];
+        sums[j].x += of[r].x * w, sums[j].y += of[r].y * w;
+        sums[j].z += of[r].z * w, sums[j].w += of[r].w * w;
+      }
+  }
+};
 template <int slots>
 __global__ void __launch_bounds__(turned_threads)
     thin_turned(const __grid_constant__ ThinCalls calls, const __grid_constant__ Slots at) {
@@ -153,23 +157,54 @@ __global__ void __launch_bounds__(turned_threads)
   int64_t first = blockIdx.y * each;
   int64_t end = first + each < c.rows ? first + each : c.rows;
   float4 sums[width] = {};
+  auto number = [&](int64_t from, int i) {
+    const int64_t r = from + i / width;
+    const ThinCall& of = calls.of[at.call[i % width / slot]];
+    const int j = at.first[i % width / slot] + i % slot;
+    return r < end && j < of.width ? of.b[r * of.b_row + j * of.b_col] : 0.f;
+  };
+  // Of few columns, the next rows of x and b are on their way while these are used; for others
+  // there are no registers.
+  constexpr bool ahead = slots == 1;
+  constexpr int each_b = held * width / turned_threads;
+  const bool there = col < c.cols;
+  float next[each_b];
+  SomeRows x[2];
+  auto load_x = [&](SomeRows& to, int64_t from) {
+    from + at_once <= end ? to.load<true>(c, from, end, col) : to.load<false>(c, from, end, col);
+  };
+  auto load_b = [&](int64_t from) {
+#pragma unroll
+    for (int q = 0; q < each_b; ++q)
+      next[q] = number(from, static_cast<int>(threadIdx.x) + q * turned_threads);
+  };
+  if (ahead) load_b(first);
+  if (ahead && there) load_x(x[0], first);
   for (int64_t from = first; from < end; from += held) {
     __syncthreads();
-    for (int i = threadIdx.x; i < held * width; i += turned_threads) {
-      int64_t r = from + i / width;
-      const ThinCall& of = calls.of[at.call[i % width / slot]];
-      int j = at.first[i % width / slot] + i % slot;
-      b[i / width][i % width] = r < end && j < of.width ? of.b[r * of.b_row + j * of.b_col] : 0.f;
+#pragma unroll(ahead ? each_b : 1)
+    for (int q = 0; q < each_b; ++q) {
+      const int i = static_cast<int>(threadIdx.x) + q * turned_threads;
+      b[i / width][i % width] = ahead ? next[q] : number(from, i);
     }
+    if (ahead) load_b(from + held);
     __syncthreads();
-    if (col >= c.cols) continue;
-    for (int part = 0; part < held; part += at_once)
-      if (from + held <= end)
-        add_rows<true, width>(c, from + part, end, col, b + part, sums);
-      else
-        add_rows<false, width>(c, from + part, end, col, b + part, sums);
+    if (!there) continue;
+    if constexpr (ahead) {
+#pragma unroll
+      for (int part = 0; part < held / at_once; ++part) {
+        load_x(x[(part + 1) % 2], from + (part + 1) * at_once);
+        x[part % 2].add(b + part * at_once, sums);
+      }
+    } else {
+#pragma unroll 1
+      for (int part = 0; part < held; part += at_once) {
+        load_x(x[0], from + part);
+        x[0].add(b + part, sums);
+      }
+    }
   }
-  if (col >= c.cols) return;
+  if (!there) return;
 #pragma unroll
   for (int j = 0; j < width; ++j) {
     const ThinCall& to = calls.of[at.call[j / slot]];
@@ -183,8 +218,16 @@ __global__ void add_parts(const __grid_constant__ ThinCalls calls) {
   const ThinCall& c = calls.of[blockIdx.z];
   int64_t col = static_cast<int64_t>(blockIdx.x) * adding_threads + threadIdx.x, j = blockIdx.y;
   if (col >= c.cols || j >= c.width) return;
+  constexpr int together = 16;  // loads on their way
   float sum = 0;
-  for (int64_t p = 0; p < c.parts; ++p) sum += c.scratch[(p * c.width + j) * c.cols + col];
+  for (int64_t first = 0; first < c.parts; first += together) {
+    float part[together];
+#pragma unroll
+    for (int i = 0; i < together; ++i)
+      part[i] = first + i < c.parts ? c.scratch[((first + i) * c.width + j) * c.cols + col] : 0.f;
+#pragma unroll
+    for (int i = 0; i < together; ++i) sum += part[i];
+  }
   c.y[col * c.y_row + j * c.y_col] = sum;
 }
 

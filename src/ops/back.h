@@ -41,7 +41,8 @@ struct AttentionBack {
   struct P {
     float scale = 1;
     bool causal = false;
-    TARN_FIELDS(scale, causal)
+    Precision precision = Precision::exact;  // as attention's
+    TARN_FIELDS(scale, causal, precision)
   };
   TARN_BACK_RULES
 };

@@ -130,7 +130,8 @@ struct Attention {
     int64_t length = 0;  // keys that count, of the S there are
     float softcap = 0;   // 0: none
     int64_t window = 0;  // keys a query looks back to, itself among them; 0: all
-    TARN_FIELDS(scale, causal, has_mask, has_sinks, softcap, window)
+    Precision precision = Precision::exact;  // balanced: a device may round factors to 16 bits
+    TARN_FIELDS(scale, causal, has_mask, has_sinks, softcap, window, precision)
     TARN_RUNTIME_FIELDS(length)
   };
   TARN_INFER TARN_EXPANSION TARN_VMAP TARN_VJP

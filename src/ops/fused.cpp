@@ -333,9 +333,9 @@ void add_mask_and_sinks(const AttentionOptions& o, const array& q, int64_t keys,
   in.push_back(*o.sinks);
 }
 array record_attention(const AttentionOptions& o, int64_t length, std::vector<array> in,
-                       StreamOrDevice s) {
-  Attention::P p{o.scale,   o.causal, o.mask.has_value(), o.sinks.has_value(), length,
-                 o.softcap, o.window};
+                       StreamOrDevice s, Precision precision = Precision::exact) {
+  Attention::P p{o.scale, o.causal,  o.mask.has_value(), o.sinks.has_value(),
+                 length,  o.softcap, o.window,           precision};
   return record(op_of<Attention>, p, std::move(in), s);
 }
 void check_length(const array& queries, const array& keys, int64_t length) {
@@ -351,7 +351,7 @@ array attention(const array& queries, const array& keys, const array& values,
   Dtype t = domain("attention", Types::floating, result_type(queries, keys, values));
   std::vector<array> in{astype(queries, t, s), astype(keys, t, s), astype(values, t, s)};
   add_mask_and_sinks(o, queries, keys.shape(2), in);
-  return record_attention(o, keys.shape(2), std::move(in), s);
+  return record_attention(o, keys.shape(2), std::move(in), s, default_precision());
 }
 array scaled_dot_product_attention(const array& queries, const array& keys, const array& values,
                                    float scale, const std::string& mask_mode,

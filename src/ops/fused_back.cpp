@@ -130,7 +130,8 @@ std::vector<Maybe> Attention::vjp(const Call& call, std::span<const Maybe> g) {
                call.in[2].dtype() == call.in[0].dtype();
   if (!plain || !g[0]) return {};
   Arrays in{call.in[0], call.in[1], call.in[2], *g[0]};
-  array all = record(op_of<AttentionBack>, AttentionBack::P{p.scale, p.causal}, std::move(in), {});
+  AttentionBack::P back{p.scale, p.causal, p.precision};
+  array all = record(op_of<AttentionBack>, back, std::move(in), {});
   std::vector<Maybe> result;
   int64_t from = 0;
   for (const array& x : call.in) {

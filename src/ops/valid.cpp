@@ -216,7 +216,8 @@ bool valid(type<RaggedAttention>, const Params& params, In in) {
 }
 bool valid(type<Attention>, const Params& params, In in) {
   const auto& p = params.as<Attention::P>();
-  if (in.size() != size_t{3} + p.has_mask + p.has_sinks) return false;
+  if (in.size() != size_t{3} + p.has_mask + p.has_sinks || p.precision > Precision::balanced)
+    return false;
   const array &q = in[0], &k = in[1], &v = in[2];
   for (const array* x : {&q, &k, &v})
     if (x->ndim() != 4 || !issubdtype(x->dtype(), floating)) return false;
@@ -232,8 +233,9 @@ bool valid(type<Attention>, const Params& params, In in) {
   return !p.has_sinks ||
          (sinks.ndim() == 1 && sinks.shape(0) == q.shape(1) && issubdtype(sinks.dtype(), floating));
 }
-bool valid(type<AttentionBack>, const Params&, In in) {
+bool valid(type<AttentionBack>, const Params& params, In in) {
   if (in.size() != 4 || !same_dtypes(in)) return false;
+  if (params.as<AttentionBack::P>().precision > Precision::balanced) return false;
   for (const array& x : in)
     if (x.ndim() != 4 || !issubdtype(x.dtype(), floating)) return false;
   const array &q = in[0], &k = in[1], &v = in[2];

@@ -139,6 +139,101 @@ TEST_F(Training, ThinProductsOfTheSameRows) {
   }
 }
 
+// --- attention
+
+struct Heads {
+  int64_t batch, all, shared, queries, keys, size;
+};
+// As projections give them: positions before heads.
+array heads_of(int64_t batch, int64_t heads, int64_t rows, int64_t size, uint64_t seed,
+               Dtype dtype) {
+  StreamContext on_cpu{Device::cpu};
+  array x = astype(normal({batch, rows, heads, size}, seed), dtype);
+  x.eval();
+  return transpose(x, {0, 2, 1, 3});
+}
+struct AttentionAndBack {
+  std::vector<array> in;  // q, k, v and the cotangent of the result
+  fast::AttentionOptions how;
+
+  AttentionAndBack(const Heads& h, bool causal, Dtype dtype = float32)
+      : in{heads_of(h.batch, h.all, h.queries, h.size, 1, dtype),
+           heads_of(h.batch, h.shared, h.keys, h.size, 2, dtype),
+           heads_of(h.batch, h.shared, h.keys, h.size, 3, dtype),
+           heads_of(h.batch, h.all, h.queries, h.size, 4, dtype)},
+        how{.scale = 1 / std::sqrt(float(h.size)), .causal = causal} {}
+  // The result, and the cotangents of q, k and v.
+  std::vector<array> on(Device d, Precision precision) const {
+    StreamContext context{d};
+    PrecisionScope scope(precision);
+    auto made = vjp(
+        [&](const std::vector<array>& x) {
+          return std::vector{fast::attention(x[0], x[1], x[2], how)};
+        },
+        {in[0], in[1], in[2]}, {in[3]});
+    std::vector<array> all{made.first[0], made.second[0], made.second[1], made.second[2]};
+    eval(all);
+    return all;
+  }
+};
+
+// Factors are rounded to bfloat16, weights and slopes as well.
+TEST_F(Training, AttentionThereAndBackInBalancedPrecision) {
+  for (Heads h :
+       {Heads{2, 4, 2, 128, 128, 64}, Heads{1, 2, 2, 1, 3, 64}, Heads{2, 3, 1, 9, 70, 128},
+        Heads{1, 8, 2, 300, 300, 64}, Heads{2, 6, 2, 257, 257, 128}, Heads{1, 4, 1, 65, 400, 64},
+        Heads{1, 2, 1, 193, 511, 128}, Heads{1, 2, 1, 40, 40, 256}, Heads{1, 4, 2, 50, 50, 80}})
+    for (bool causal : {false, true})
+      for (Dtype dtype : {float32, bfloat16}) {
+        SCOPED_TRACE(testing::Message()
+                     << h.all << " heads of " << h.size << ", " << h.shared << " of keys, "
+                     << h.queries << " queries over " << h.keys << " keys, causal " << causal
+                     << ", float32 " << (dtype == float32));
+        AttentionAndBack a(h, causal, dtype);
+        auto got = a.on(Device::gpu, Precision::balanced);
+        auto want = a.on(Device::cpu, Precision::exact);
+        for (size_t i = 0; i < want.size(); ++i) {
+          ASSERT_EQ(got[i].dtype(), dtype);
+          EXPECT_LT(apart(got[i], want[i]), 1e-2) << i;
+        }
+      }
+}
+// What has no kernel for the way back goes through the expansion.
+TEST_F(Training, AttentionTakesWhatModelsAskForInBalancedPrecision) {
+  array added = normal({2, 1, 90, 90}, 5);
+  for (int which = 0; which < 3; ++which) {
+    AttentionAndBack a({2, 4, 2, 90, 90, 64}, true);
+    if (which == 0) a.how.window = 40;
+    if (which == 1) a.how.softcap = 2;
+    if (which == 2) a.how.mask = added;
+    auto got = a.on(Device::gpu, Precision::balanced), want = a.on(Device::cpu, Precision::exact);
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 1e-2) << which;
+  }
+}
+TEST_F(Training, AttentionInExactPrecisionIsNotRounded) {
+  AttentionAndBack a({1, 4, 2, 130, 130, 64}, true);
+  auto got = a.on(Device::gpu, Precision::exact), want = a.on(Device::cpu, Precision::exact);
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 5e-6) << i;
+}
+// Training that goes on after a pause has the same numbers.
+TEST_F(Training, AttentionsSumsHaveOneOrder) {
+  AttentionAndBack a({2, 8, 2, 333, 333, 64}, true);
+  auto first = a.on(Device::gpu, Precision::balanced);
+  for (int round = 0; round < 3; ++round) {
+    auto again = a.on(Device::gpu, Precision::balanced);
+    for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(apart(again[i], first[i]), 0) << i;
+  }
+}
+// Of numbers that bfloat16 holds, where one key has nearly all of a row's weight and slopes cancel.
+TEST_F(Training, AttentionOfSharpWeights) {
+  AttentionAndBack a({1, 2, 1, 150, 200, 64}, true);
+  a.how.scale = 1;
+  for (array& x : a.in) x = astype(astype(x, bfloat16, Device::cpu), float32, Device::cpu);
+  auto got = a.on(Device::gpu, Precision::balanced), want = a.on(Device::cpu, Precision::exact);
+  EXPECT_LT(apart(got[0], want[0]), 1e-4);
+  for (size_t i : {1, 2, 3}) EXPECT_LT(apart(got[i], want[i]), 6e-3) << i;
+}
+
 array losses_of(const array& x, const array& targets) { return fast::cross_entropy(x, targets); }
 
 TEST_F(Training, CrossEntropyOfManyClasses) {

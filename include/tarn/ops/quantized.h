@@ -85,7 +85,7 @@ array gather_qqmm(const array& x, const array& w,
                   const std::optional<array>& global_scale_w = std::nullopt,
                   bool sorted_indices = false, StreamOrDevice s = {});
 
-// How exact quantised products are. The calling thread's choice is recorded into each op.
+// How exact quantised products are, and attention on a GPU. Each op records the thread's choice.
 enum class Precision : uint8_t { exact, balanced };
 Precision default_precision();
 // Sets the calling thread's precision while it lives.
