@@ -25,7 +25,7 @@ help:
 	  'make test-gpu            build/gpu-tests: tests for a machine with an NVIDIA GPU, which needs' \
 	  '                         no compiler, network or CUDA there (docs/gpu.md)' \
 	  'make bench               the benchmarks in bench/' \
-	  'make compare             speed beside other libraries, on this machine' \
+	  'make compare             speed beside other libraries, on this machine; DEVICE=gpu: on its GPU' \
 	  'make goldens             write the golden data of the tests again, from the oracles' \
 	  'make clean               remove build/ (kept: the model cache and .venv-*)'
 
@@ -49,10 +49,15 @@ bench:
 	@tools/bench.sh
 
 compare:
+ifeq ($(DEVICE),gpu)
+	@tools/setup.sh build
+	@python3 bench/compare_gpu.py
+else
 	@tools/setup.sh build model
 	@tools/build.sh release tarn_cli
 	@tools/fetch_model.py >/dev/null
 	@python3 bench/compare.py
+endif
 
 goldens:
 	@tools/goldens.sh

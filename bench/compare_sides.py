@@ -55,6 +55,11 @@ class Side:
             env=environment,
         )
 
+    def first(self):
+        """What the process says by itself; None when that is no JSON object, or nothing."""
+        line = self.process.stdout.readline()
+        return json.loads(line) if line.startswith("{") else None
+
     def ask(self, do, **arguments):
         self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
         self.process.stdin.flush()

@@ -1,7 +1,7 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
 // FILE, gpu_bench decode or gpu_bench prompts [1B, 3B or 8B], or gpu_bench training [1B or 3B]; see
 // docs/gpu.md. As several ranks, each with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B]
-// and gpu_bench training [1B].
+// and gpu_bench training [1B]. For bench/compare_gpu.py: gpu_bench rows.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -13,6 +13,7 @@
 
 #include "gpu_models.h"
 #include "gpu_ranks.h"
+#include "gpu_rows.h"
 #include "gpu_training.h"
 #include "tarn/lm.h"
 #include "tarn/tarn.h"
@@ -349,6 +350,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   set_default_device(Device::gpu);
+  if (std::strcmp(only, "rows") == 0) {
+    bench::answer_rows();
+    return 0;
+  }
   auto info = device_info(Device::gpu);
   std::printf("%s, %s\n", std::get<std::string>(info["device_name"]).c_str(),
               std::get<std::string>(info["architecture"]).c_str());

@@ -10,6 +10,8 @@ folder=build/gpu-tests
 rm -rf "$folder"
 mkdir -p "$folder/lib" "$folder/golden/lm"
 cp tests/golden/lm/families.json "$folder/golden/lm"
+cp bench/compare_gpu.py bench/compare_gpu_torch.py bench/compare_report.py bench/compare_sides.py \
+  bench/gpu_targets.json "$folder"
 for program in tests/laws_test tests/runtime_test tests/distributed_test \
   tests/mistaken_ranks_driver bench/gpu_bench tarn; do
   strip -o "$folder/$(basename "$program")" "build/cuda/$program"
@@ -21,10 +23,14 @@ cat >"$folder/run.sh" <<'END'
 #!/bin/sh
 # run.sh: the tests. run.sh compiled: those of kernels, with every chain compiled first, in 16
 # processes; run.sh background: with an empty cache, while chains are compiled. run.sh bench: the
-# benchmark. run.sh memcheck (or another tool of compute-sanitizer): a small part of the tests under
+# benchmark. run.sh compare: the table of bench/compare_gpu.py, where there is Python. run.sh memcheck (or another tool of compute-sanitizer): a small part of the tests under
 # it. run.sh two: the tests of ranks on two cards, and what ranks gain; run.sh ranks N: those tests
 # alone, on N cards.
 cd "$(dirname "$0")" || exit
+if [ "$1" = compare ]; then  # Python has libraries of its own
+  shift
+  exec python3 compare_gpu.py --driver "./run.sh bench" --json compare-gpu.json "$@"
+fi
 export TARN_NEEDS_CARD=1
 export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 case "$1" in
