@@ -22,10 +22,17 @@ constexpr int64_t kBlockOfRows = 224 / kTileRows<float> * kTileRows<float>;
 constexpr int64_t kShortBlock = 112 / kTileRows<float> * kTileRows<float>;
 constexpr int64_t kUnitsAWorker = 8;
 
+int64_t rows_of_head(const Attention& a) { return a.q_heads / a.kv_heads * a.queries; }
+int64_t rows_of_block(const Attention& a, int workers) {
+  const int64_t blocks = a.batch * a.kv_heads * ceil_div(rows_of_head(a), kBlockOfRows);
+  return blocks >= kUnitsAWorker * workers ? kBlockOfRows : kShortBlock;
+}
+int64_t most_rows(const Attention& a) { return rows_of_block(a, 1); }
+
 size_t block_floats(const Attention& a) {
   const int64_t key = round_up(a.key_dim, kTileCols<float>);
   const int64_t value = round_up(a.value_dim, kTileCols<float>);
-  return static_cast<size_t>(kBlockOfRows * (key + kKeys + value + 2 * kLanes) +
+  return static_cast<size_t>(most_rows(a) * (key + kKeys + value + 2 * kLanes) +
                              kKeys * (key + value) + 4 * kPackSlack);
 }
 
@@ -38,6 +45,7 @@ Block block_in(const Attention& a, float* at, Packed& packed) {
   Block b;
   b.a = &a;
   b.heads = a.q_heads / a.kv_heads;
+  const int64_t rows = most_rows(a);
   b.key_width = round_up(a.key_dim, kTileCols<float>);
   b.value_width = round_up(a.value_dim, kTileCols<float>);
   const auto take = [&](int64_t n) {
@@ -45,11 +53,11 @@ Block block_in(const Attention& a, float* at, Packed& packed) {
     at += n;
     return p;
   };
-  b.q = take(kBlockOfRows * b.key_width);
-  b.scores = take(kBlockOfRows * kKeys);
-  b.out = take(kBlockOfRows * b.value_width);
-  b.top = take(kBlockOfRows * kLanes);
-  b.total = take(kBlockOfRows * kLanes);
+  b.q = take(rows * b.key_width);
+  b.scores = take(rows * kKeys);
+  b.out = take(rows * b.value_width);
+  b.top = take(rows * kLanes);
+  b.total = take(rows * kLanes);
   packed.keys = take(kKeys * b.key_width + kPackSlack);
   packed.values = take(kKeys * b.value_width + kPackSlack);
   return b;
@@ -289,11 +297,6 @@ int64_t even_rows(int64_t rows, int64_t groups, int workers) {
   return best;
 }
 
-int64_t rows_of_block(int64_t rows, int64_t groups, int workers) {
-  const bool enough = groups * ceil_div(rows, kBlockOfRows) >= kUnitsAWorker * workers;
-  return enough ? kBlockOfRows : kShortBlock;
-}
-
 // Which worker takes the first block. The rows of a batch are calls side by side, often of an odd
 // number of blocks: by where each call writes, not always the same worker has one more.
 int first_worker(const void* out, int workers) {
@@ -313,11 +316,10 @@ void attention(const Attention& a, int worker, int workers) {
   Packed packed;
   Block b =
       block_in(a, static_cast<float*>(a.scratch) + floats * static_cast<size_t>(worker), packed);
-  const int64_t rows = a.q_heads / a.kv_heads * a.queries, groups = a.batch * a.kv_heads;
+  const int64_t rows = rows_of_head(a), groups = a.batch * a.kv_heads;
   if (rows == 0) return;
   const bool few = rows <= kFewRows;
-  const int64_t step =
-      few ? even_rows(rows, groups, workers) : rows_of_block(rows, groups, workers);
+  const int64_t step = few ? even_rows(rows, groups, workers) : rows_of_block(a, workers);
   const int64_t blocks = ceil_div(rows, step);
   // Every workers-th block: under a causal mask later blocks of a head have more keys.
   const int first = few ? first_worker(a.out, workers) : 0;

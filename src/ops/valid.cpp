@@ -144,7 +144,7 @@ bool valid(type<ScatterAxis>, const Params& params, In in) {
 bool is_order(const Params& params, In in) {
   const auto& p = params.as<SortParams>();
   return in.size() == 1 && is_axis(p.axis, in[0]) && p.kth >= -1 &&
-         p.kth < std::max<int64_t>(in[0].shape(p.axis), 1);
+         p.kth < in[0].shape(p.axis);
 }
 bool valid(type<ArgSort>, const Params& p, In in) { return is_order(p, in); }
 
