@@ -1,11 +1,11 @@
 // This library's side of bench/compare.py: one command a line on standard input, one JSON answer a
 // line on standard output, so that sides take turns inside processes that stay warm.
 #include <cstdio>
-#include <iostream>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "commands.h"
 #include "compare_work.h"
 #include "runtime/eval.h"
 #include "tarn/info.h"
@@ -143,13 +143,5 @@ int main() {
   lm::LanguageModel model;
   bench::Workload work;
   bench::TrainWork training;
-  for (std::string line; std::getline(std::cin, line);) {
-    Json result;
-    try {
-      result = perform(parse_json(line, "the command"), model, work, training);
-    } catch (const std::exception& e) {
-      result = {{"error", e.what()}};
-    }
-    std::cout << result.dump() << std::endl;
-  }
+  commands::answer([&](const Json& command) { return perform(command, model, work, training); });
 }

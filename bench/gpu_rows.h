@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "commands.h"
 #include "gpu_models.h"
 #include "gpu_training.h"
 #include "runtime/eval.h"
@@ -230,15 +231,7 @@ inline void answer_rows() {
   auto info = device_info(Device::gpu);
   std::cout << Json{{"device", std::get<std::string>(info["device_name"])}}.dump() << std::endl;
   GpuRows rows;
-  for (std::string line; std::getline(std::cin, line);) {
-    Json result;
-    try {
-      result = rows.perform(parse_json(line, "the command"));
-    } catch (const std::exception& e) {
-      result = {{"error", e.what()}};
-    }
-    std::cout << result.dump() << std::endl;
-  }
+  commands::answer([&](const Json& command) { return rows.perform(command); });
 }
 
 }  // namespace bench

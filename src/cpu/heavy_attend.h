@@ -28,7 +28,7 @@ struct Block {
   float* top = nullptr;                    // running maximum of each row
   float* total = nullptr;                  // running sum
 
-  // Asked for each row and each block of keys: a division would take as long as 16 weights.
+  // Asked for each row and each block of keys, where a division takes long.
   TARN_INLINE int64_t query(int64_t r) const {
     return heads == 1 ? first + r : (first + r) / heads;
   }

@@ -270,15 +270,6 @@ std::vector<Maybe> Concatenate::transpose(const Call& call, const array& g) {
   return parts;
 }
 
-ArraySpec ArgSort::infer(const Params&, std::span<const array> in) {
-  return {in[0].shape(), uint32};
-}
-Arrays ArgSort::vmap(const Params& params, std::span<const array> in, const Batch&) {
-  P p = params.as<P>();
-  ++p.axis;
-  return {record(op_of<ArgSort>, p, {in[0]}, {})};
-}
-
 ArraySpec Depends::infer(const Params&, std::span<const array> in) {
   return {in[0].shape(), in[0].dtype()};
 }

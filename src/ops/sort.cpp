@@ -11,16 +11,25 @@ using namespace ops;
 
 namespace ops {
 
+namespace {
+SortParams shifted(const SortParams& p) { return {p.axis + 1, p.kth}; }
+}  // namespace
+
+ArraySpec ArgSort::infer(const Params&, std::span<const array> in) {
+  return {in[0].shape(), uint32};
+}
+Arrays ArgSort::vmap(const Params& p, std::span<const array> in, const Batch&) {
+  return {record(op_of<ArgSort>, shifted(p.as<P>()), {in[0]}, {})};
+}
+
 ArraySpec Sort::infer(const Params&, std::span<const array> in) {
   return {in[0].shape(), in[0].dtype()};
 }
 Arrays Sort::expand(const Params& p, std::span<const array> in) {
   return {take_along_axis(in[0], record(op_of<ArgSort>, p, {in[0]}, {}), p.as<P>().axis)};
 }
-Arrays Sort::vmap(const Params& params, std::span<const array> in, const Batch&) {
-  P p = params.as<P>();
-  ++p.axis;
-  return {record(op_of<Sort>, p, {in[0]}, {})};
+Arrays Sort::vmap(const Params& p, std::span<const array> in, const Batch&) {
+  return {record(op_of<Sort>, shifted(p.as<P>()), {in[0]}, {})};
 }
 
 ArraySpec SearchSorted::infer(const Params&, std::span<const array> in) {
