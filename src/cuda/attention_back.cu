@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(threads, 1)
                 sharing = c.q_heads / c.kv_heads;
   const Heads h{all / c.kv_heads, all % c.kv_heads, all * sharing, all};
   Walk w = walk_of(c, h, dim, true);
-  w.told = c.rows + h.q_first * told_rows(c);
+  w.told_size = told_rows(c), w.told = c.rows + h.q_first * w.told_size;
   w.first_row = static_cast<int>(blockIdx.x / heads) * block_rows;
   const int first = w.first_row - w.shift;
   w.first_tile = c.causal && first > 0 ? first / columns : 0;

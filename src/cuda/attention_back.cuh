@@ -162,24 +162,31 @@ class Walker {
         dot_[r] += __shfl_xor_sync(~0u, dot_[r], step);
       }
       const bool there = row(r) < w_.row_count;
-      told_[r] = there ? float2{top_[r] + log2f(sum_[r]), dot_[r] / sum_[r]} : float2{};
-      if (t4_ == 0) told[row(r)] = told_[r];
+      less_[r] = there ? top_[r] + log2f(sum_[r]) : 0;
+      means_[r] = there ? dot_[r] / sum_[r] : 0;
+      if (t4_ == 0) told[row(r)] = {less_[r], means_[r]};
     }
   }
 
+  __device__ void read_told(int i) {
+    const float2* from = w_.told + w_.head(i) * w_.told_size + w_.column(i);
+    const float4 two = reinterpret_cast<const float4*>(from)[threadIdx.x % 32];
+    less_[0] = two.x, less_[1] = two.z, means_[0] = two.y, means_[1] = two.w;
+  }
   // From a step to the last. Sums are on their way while the next tile's scores and slopes are,
   // unless registers do not suffice.
   __device__ void walk_from(int first) {
     constexpr bool overlap = !of_keys || dim == 64;
 #pragma unroll 1
     for (int i = first; i < w_.steps; ++i) {
+      if constexpr (of_keys) read_told(i);
       ask<0>(i);
       group::await_products<1>();
       if (overlap && i > first) leave(i - 1);
       hide(scores_[0], w_.column(i));
-      weigh(i);
+      weigh();
       group::await_products<0>();
-      slope(i);
+      slope();
       group::begin_products();
       if constexpr (of_keys) ask_sums(1, weights_, 1, i);
       ask_sums(0, slants_, 0, i);
@@ -192,43 +199,32 @@ class Walker {
     }
     group::await_products<0>();
   }
-  // What is known of the queries of elements 4 j to 4 j + 3: of their columns, or rows.
-  struct Told {
-    float2 of[2];
-    __device__ float2 operator[](int at) const { return of[of_keys ? at % 2 : at / 2]; }
-  };
-  __device__ Told told(int i, int j) const {
-    if constexpr (!of_keys) return {told_[0], told_[1]};
-    Told t;
-    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(t.of[0].x), "=f"(t.of[0].y), "=f"(t.of[1].x), "=f"(t.of[1].y)
-                 : "r"(room_.told(i % stages) + (8 * j + 2 * t4_) * unsigned{sizeof(float2)}));
-    return t;
+  // One of what is known of two queries: of the rows of elements 4 j to 4 j + 3, or their columns,
+  // whose numbers lane 4 j + t4 has.
+  __device__ float known(const float (&of)[2], int j, int which) const {
+    return of_keys ? __shfl_sync(~0u, of[which], 4 * j + t4_) : of[which];
   }
-  __device__ void weigh(int i) {
+  // f of each element and its query's number.
+  template <class F>
+  __device__ void with_known(const float (&of)[2], F f) const {
 #pragma unroll
     for (int j = 0; j < columns / 8; ++j) {
-      const Told t = told(i, j);
+      const float x[2] = {known(of, j, 0), known(of, j, 1)};
 #pragma unroll
-      for (int at = 0; at < 4; ++at) {
-        float& s = scores_[0][4 * j + at];
-        s = power(s * scale_ - t[at].x);
-      }
+      for (int at = 0; at < 4; ++at) f(4 * j + at, x[of_keys ? at % 2 : at / 2]);
     }
-    if constexpr (of_keys) pack(weights_, scores_[0]);
   }
-  __device__ void slope(int i) {
-#pragma unroll
-    for (int j = 0; j < columns / 8; ++j) {
-      const Told t = told(i, j);
-#pragma unroll
-      for (int at = 0; at < 4; ++at) {
-        float& s = slopes_[0][4 * j + at];
-        s = scores_[0][4 * j + at] * (s - t[at].y);
-      }
-    }
-    pack(slants_, slopes_[0]);
+  __device__ void weigh() {
+    float(&s)[columns / 2] = scores_[0];
+    with_known(less_, [&](int at, float less) { s[at] = power(s[at] * scale_ - less); });
+    if constexpr (of_keys) pack(weights_, s);
   }
+  __device__ void slope() {
+    float(&s)[columns / 2] = slopes_[0];
+    with_known(means_, [&](int at, float mean) { s[at] = scores_[0][at] * (s[at] - mean); });
+    pack(slants_, s);
+  }
+
   static constexpr float none = -__builtin_inff();
   const AttentionBackCall& c_;
   const Walk& w_;
@@ -241,7 +237,7 @@ class Walker {
             t4_ = threadIdx.x % 4;
   bool added_ = false;
   float top_[2] = {none, none}, sum_[2] = {}, dot_[2] = {};
-  float2 told_[2];
+  float less_[2], means_[2];  // of queries: the thread's rows, or columns 2 lane and 2 lane + 1
   float scores_[of_keys ? 1 : 2][columns / 2], slopes_[of_keys ? 1 : 2][columns / 2];
   float of_[of_keys ? 2 : 1][dim / 2];
   unsigned weights_[columns / 4], slants_[columns / 4];

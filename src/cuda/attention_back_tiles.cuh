@@ -19,8 +19,7 @@ template <int dim>
 struct Sizes {
   static constexpr int row_bytes = block_rows * dim * 2;  // of each of a block's two matrices
   static constexpr int tile_bytes = columns * dim * 2;    // of each of a tile's two
-  static constexpr int told_bytes = columns * int{sizeof(float2)};
-  static constexpr int bytes = 2 * row_bytes + stages * (2 * tile_bytes + told_bytes) + 1024;
+  static constexpr int bytes = 2 * row_bytes + 2 * stages * tile_bytes + 1024;
 };
 struct Turns {
   uint64_t full[stages], empty[stages];
@@ -41,13 +40,13 @@ struct Room {
   __device__ unsigned tile(int which, int stage) const {
     return rows + 2 * Size::row_bytes + (2 * stage + which) * Size::tile_bytes;
   }
-  __device__ unsigned told(int stage) const { return tile(0, stages) + stage * Size::told_bytes; }
 };
 
 // What a block walks over: its rows, and the columns of each step.
 struct Walk {
   const T *rows[2], *columns[2];  // of the head; those that rows share lie behind each other
-  const float2* told;             // of the columns, where those are queries
+  const float2* told;             // of the columns, where those are queries: the first head's
+  int64_t told_size;              // of a head
   int row_count, column_count, first_row, first_tile, tiles, steps;
   int shift;  // keys in front of the first query's own
   bool causal;
@@ -104,7 +103,6 @@ template <int dim, bool of_keys>
 __device__ void bring(const Walk& w, const Room<dim>& room, Turns& turns) {
   const int thread = threadIdx.x % group::threads;
   const int64_t head_size = static_cast<int64_t>(w.column_count) * dim;
-  const int64_t told_size = (w.column_count + block_rows - 1) / block_rows * block_rows;
 #pragma unroll 1
   for (int i = 0; i < w.steps; ++i) {
     const int stage = i % stages, first = w.column(i), head = of_keys ? w.head(i) : 0;
@@ -114,9 +112,6 @@ __device__ void bring(const Walk& w, const Room<dim>& room, Turns& turns) {
       copy_rows<dim, columns, group::threads>(room.tile(which, stage),
                                               w.columns[which] + head * head_size, first,
                                               w.column_count, thread);
-    if (of_keys && thread < columns / 2)
-      copy_piece(room.told(stage) + thread * 16, w.told + head * told_size + first + 2 * thread,
-                 16);
     group::arrive_with_copies(&turns.full[stage]);
   }
 }
