@@ -62,6 +62,9 @@ class Attender {
 
  private:
   static constexpr float log2_e = 1.4426950408889634f;
+  // Sums are scaled anew only where a score would weigh more than 2 to this, which takes longer
+  // than it saves where they are few.
+  static constexpr float most_growth = dim > 64 ? 8 : 0;
 
   // Until a tile's keys or values are there, for products, too.
   __device__ void await_tile(int which, int i) {
@@ -106,7 +109,7 @@ class Attender {
     if (threadIdx.x % 32 == 0) group::arrive(&turns_.empty[which][i % Size::stages]);
   }
 
-  // Weights of scores, of which the largest so far of a row becomes 1.
+  // Weights of scores, of which the largest so far of a row becomes 1, or 2^most_growth at most.
   __device__ void weigh(int i) {
     const int first = t_.first_key + (t_.tiles - 1 - i) * keys;
     hide(first);
@@ -121,7 +124,8 @@ class Attender {
       for (int step = 1; step < 4; step *= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, step));
       // In general a score times log2 e may be too large for a float.
       if (!general) top *= scale;
-      top = fmaxf(top, top_[r]);
+      const bool grown = top - top_[r] > (general ? most_growth / log2_e : most_growth);
+      if (!grown && top_[r] != none) top = top_[r];
       const float safe = top == none ? 0 : top;
       before_[r] = power(general ? (top_[r] - safe) * log2_e : top_[r] - safe);
       top_[r] = top;
@@ -172,6 +176,7 @@ class Attender {
     return y;
   }
   __device__ void rescale() {
+    if (most_growth > 0 && !__any_sync(~0u, before_[0] != 1 || before_[1] != 1)) return;
 #pragma unroll
     for (int j = 0; j < dim / 8; ++j)
 #pragma unroll

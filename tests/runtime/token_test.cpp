@@ -285,7 +285,6 @@ TEST_F(Prompts, AttentionIsTheCpus) {
 }
 
 TEST_F(Prompts, AttentionTakesWhatModelsAskFor) {
-  ManyQueries s{2, 4, 2, 150, 300, 280, 64};
   array added = normal({2, 1, 150, 280}, 4), sinks = normal({4}, 5);
   StreamContext on_cpu{Device::cpu};
   array kept = normal({150, 280}, 6) > array(0.5f);
@@ -302,13 +301,30 @@ TEST_F(Prompts, AttentionTakesWhatModelsAskFor) {
       {.scale = 0.1f, .causal = true, .mask = kept},
       {.scale = 0.1f, .causal = true, .window = 100, .mask = some},
   };
-  for (Dtype queries : {float32, float16}) {
-    Given given(s, queries, float16);
-    for (const auto& o : cases) {
-      SCOPED_TRACE(testing::Message() << &o - cases << ", float32 " << (queries == float32));
-      EXPECT_LT(given.difference(s.length, o), tolerance(queries, float16));
+  for (int64_t size : {64, 128})
+    for (Dtype queries : {float32, float16}) {
+      ManyQueries s{2, 4, 2, 150, 300, 280, size};
+      Given given(s, queries, float16);
+      for (const auto& o : cases) {
+        SCOPED_TRACE(testing::Message()
+                     << &o - cases << ", size " << size << ", float32 " << (queries == float32));
+        EXPECT_LT(given.difference(s.length, o), tolerance(queries, float16));
+      }
     }
-  }
+}
+
+// Keys are met from the last to the first: scores grow by 2^1 to 2^50 from tile to tile.
+TEST_F(Prompts, AttentionOfScoresThatGrow) {
+  for (int64_t size : {64, 128, 256})
+    for (float step : {0.02f, 0.05f, 0.3f})
+      for (Dtype queries : {float32, float16}) {
+        SCOPED_TRACE(testing::Message() << "size " << size << ", step " << step);
+        Given given({1, 2, 1, 200, 600, 600, size}, queries, float16);
+        array ramp = reshape(arange(600.0, 0.0, -1.0), {600, 1}) * array(step / float(size));
+        given.q = abs(given.q), given.k = astype(array(0.1f) * given.k + ramp, float16);
+        EXPECT_LT(given.difference(600, {.scale = 0.1f * std::sqrt(float(size)), .causal = true}),
+                  queries == float32 ? 1e-4 : 2e-3);
+      }
 }
 
 TEST_F(Prompts, AttentionReadsKeysThatLieOddly) {
