@@ -89,6 +89,38 @@ TEST_F(Families, RowsOfABatchAreSingleRuns) {
   }
 }
 
+// Where logits of the last position alone are wanted the last layer computes no other: the same
+// logits, and caches that go on alike.
+TEST_F(Families, TheLastPositionAloneHasTheSameLogits) {
+  array ids = small_prompts();
+  const tarn::lm::CacheOptions kinds[] = {{}, {.max_size = 16}, {.bits = 8, .group_size = 32}};
+  const std::pair<int64_t, int64_t> parts[] = {{0, 20}, {20, 33}, {33, 34}};
+  for (const auto& [name, model] : about().items()) {
+    Model m = load(write(name)).model;
+    tarn::PrecisionScope scope(tarn::Precision::exact);
+    Pass without;
+    EXPECT_LT(worst_difference(m(ids, without), tarn::slice(logits_of(m, ids), {0, 39, 0},
+                                                            {3, 40, m.shape().vocabulary})),
+              1e-5)
+        << name;
+    for (const auto& kind : kinds) {
+      if (kind.bits > 0 && m.shape().cached[0].key_size % kind.group_size != 0) continue;
+      Pass all = m.new_pass(kind, 2), last = all;
+      all.last_only = false;
+      for (auto [from, to] : parts) {
+        array both = tarn::concatenate({tokens(ids, 0, from, to), tokens(ids, 1, from, to)}, 0);
+        array want = m(both, all), got = m(both, last);
+        for (int64_t row : {0, 1})
+          EXPECT_LT(worst_difference(positions(got, row, 0, 1),
+                                     positions(want, row, to - from - 1, to - from)),
+                    1e-5)
+              << name << ", from " << from << ", max_size " << kind.max_size << ", bits "
+              << kind.bits;
+      }
+    }
+  }
+}
+
 TEST_F(Families, CachesWithWindowsHoldTheWindowOnly) {
   Model m = load(write("gemma3")).model;
   Pass pass = m.new_pass();

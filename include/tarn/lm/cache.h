@@ -35,8 +35,8 @@ class PlainCache {
   explicit PlainCache(Dtype dtype = float32) : dtype_(dtype) {}
 
   int64_t length() const { return length_; }
-  // Appends keys and values (1, kv heads, n, size); the queries (1, heads, n, size) are their
-  // positions', and see themselves and all before.
+  // Appends keys and values (1, kv heads, n, size); the queries (1, heads, up to n, size) are the
+  // last of their positions', and see themselves and all before.
   array attend(const array& queries, const array& keys, const array& values, const Attend& how);
   // Whether one query more sees just what append_row gives, all of it.
   bool takes_rows(const Attend& how) const {

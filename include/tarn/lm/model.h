@@ -40,14 +40,18 @@ struct Pass {
   // The same for x (rows, heads, 1, size) and offsets (rows,) int64, a row from each on.
   using TurnRows = std::function<array(const array& x, const array& offsets)>;
   // Each row's queries over what its layer remembers and its new keys and values, which are
-  // appended: q (B, n, heads, size), k and v (B, n, kv heads, size) to (B, n, heads * value size).
+  // appended: k and v (B, n, kv heads, size); q (B, n, heads, size), or of the positions that
+  // `wanted` leaves, to (B, n, heads * value size) of the same.
   // With `turn_rows`, which gives the numbers of `turn`, rows with a token each are turned together
   // where their caches allow it, and their attention is one operation.
   array attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
                const Attend& how, const TurnRows& turn_rows = nullptr);
   // The positions of x (B, n, hidden) whose logits are wanted: x, (B, 1, hidden) or, with counts,
-  // (rows, 1, hidden).
+  // (rows, 1, hidden). What is left of it once is all of it the next time.
   array wanted(const array& x) const;
+  // The positions of x (B, n, hidden) that go on in a layer but for its keys and values: in the
+  // last one those that `wanted` leaves, where each row has one.
+  array going_on(const array& x, bool last_layer) const;
 
  private:
   // What attend does with q, k and v (rows, heads, 1, size); none: their caches do not allow it.

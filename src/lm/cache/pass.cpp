@@ -88,51 +88,53 @@ std::optional<array> Pass::attend_rows(size_t layer, const array& q, const array
 
 array Pass::attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
                    const Attend& how, const TurnRows& turn_rows) {
-  int64_t batch = q.shape(0), n = q.shape(1);
+  const bool even = counts.empty();
+  const bool last = q.shape(1) != k.shape(1) || q.shape(0) != k.shape(0);  // (rows, 1, heads, size)
   if (rows.empty()) {
     fast::AttentionOptions o{
         .scale = how.scale, .causal = true, .window = how.window, .softcap = how.softcap};
-    return heads_joined(
-        fast::attention(turn(heads_first(q), 0), turn(heads_first(k), 0), heads_first(v), o));
+    return heads_joined(fast::attention(turn(heads_first(q), k.shape(1) - q.shape(1)),
+                                        turn(heads_first(k), 0), heads_first(v), o));
   }
   // Heads first, as are the results.
   auto one = [&](size_t row, const array& q_row, const array& k_row, const array& v_row) {
     LayerCache& cache = rows[row].layers[layer];
-    int64_t offset = cache.length();
-    return cache.attend(turn(q_row, offset), turn(k_row, offset), v_row, how);
+    int64_t offset = cache.length(), behind = k_row.shape(2) - q_row.shape(2);
+    return cache.attend(turn(q_row, offset + behind), turn(k_row, offset), v_row, how);
   };
   if (rows.size() == 1) return heads_joined(one(0, heads_first(q), heads_first(k), heads_first(v)));
   // Rows of one length lie behind each other, of several side by side.
-  const bool even = counts.empty();
-  auto all_of = [&](const array& x) {
-    return heads_first(even ? x : reshape(x, {1, -1, x.shape(2), x.shape(3)}));
-  };
-  array all_q = all_of(q), all_k = all_of(k), all_v = all_of(v);
-  if (turn_rows && even && n == 1)
+  array all_q = heads_first(q), all_k = heads_first(k), all_v = heads_first(v);
+  if (turn_rows && even && k.shape(1) == 1)
     if (auto y = attend_rows(layer, all_q, all_k, all_v, turn_rows, how)) return heads_joined(*y);
   std::vector<array> results;
-  const size_t axis = even ? 0 : 2;
-  int64_t from = 0;
+  const size_t axis = even ? 0 : 2, q_axis = last ? 0 : axis;
+  int64_t from = 0, q_from = 0;
   for (size_t row = 0; row < rows.size(); ++row) {
-    int64_t count = even ? 1 : counts[row];
+    const int64_t count = even ? 1 : counts[row], q_count = last ? 1 : count;
     auto of_row = [&](const array& x) { return part(x, axis, from, count); };
-    results.push_back(one(row, of_row(all_q), of_row(all_k), of_row(all_v)));
-    from += count;
+    results.push_back(one(row, part(all_q, q_axis, q_from, q_count), of_row(all_k), of_row(all_v)));
+    from += count, q_from += q_count;
   }
-  return reshape(heads_joined(concatenate(results, static_cast<int>(axis))), {batch, n, -1});
+  return reshape(heads_joined(concatenate(results, static_cast<int>(q_axis))),
+                 {q.shape(0), q.shape(1), -1});
 }
 
 array Pass::wanted(const array& x) const {
   int64_t n = x.shape(1);
   if (const auto& places = TrainingScope::current().places)
     return take(reshape(x, {1, -1, x.shape(2)}), *places, 1);
-  if (!last_only) return x;
-  if (counts.size() < 2) return n == 1 ? x : slice(x, {0, n - 1, 0}, x.shape());
+  if (!last_only || n == 1) return x;
+  if (counts.size() < 2) return slice(x, {0, n - 1, 0}, x.shape());
   std::vector<int32_t> last;
   int32_t at = -1;
   for (int64_t count : counts) last.push_back(at += static_cast<int32_t>(count));
   array indices(last.begin(), Shape{static_cast<int64_t>(last.size())}, int32);
   return reshape(take(x, indices, 1), {static_cast<int64_t>(last.size()), 1, x.shape(2)});
+}
+
+array Pass::going_on(const array& x, bool last_layer) const {
+  return last_layer && !TrainingScope::current().places ? wanted(x) : x;
 }
 
 array Model::operator()(const array& ids, Pass& pass) const {

@@ -64,8 +64,8 @@ std::pair<array, array> RotatingCache::in_order() const {
 
 array RotatingCache::attend(const array& queries, const array& keys, const array& values,
                             const Attend& how) {
-  int64_t n = queries.shape(2);
-  if (n > 1 && length_ + n > max_size_) return attend_chunk(queries, keys, values, how);
+  int64_t n = queries.shape(2), more = keys.shape(2);
+  if (more > 1 && length_ + more > max_size_) return attend_chunk(queries, keys, values, how);
   put(keys, values);
   int64_t size = std::min(length_, max_size_);
   if (how.softcap == 0)
@@ -98,7 +98,7 @@ array RotatingCache::attend_chunk(const array& queries, const array& keys, const
   }
   array y = fast::cached_attention(queries, all_keys, all_values, total, o);
   keys_ = all_keys, values_ = all_values;
-  length_ += n;
+  length_ += keys.shape(2);
   shorten();
   return y;
 }

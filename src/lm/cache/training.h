@@ -51,7 +51,7 @@ array run_layer(const Block& block, const array& x, Pass& pass, size_t layer) {
   }
   auto run = [layer, context](const Block& b, const array& h) {
     nn::LowRankScope scope(context);
-    Pass without_rows;
+    Pass without_rows{.last_only = false};  // the scope that asks for places ends before this does
     return b(h, without_rows, layer);
   };
   return checkpoint(run)(block, x);

@@ -45,8 +45,9 @@ struct Attention {
 
   array operator()(const array& x, Pass& pass, size_t layer) const {
     auto heads = [&](const array& y) { return unflatten(y, -1, {-1, a().head()}); };
+    auto going_on = [&](const array& y) { return pass.going_on(y, d->is_last(layer)); };
     array all = qkv_proj ? (*qkv_proj)(x) : x;
-    array q = heads(qkv_proj ? columns(all, 0, q_size) : (*q_proj)(x));
+    array q = heads(qkv_proj ? columns(going_on(all), 0, q_size) : (*q_proj)(going_on(x)));
     array k = heads(qkv_proj ? columns(all, q_size, kv_size) : (*k_proj)(x));
     array v = heads(qkv_proj ? columns(all, q_size + kv_size, kv_size) : (*v_proj)(x));
     if (q_norm) q = normed(d, *q_norm, q), k = normed(d, *k_norm, k);
@@ -94,7 +95,8 @@ struct Block {
   array operator()(const array& x, Pass& pass, size_t layer) const {
     const nn::RMSNorm& between = post_attention_layernorm;
     array y = self_attn(normed(d, input_layernorm, x), pass, layer);
-    array h = pre_only ? d->added(x, y) : x + normed(d, between, d->summed(y));
+    array before = pass.going_on(x, d->is_last(layer));
+    array h = pre_only ? d->added(before, y) : before + normed(d, between, d->summed(y));
     array z = mlp(normed(d, pre_only ? between : *pre_feedforward_layernorm, h));
     if (pre_only) return d->added(h, z);
     return h + normed(d, *post_feedforward_layernorm, d->summed(z));

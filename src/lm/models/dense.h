@@ -83,6 +83,7 @@ struct Dense {
   Family family{};
   DenseArgs args{};
   std::vector<LayerKind> layers{};
+  bool is_last(size_t layer) const { return layer + 1 == layers.size(); }
   Rope rope{}, local_rope{};
   Activation activation = Activation::silu;
   // Of a part of a model, see division.h: the ranks that have the parts.
