@@ -271,8 +271,10 @@ void bench_answer(const lm::LanguageModel& model, const std::vector<int32_t>& pr
 void bench_parts(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
                  Precision precision) {
   bench::TokenTime t = bench::token_time(model, prompt, precision);
-  std::printf("a token: host %.0f us, %.0f of them to record it; until the card is done %.0f us\n",
-              t.host, t.recording, t.card);
+  bench::TokenTime each = bench::token_time(model, prompt, precision, bench::Recording::each);
+  std::printf(
+      "a token: host %.1f us, until the card is done %.0f; where each is recorded %.0f and %.0f\n",
+      t.host, t.card, each.host, each.card);
   std::fflush(stdout);
 }
 void bench_answers(const lm::LanguageModel& model, int prompt_tokens) {
