@@ -30,7 +30,7 @@ thread_local int tracing_depth = 0;
 thread_local bool running_ahead = false;
 
 struct {
-  std::atomic<uint64_t> plans_made{0}, plans_run{0}, bytes_copied{0};
+  std::atomic<uint64_t> plans_made{0}, plans_run{0}, turns_followed{0}, bytes_copied{0};
 } counters;
 void claim(GraphView& view, Evaluation* evaluation) {
   for (auto& item : view.items) {
@@ -158,13 +158,17 @@ void run_claimed(EvalRoom& room, PlanKeeper* keeper) {
 }  // namespace
 
 EvalCounters eval_counters() {
-  return {counters.plans_made, counters.plans_run, counters.bytes_copied};
+  return {counters.plans_made, counters.plans_run, counters.turns_followed, counters.bytes_copied};
 }
 
 void count_run(const Plan& plan) {
   counters.plans_run.fetch_add(1, std::memory_order_relaxed);
   if (plan.update_copy_bytes > 0)
     counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
+}
+
+void count_followed_turn() {
+  counters.turns_followed.fetch_add(1, std::memory_order_relaxed);
 }
 
 StopScope::StopScope(std::stop_token token)

@@ -18,10 +18,12 @@ struct Plan;
 struct EvalCounters {
   uint64_t plans_made = 0;
   uint64_t plans_run = 0;
+  uint64_t turns_followed = 0;            // runs of those without a graph (Turns::follow)
   uint64_t bytes_copied_for_updates = 0;  // by updates that could not write in place
 };
 EvalCounters eval_counters();
 void count_run(const Plan& plan);
+void count_followed_turn();
 
 // Who may keep the plan of an evaluation.
 struct PlanKeeper {

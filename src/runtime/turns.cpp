@@ -104,6 +104,7 @@ class Turns::Kept {
     if (!bound_ || !run_->run_again(numbers_, stop)) run_->run(numbers_, stop);
     bound_ = true;
     count_run(*plan_);
+    count_followed_turn();
   }
 
  private:

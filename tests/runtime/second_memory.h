@@ -93,24 +93,29 @@ inline tarn::Kernel as_a_cards(const tarn::Op& op, tarn::Kernel k) {
   return k;
 }
 
+inline const tarn::Backend* new_stand_in(const std::set<std::string_view>& missing) {
+  auto* b = new tarn::Backend(tarn::cpu_backend());
+  b->table = {};
+  for (const tarn::Op* op : tarn::ops::all())
+    for (const auto& row : tarn::cpu_backend().table.rows(*op))
+      if (!missing.contains(op->name)) b->table.add(*op, as_a_cards(*op, row));
+  b->memory = new SecondMemory;
+  b->computes_again = true;
+  b->check = [] {};
+  b->info = [] {
+    return std::unordered_map<std::string, std::variant<std::string, size_t>>{
+        {"device_name", std::string("a stand-in")}, {"memory_size", SecondMemory::capacity}};
+  };
+  return b;
+}
 inline const tarn::Backend& stand_in() {
-  static const auto* const one = [] {
-    const std::set<std::string_view> missing{"sort",   "argsort", "cumsum",
-                                             "gather", "solve",   "random_bits"};
-    auto* b = new tarn::Backend(tarn::cpu_backend());
-    b->table = {};
-    for (const tarn::Op* op : tarn::ops::all())
-      for (const auto& row : tarn::cpu_backend().table.rows(*op))
-        if (!missing.contains(op->name)) b->table.add(*op, as_a_cards(*op, row));
-    b->memory = new SecondMemory;
-    b->computes_again = true;
-    b->check = [] {};
-    b->info = [] {
-      return std::unordered_map<std::string, std::variant<std::string, size_t>>{
-          {"device_name", std::string("a stand-in")}, {"memory_size", SecondMemory::capacity}};
-    };
-    return b;
-  }();
+  static const auto* const one =
+      new_stand_in({"sort", "argsort", "cumsum", "gather", "solve", "random_bits"});
+  return *one;
+}
+// One that does all of a language model's step.
+inline const tarn::Backend& whole_stand_in() {
+  static const auto* const one = new_stand_in({});
   return *one;
 }
 
