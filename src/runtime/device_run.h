@@ -17,6 +17,10 @@ namespace tarn {
 class DeviceRun {
  public:
   DeviceRun(Plan& plan, const PlanBindings& bound);
+  // From now on all steps are one recording, where the device records. For a plan that has steps on
+  // the device alone and is nobody else's until what they met has been asked for: a recorded launch
+  // notes it in the same place each time.
+  void record_all();
 
   // Finds the steps' parameters. What those of the run come to for kernels (Kernel::number).
   std::vector<int64_t> read_params();
@@ -52,16 +56,13 @@ class DeviceRun {
   void run_steps(const std::stop_token& stop);
   void prepare(size_t step);
   // The last of the steps that the launch of this one does.
-  size_t last_of(size_t step) const {
-    return step + static_cast<size_t>(plan_.steps[step].joined);
-  }
+  size_t last_of(size_t step) const { return step + static_cast<size_t>(plan_.steps[step].joined); }
   void launch(size_t step);
   void forget_findings() const noexcept;
 
-  // The longest row of steps that only the device does, as one.
   void find_row();
   uint64_t signature(size_t first) const;
-  void row();
+  void run_row();
   void row_one_by_one();
   void keep_slab();
   bool has_number(const Piece& p);
@@ -74,6 +75,7 @@ class DeviceRun {
   size_t params_at_ = 0;  // in the slab
   std::vector<Piece> pieces_{};
   PlanReplay& replay_ = plan_.replay;
+  StepRow* row_ = &replay_.longest;
 };
 
 }  // namespace tarn

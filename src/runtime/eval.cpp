@@ -167,9 +167,7 @@ void count_run(const Plan& plan) {
     counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
 }
 
-void count_followed_turn() {
-  counters.turns_followed.fetch_add(1, std::memory_order_relaxed);
-}
+void count_followed_turn() { counters.turns_followed.fetch_add(1, std::memory_order_relaxed); }
 
 StopScope::StopScope(std::stop_token token)
     : before_(std::exchange(current_stop, std::move(token))) {}

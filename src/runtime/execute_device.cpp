@@ -65,9 +65,9 @@ void DeviceRun::run(const std::vector<int64_t>& numbers, const std::stop_token& 
 void DeviceRun::run_steps(const std::stop_token& stop) {
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
     require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
-    if (s == replay_.first && s < replay_.last) {
-      row();
-      s = replay_.last - 1;
+    if (s == row_->first && s < row_->last) {
+      run_row();
+      s = row_->last - 1;
       continue;
     }
     if (plan_.steps[s].follows) continue;
@@ -77,15 +77,14 @@ void DeviceRun::run_steps(const std::stop_token& stop) {
 }
 
 bool DeviceRun::run_again(const std::vector<int64_t>& numbers, const std::stop_token& stop) {
-  bool has_row = replay_.first < replay_.last;
-  if (has_row && (!replay_.recording || replay_.kernels != plan_.device->kernels_made()))
-    return false;
+  bool has_row = row_->first < row_->last;
+  if (has_row && (!row_->recording || row_->kernels != plan_.device->kernels_made())) return false;
   require<Cancelled>(!stop.stop_requested(), "[eval] stopped on request.");
   try {
     bring(numbers);
     for (size_t s = 0; s < plan_.steps.size(); ++s) {
-      if (has_row && s == replay_.first)
-        replay_.recording->run(), s = replay_.last - 1;
+      if (has_row && s == row_->first)
+        row_->recording->run(), s = row_->last - 1;
       else
         launch(s);
     }
@@ -227,9 +226,9 @@ void DeviceRun::bring(const std::vector<int64_t>& numbers) {
 
 namespace {
 
-constexpr size_t least_row = 4;  // steps; fewer gain nothing
-constexpr int runs_before = 2;   // one by one: what runs once is not recorded
-constexpr int most_refused = 3;  // then the plan's steps go on one by one
+constexpr size_t least_row = 4;                // steps; fewer gain nothing
+constexpr int runs_before = 2;                 // one by one: what runs once is not recorded
+constexpr int most_refused = 3;                // then the plan's steps go on one by one
 constexpr size_t most_kept = size_t{4} << 20;  // bytes of a slab
 
 }  // namespace
@@ -239,10 +238,15 @@ void DeviceRun::find_row() {
   if (!plan_.device->record || replay_.runs++ > 0 || plan_.slab_bytes > most_kept) return;
   for (size_t s = 0, begin = 0; s <= steps.size(); ++s) {
     if (s < steps.size() && steps[s].on_device && !checks(steps[s])) continue;
-    if (s - begin > replay_.last - replay_.first) replay_.first = begin, replay_.last = s;
+    if (StepRow& r = replay_.longest; s - begin > r.last - r.first) r.first = begin, r.last = s;
     begin = s + 1;
   }
-  if (replay_.last - replay_.first < least_row) replay_.last = replay_.first = 0;
+  if (row_->last - row_->first < least_row) row_->last = row_->first = 0;
+}
+void DeviceRun::record_all() {
+  if (!plan_.device->record || plan_.slab_bytes > most_kept) return;
+  row_ = &replay_.whole;
+  row_->last = plan_.steps.size();
 }
 // Of all that a step's launch is given.
 uint64_t DeviceRun::signature(size_t first) const {
@@ -257,36 +261,37 @@ uint64_t DeviceRun::signature(size_t first) const {
   }
   return h.a;
 }
-void DeviceRun::row() {
-  size_t count = replay_.last - replay_.first;
-  for (size_t s = replay_.first; s < replay_.last; ++s) prepare(s);
-  if (replay_.runs <= runs_before || replay_.refused >= most_refused) return row_one_by_one();
+void DeviceRun::run_row() {
+  StepRow& r = *row_;
+  size_t count = r.last - r.first;
+  for (size_t s = r.first; s < r.last; ++s) prepare(s);
+  if (replay_.runs <= runs_before || r.refused >= most_refused) return row_one_by_one();
   std::vector<size_t> changed;
-  replay_.of_step.resize(count);
+  r.of_step.resize(count);
   for (size_t i = 0; i < count; ++i)
-    if (uint64_t now = signature(replay_.first + i); replay_.of_step[i] != now)
-      replay_.of_step[i] = now, changed.push_back(i);
-  auto again = [&](size_t i) { launch(replay_.first + i); };
+    if (uint64_t now = signature(r.first + i); r.of_step[i] != now)
+      r.of_step[i] = now, changed.push_back(i);
+  auto again = [&](size_t i) { launch(r.first + i); };
   uint64_t kernels = plan_.device->kernels_made();
   // Back only once it has run: after an error it would not be what `of_step` says.
-  std::unique_ptr<Recording> recording = std::move(replay_.recording);
-  if (!recording || replay_.kernels != kernels) {
+  std::unique_ptr<Recording> recording = std::move(r.recording);
+  if (!recording || r.kernels != kernels) {
     recording = plan_.device->record(count, again);
-    replay_.kernels = kernels;
+    r.kernels = kernels;
     keep_slab();
   } else if (!changed.empty() &&
              (changed.size() > count / 2 || !recording->replace(changed, again))) {
     recording = nullptr;
   }
   if (!recording) {
-    ++replay_.refused;
+    ++r.refused;
     return row_one_by_one();
   }
   recording->run();
-  replay_.recording = std::move(recording);
+  r.recording = std::move(recording);
 }
 void DeviceRun::row_one_by_one() {
-  for (size_t s = replay_.first; s < replay_.last; ++s) launch(s);
+  for (size_t s = row_->first; s < row_->last; ++s) launch(s);
 }
 void DeviceRun::keep_slab() {
   if (replay_.slab) return;

@@ -88,6 +88,7 @@ class Turns::Kept {
         grown_(std::move(seen.grown)) {
     bind(seen, view, state);
     run_.emplace(*plan_, plan_->bindings);
+    run_->record_all();
     run_->read_params();
     plan_->memory.clear();  // the state's nodes hold it
   }
@@ -151,7 +152,8 @@ class Turns::Watch final : public PlanKeeper {
     if (!plan->device) return;
     auto now = std::make_unique<Seen>(look(*plan, view));
     now->key = key;
-    bool again = last_ && last_->key == key && last_->plan == plan.get() && is_like_last(*now, view);
+    bool again =
+        last_ && last_->key == key && last_->plan == plan.get() && is_like_last(*now, view);
     if (again) now->grown = difference(now->numbers, last_->numbers);
     if (again && now->grown == last_->grown && now->from == last_->from &&
         only_numbers_change(*plan) && find_outputs(*plan, view, *now))
@@ -206,8 +208,7 @@ class Turns::Watch final : public PlanKeeper {
       auto taken = std::find(now.from.begin(), now.from.end(), static_cast<int>(r));
       bool is_taken = taken != now.from.end();
       auto leaf = static_cast<int>(taken - now.from.begin());
-      if (is_taken &&
-          !lies_alike(*view.items[static_cast<size_t>(leaf)].node, *results_[r].node()))
+      if (is_taken && !lies_alike(*view.items[static_cast<size_t>(leaf)].node, *results_[r].node()))
         return false;
       if (out->place.kind == Place::Kind::buffer) {
         if (used[static_cast<size_t>(out->place.index)]) return false;

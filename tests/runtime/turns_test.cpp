@@ -218,6 +218,31 @@ TEST_F(FollowingTurns, AStopIsThrownBeforeATurn) {
   EXPECT_LT(apart(loop.read(), recorded(24)), near);
 }
 
+// An index that grows until it is outside; on a card that is met while turns are given to it.
+TEST_F(FollowingTurns, WhatKernelsMeetIsThrown) {
+  StreamContext context{Device::gpu};
+  array table = astype(arange(1.0, 33.0), uint32);
+  table.eval();
+  auto loop = [&](int count) {
+    array index = array({0u}, {1});
+    index.eval();
+    Turns turns;
+    for (int i = 0; i < count; ++i) {
+      if (std::vector<array> state{index}; turns.follow(state)) continue;
+      array next = max(take(table, index, 0), std::vector<int>{0}, true);
+      index = array(0u);
+      turns.evaluate({next});
+      index = next;
+    }
+    synchronize();
+    return index.item<uint32_t>();
+  };
+  EXPECT_EQ(error_of<IndexError>([&] { loop(36); }),
+            "[gather] index 32 is outside axis 0, which has size 32.");
+  synchronize();
+  EXPECT_EQ(loop(32), 32u);
+}
+
 // The number is the one of its turn, whatever the card does next.
 TEST_F(FollowingTurns, ANumberArrivesAsItWas) {
   StreamContext context{Device::gpu};
