@@ -84,11 +84,10 @@ inline TokenTime token_time(const lm::LanguageModel& model, const std::vector<in
   lm::Session session{.pass = model.model.new_pass(parameters.caching())};
   lm::Decoder decoder(model, parameters, session);
   decoder.forward(prompt);
-  std::vector<ArrivingNumber> arriving;
-  arriving.push_back(decoder.likeliest_after(prompt[0]));
+  ArrivingNumber arriving = decoder.likeliest_after(prompt[0]);
   auto next = [&] {
     if (recording == Recording::each) decoder.forget_turns();
-    arriving.push_back(decoder.likeliest_after_that());
+    arriving = decoder.likeliest_after_that();
   };
   for (int i = 0; i < warm; ++i) next();
   synchronize();

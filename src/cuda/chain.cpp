@@ -157,13 +157,7 @@ bool run_compiled(const CompiledChain& chain, const ChainProgram& p) {
   int64_t each = chain.source.elements_a_block;
   auto blocks = static_cast<unsigned>((p.size + each - 1) / each);
   void* parameters[] = {words.data()};
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(blocks), config.blockDim = dim3(compiled_threads), config.stream = queue();
-  config.attrs = &early, config.numAttrs = card()->major >= 9 ? 1 : 0;
-  check(cudaLaunchKernelExC(&config, kernel, parameters), "a launch");
+  check(cudaLaunchKernel(kernel, blocks, compiled_threads, parameters, 0, queue()), "a launch");
   return true;
 }
 void run_chain(const Step& s, int, int) {

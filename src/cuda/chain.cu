@@ -6,7 +6,6 @@
 // which a multiprocessor moves 128 a clock. No source is compiled at run time, so that the first
 // call does not stall and no compiler need be there.
 #include "cuda/chain.h"
-#include "cuda/launch.cuh"
 #include "ops/catalogue.h"
 #include "ops/columns.h"
 
@@ -248,8 +247,6 @@ __device__ void store(const ChainProgram& p, void* from, const Piece& piece) {
 __global__ void __launch_bounds__(chain_threads)
     run_chain_kernel(const __grid_constant__ ChainProgram p) {
   extern __shared__ __align__(16) u8 registers[];
-  wait_for_queue();
-  let_next_begin();
   const int per_block = chain_threads * p.items;
   Piece piece{
       static_cast<int64_t>(blockIdx.x) * per_block, per_block, {per_block / 4, 4 * p.reg_bytes}};
@@ -279,8 +276,7 @@ void launch_chain(const ChainProgram& p, cudaStream_t stream) {
   static const cudaError_t allowed = cudaFuncSetAttribute(
       run_chain_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most_chain_shared);
   (void)allowed;  // a launch that needs it says so
-  static const bool early = can_begin_early(run_chain_kernel);
-  launch_early(run_chain_kernel, early, dim3(blocks), chain_threads, shared, stream, p);
+  run_chain_kernel<<<blocks, chain_threads, shared, stream>>>(p);
 }
 
 }  // namespace tarn::cuda

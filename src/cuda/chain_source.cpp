@@ -183,10 +183,6 @@ class Writer {
     line(fmt::format(
         "extern \"C\" __global__ void __launch_bounds__({0})\n"
         "    chain(const __grid_constant__ Parameters p) {{\n"
-        "#if __CUDA_ARCH__ >= 900\n"  // see launch.cuh
-        "  asm volatile(\"griddepcontrol.wait;\" ::: \"memory\");\n"
-        "  asm volatile(\"griddepcontrol.launch_dependents;\" ::: \"memory\");\n"
-        "#endif\n"
         "  constexpr int n = {1}, many = {2};\n"
         "  const long step = {0} * n, size = p.of[1];\n"
         "  long at = blockIdx.x * (step * many) + threadIdx.x * n;\n"

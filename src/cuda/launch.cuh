@@ -15,8 +15,8 @@ __device__ inline void wait_for_queue() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
-// After wait_for_queue(): so all that lies two kernels back is done when a kernel begins. What one
-// reads before it waits is of an earlier plan (Step::from_outside), and so older than that.
+// After wait_for_queue(): so all that lies two kernels back is done when a kernel begins. Not by
+// kernels that may make codes or their factors, which products prefetch.
 __device__ inline void let_next_begin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
