@@ -12,6 +12,7 @@
 #include "runtime/graph_view.h"
 #include "runtime/plan_cache.h"
 #include "runtime/rehearsal.h"
+#include "tarn/error.h"
 #include "tarn/stop.h"
 
 namespace tarn {
@@ -157,20 +158,24 @@ class Turns::Watch final : public PlanKeeper {
     if (again) now->grown = difference(now->numbers, last_->numbers);
     if (again && now->grown == last_->grown && now->from == last_->from &&
         only_numbers_change(*plan) && find_outputs(*plan, view, *now))
-      turns_.kept_ = std::make_unique<Kept>(std::move(plan), *now, view, results_);
+      keep(std::move(plan), *now, view);
     else
       turns_.last_ = std::move(now);
   }
 
  private:
+  void keep(std::unique_ptr<Plan> plan, Seen& now, const GraphView& view) try {
+    turns_.kept_ = std::make_unique<Kept>(std::move(plan), now, view, results_);
+  } catch (const DeviceError&) {  // no room for a slab that stays: turns go on being recorded
+  }
   Seen look(const Plan& plan, const GraphView& view) const {
     Seen now;
     now.plan = &plan;
     now.numbers = plan.replay.of_params;
     now.numbers.resize(plan.numbers);
     for (const GraphItem& item : view.items) {
-      auto taken = std::find(before_.begin(), before_.end(), item.node);
-      bool is_taken = item.leaf && taken != before_.end();
+      auto taken = item.leaf ? std::find(before_.begin(), before_.end(), item.node) : before_.end();
+      bool is_taken = taken != before_.end();
       now.from.push_back(is_taken ? static_cast<int>(taken - before_.begin()) : nowhere);
       now.others.emplace_back();
       // What may be written to is held by nobody.
