@@ -234,12 +234,15 @@ void bench_attentions() {
   bench_attention_back({1, 32, 8, 4096, 128});
 }
 
-// A thousand small ops, each of which waits for the one before and cannot be fused with it.
-void bench_launches(const char* title, const std::function<array(const array&)>& op) {
+// A thousand small ops, each of which waits for the one before and cannot be fused with it. A plan
+// whose values take 8 MB is not recorded.
+enum class Replayed : uint8_t { yes, no };
+void bench_launches(const char* title, Replayed replayed,
+                    const std::function<array(const array&)>& op) {
   if (std::strstr(title, only) == nullptr) return;
-  array x = normal({1, 1, 64});
+  array x = normal({1, replayed == Replayed::yes ? 1 : 1 << 15, 64});
   double s = seconds_of([&] {
-    array y = x;
+    array y = slice(softmax(x, -1), {0, 0, 0}, {1, 1, 64});
     for (int i = 0; i < 1000; ++i) y = op(y);
     return y;
   });
@@ -247,10 +250,11 @@ void bench_launches(const char* title, const std::function<array(const array&)>&
 }
 void bench_all_launches() {
   array weight = normal({64});
-  bench_launches("1000 dependent ops",
-                 [&](const array& x) { return fast::rms_norm(x, weight, 1e-5f); });
-  bench_launches("1000 dependent ops that begin early",
-                 [](const array& x) { return fast::rope(x, 64, false, 10000.0f, 1.0f, 1); });
+  auto norm = [&](const array& y) { return fast::rms_norm(y, weight, 1e-5f); };
+  auto turn = [](const array& y) { return fast::rope(y, 64, false, 10000.0f, 1.0f, 1); };
+  bench_launches("1000 dependent norms", Replayed::yes, norm);
+  bench_launches("1000 dependent norms, not replayed", Replayed::no, norm);
+  bench_launches("1000 dependent turns", Replayed::yes, turn);
 }
 
 // --- whole models
@@ -271,8 +275,10 @@ void bench_answer(const lm::LanguageModel& model, const std::vector<int32_t>& pr
 void bench_parts(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
                  Precision precision) {
   bench::TokenTime t = bench::token_time(model, prompt, precision);
-  std::printf("a token: host %.0f us, %.0f of them to record it; until the card is done %.0f us\n",
-              t.host, t.recording, t.card);
+  bench::TokenTime each = bench::token_time(model, prompt, precision, bench::Recording::each);
+  std::printf(
+      "a token: host %.1f us, until the card is done %.0f; where each is recorded %.0f and %.0f\n",
+      t.host, t.card, each.host, each.card);
   std::fflush(stdout);
 }
 void bench_answers(const lm::LanguageModel& model, int prompt_tokens) {

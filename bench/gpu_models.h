@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lm/generation/decode.h"
 #include "runtime/ahead.h"
 #include "tarn/lm.h"
 #include "tarn/tarn.h"
@@ -71,36 +72,34 @@ inline lm::LanguageModel random_llama(const LlamaShape& s) {
 // Where a token's time goes, in microseconds: the host's part of 64 tokens that are given to the
 // card one behind the other, and all until the card has done them.
 struct TokenTime {
-  double host = 0, recording = 0, card = 0;
+  double host = 0, card = 0;
 };
+// As an answer does it; or each token recorded, walked and bound like the first ones.
+enum class Recording : uint8_t { when_needed, each };
 inline TokenTime token_time(const lm::LanguageModel& model, const std::vector<int32_t>& prompt,
-                            Precision precision) {
+                            Precision precision, Recording recording = Recording::when_needed) {
   using Clock = std::chrono::steady_clock;
   constexpr int warm = 8, tokens = 64;
-  auto since = [](Clock::time_point start) {
+  lm::GenerateParameters parameters{.temperature = 0, .precision = precision};
+  lm::Session session{.pass = model.model.new_pass(parameters.caching())};
+  lm::Decoder decoder(model, parameters, session);
+  decoder.forward(prompt);
+  ArrivingNumber arriving = decoder.likeliest_after(prompt[0]);
+  auto next = [&] {
+    if (recording == Recording::each) decoder.forget_turns();
+    arriving = decoder.likeliest_after_that();
+  };
+  for (int i = 0; i < warm; ++i) next();
+  synchronize();
+  auto start = Clock::now();
+  auto since = [&] {
     return std::chrono::duration<double>(Clock::now() - start).count() * 1e6 / tokens;
   };
-  PrecisionScope scope(precision);
-  lm::Pass pass = model.model.new_pass(lm::GenerateParameters{.precision = precision}.caching());
-  pass.last_only = true;
+  for (int i = 0; i < tokens; ++i) next();
   TokenTime time;
-  auto next = [&](const array& ids) {
-    auto start = Clock::now();
-    std::vector<array> results{argmax(model.model(ids, pass), -1)};
-    pass.collect(results);
-    time.recording += since(start);
-    eval_ahead(results);
-    return results[0];
-  };
-  array id = next(array(prompt.begin(), Shape{1, static_cast<int64_t>(prompt.size())}, int32));
-  for (int i = 0; i < warm; ++i) id = next(id);
+  time.host = since();
   synchronize();
-  time.recording = 0;
-  auto start = Clock::now();
-  for (int i = 0; i < tokens; ++i) id = next(id);
-  time.host = since(start);
-  synchronize();
-  time.card = since(start);
+  time.card = since();
   return time;
 }
 

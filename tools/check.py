@@ -51,7 +51,7 @@ MAY_INCLUDE = {
         "base",
     ],
     "nn": ["base"],
-    "lm": ["runtime/ahead.h", "io/atomic_write.h", "base"],
+    "lm": ["runtime/ahead.h", "runtime/turns.h", "io/atomic_write.h", "base"],
     "apps": ["base"],
     "bindings": [],
     "public": [],

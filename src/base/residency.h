@@ -39,7 +39,7 @@ class DeviceMemory {
   // Waits for the queue and for the copy.
   virtual void to_host(void* to, const void* from, size_t bytes) = 0;
   // A few bytes as they are behind what is in the queue now. Waiting for them does not wait for
-  // what is put there later; until then the block must not be released.
+  // what is put there later.
   virtual std::unique_ptr<Arrival> send_to_host(const void* from, size_t bytes);
 };
 

@@ -1,5 +1,6 @@
 #include "cuda/device.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
@@ -56,15 +57,31 @@ struct Launched {
   const Op* op = nullptr;
 };
 thread_local std::vector<Launched> launched;
+thread_local std::vector<std::shared_ptr<RecordedFaults>> recordings_run;
+thread_local RecordedFaults* faults_of_thread = nullptr;
 thread_local cudaStream_t queue_of_thread = nullptr;
 
+Fault* new_faults(int count) {
+  void* p = nullptr;
+  check(cudaHostAlloc(&p, count * sizeof(Fault), cudaHostAllocMapped), "cudaHostAlloc");
+  return new (p) Fault[count];
+}
 Fault* all_faults() {
-  static Fault* const all = [] {
-    void* p = nullptr;
-    check(cudaHostAlloc(&p, faults * sizeof(Fault), cudaHostAllocMapped), "cudaHostAlloc");
-    return new (p) Fault[faults];
-  }();
+  static Fault* const all = new_faults(faults);
   return all;
+}
+// Those that recordings have given back.
+struct UnusedFaults {
+  std::mutex mutex{};
+  std::vector<Fault*> all{};
+};
+UnusedFaults& unused_faults() {
+  static auto* const unused = new UnusedFaults;  // recordings may outlive static objects
+  return *unused;
+}
+void throw_if_met(const Fault& fault, const Op& op) {
+  require<IndexError>(!fault.met, "[{}] index {} is outside axis {}, which has size {}.", op.name,
+                      fault.index, fault.axis, fault.size);
 }
 
 }  // namespace
@@ -92,8 +109,40 @@ void check(cudaError_t result, const char* doing) {
                        cudaGetErrorString(result));
 }
 
+Fault* RecordedFaults::add(const Op& op) {
+  constexpr int at_once = 64;
+  UnusedFaults& unused = unused_faults();
+  std::lock_guard lock(unused.mutex);
+  if (unused.all.empty()) {
+    Fault* more = new_faults(at_once);
+    for (int i = 0; i < at_once; ++i) unused.all.push_back(more + i);
+  }
+  Fault* f = unused.all.back();
+  unused.all.pop_back();
+  *f = {};
+  all_.emplace_back(f, &op);
+  return f;
+}
+RecordedFaults::~RecordedFaults() {
+  UnusedFaults& unused = unused_faults();
+  std::lock_guard lock(unused.mutex);
+  try {
+    for (const auto& [fault, op] : all_) unused.all.push_back(fault);
+  } catch (const std::bad_alloc&) {  // the host has no memory to remember them by: they are lost
+  }
+}
+void RecordedFaults::check() {
+  for (const auto& [fault, op] : all_) throw_if_met(std::exchange(*fault, {}), *op);
+}
+void set_faults_of_thread(RecordedFaults* faults) { faults_of_thread = faults; }
+void note_run(const std::shared_ptr<RecordedFaults>& faults) {
+  if (!faults->empty() && std::ranges::find(recordings_run, faults) == recordings_run.end())
+    recordings_run.push_back(faults);
+}
+
 Fault* fault_of(const Op& op) {
   use_card();
+  if (faults_of_thread) return faults_of_thread->add(op);
   static std::atomic<unsigned> next{0};
   if (launched.size() >= faults / 4) wait_and_check();  // before others take the same memory
   Fault* f = all_faults() + next.fetch_add(1) % faults;
@@ -105,11 +154,11 @@ Fault* fault_of(const Op& op) {
 void wait_and_check() {
   cudaError_t result = cudaStreamSynchronize(queue());
   auto mine = std::move(launched);
-  launched.clear();
+  auto recorded = std::move(recordings_run);
+  launched.clear(), recordings_run.clear();
   check_queue(result);
-  for (const auto& [fault, op] : mine)
-    require<IndexError>(!fault->met, "[{}] index {} is outside axis {}, which has size {}.",
-                        op->name, fault->index, fault->axis, fault->size);
+  for (const auto& [fault, op] : mine) throw_if_met(*fault, *op);
+  for (const auto& faults : recorded) faults->check();
 }
 
 }  // namespace tarn::cuda

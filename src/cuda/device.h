@@ -5,8 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cuda/fault.h"
 #include "graph/op.h"
@@ -41,6 +44,25 @@ void check(cudaError_t result, const char* doing);
 
 // Memory that kernel and host see, for one launch of an op whose indices are to be checked.
 Fault* fault_of(const Op& op);
+// The same of launches that are recorded, to be used by each run of the recording.
+class RecordedFaults {
+ public:
+  RecordedFaults() = default;
+  RecordedFaults(const RecordedFaults&) = delete;
+  RecordedFaults& operator=(const RecordedFaults&) = delete;
+  ~RecordedFaults();
+  Fault* add(const Op& op);
+  // Throws the first that a run met, and forgets it.
+  void check();
+  bool empty() const { return all_.empty(); }
+
+ private:
+  std::vector<std::pair<Fault*, const Op*>> all_{};
+};
+// What fault_of gives the calling thread is one of these from now on; null: as ever.
+void set_faults_of_thread(RecordedFaults* faults);
+// The calling thread has put a run of their recording into the queue.
+void note_run(const std::shared_ptr<RecordedFaults>& faults);
 // Waits until the queue is empty. Throws what went wrong in it, and the first fault that a launch
 // of this thread met since it last asked.
 void wait_and_check();

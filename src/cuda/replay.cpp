@@ -122,7 +122,18 @@ size_t size_of(cudaGraph_t graph) {
   return count;
 }
 
-Capture capture(std::span<const size_t> steps, const std::function<void(size_t)>& launch) {
+// Launches of the calling thread note what they meet there.
+class FaultsScope {
+ public:
+  explicit FaultsScope(RecordedFaults& faults) { set_faults_of_thread(&faults); }
+  FaultsScope(const FaultsScope&) = delete;
+  FaultsScope& operator=(const FaultsScope&) = delete;
+  ~FaultsScope() { set_faults_of_thread(nullptr); }
+};
+
+Capture capture(std::span<const size_t> steps, const std::function<void(size_t)>& launch,
+                RecordedFaults& faults) {
+  FaultsScope scope(faults);
   CaptureQueue queue;
   queue.begin();
   Capture c;
@@ -151,17 +162,19 @@ Capture capture(std::span<const size_t> steps, const std::function<void(size_t)>
 
 class Graph final : public Recording {
  public:
-  Graph(Capture all, cudaGraphExec_t exec) : all_(std::move(all)), exec_(exec) {}
+  Graph(Capture all, cudaGraphExec_t exec, std::shared_ptr<RecordedFaults> faults)
+      : all_(std::move(all)), exec_(exec), faults_(std::move(faults)) {}
   ~Graph() override { cudaGraphExecDestroy(exec_); }
   void run() override {
     if (all_.communicates) require_communications("eval");
+    note_run(faults_);
     std::lock_guard lock(workspace_mutex());
     check(cudaGraphLaunch(exec_, queue()), "a graph");
   }
   bool replace(std::span<const size_t> steps, const std::function<void(size_t)>& launch) override {
     for (size_t s : steps)
       if (!all_.of_step[s]) return false;
-    Capture fresh = capture(steps, launch);
+    Capture fresh = capture(steps, launch, *faults_);
     if (fresh.of_step.size() != steps.size()) return false;
     for (size_t i = 0; i < steps.size(); ++i) {
       const Nodes &was = *all_.of_step[steps[i]], &is = *fresh.of_step[i];
@@ -179,6 +192,7 @@ class Graph final : public Recording {
   }
   Capture all_;
   cudaGraphExec_t exec_;
+  std::shared_ptr<RecordedFaults> faults_;
 };
 
 }  // namespace
@@ -186,12 +200,13 @@ class Graph final : public Recording {
 std::unique_ptr<Recording> record(size_t count, const std::function<void(size_t)>& launch) try {
   std::vector<size_t> steps(count);
   for (size_t i = 0; i < count; ++i) steps[i] = i;
-  Capture all = capture(steps, launch);
+  auto faults = std::make_shared<RecordedFaults>();
+  Capture all = capture(steps, launch, *faults);
   cudaGraphExec_t exec = nullptr;
   require<DeviceError>(
       all.of_step.size() == count && cudaGraphInstantiate(&exec, all.graph, 0) == cudaSuccess,
       "[cuda] the steps do not make a graph.");
-  return std::make_unique<Graph>(std::move(all), exec);
+  return std::make_unique<Graph>(std::move(all), exec, std::move(faults));
 } catch (const DeviceError&) {  // launched one by one they may do, or say what is wrong
   cudaGetLastError();
   return nullptr;

@@ -15,6 +15,13 @@ unsigned threads_for(int64_t cols) {
   return static_cast<unsigned>(cols < threads ? (cols + 31) / 32 * 32 : threads);
 }
 
+// Of a kernel that is on the card before its turn comes.
+__device__ void begin() {
+  wait_for_queue();
+  let_next_begin();
+}
+using RowsKernel = void (*)(RowsCall);
+
 struct Larger {
   __device__ float operator()(float a, float b) const { return b != b ? b : math::max(a, b); }
 };
@@ -74,6 +81,7 @@ struct HeldRow {
 template <int held>
 __global__ void __launch_bounds__(most_threads) softmax_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
+  begin();
   HeldRow<held> row(c, -__builtin_inff());
   float top = row.of[0];
   for (int j = 1; j < held; ++j) top = Larger()(top, row.of[j]);
@@ -87,6 +95,7 @@ __global__ void __launch_bounds__(most_threads) softmax_held(const __grid_consta
 template <int held>
 __global__ void __launch_bounds__(most_threads) rms_norm_held(const __grid_constant__ RowsCall c) {
   __shared__ float shared[32];
+  begin();
   HeldRow<held> row(c, 0);
   float squares = 0;
   for (float x : row.of) squares += x * x;
@@ -100,17 +109,20 @@ __global__ void __launch_bounds__(most_threads) rms_norm_held(const __grid_const
 }
 
 __global__ void softmax(const __grid_constant__ RowsCall c) {
+  begin();
   float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
   float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
   to_row(c, [&](float x, int64_t) { return math::exp(x - top) / sum; });
 }
 __global__ void logsumexp(const __grid_constant__ RowsCall c) {
+  begin();
   float top = over_row(c, -__builtin_inff(), Larger(), [](float x) { return x; });
   if (math::isinf(top)) top = 0;
   float sum = over_row(c, 0.f, Plus(), [&](float x) { return math::exp(x - top); });
   if (threadIdx.x == 0) write_number(c.y, c.type, blockIdx.x, math::log(sum) + top);
 }
 __global__ void rms_norm(const __grid_constant__ RowsCall c) {
+  begin();
   float squares = over_row(c, 0.f, Plus(), [](float x) { return x * x; });
   float factor = 1.f / math::sqrt(squares / static_cast<float>(c.cols) + c.eps);
   to_row(c, [&](float x, int64_t i) {
@@ -119,6 +131,7 @@ __global__ void rms_norm(const __grid_constant__ RowsCall c) {
   });
 }
 __global__ void layer_norm(const __grid_constant__ RowsCall c) {
+  begin();
   auto cols = static_cast<float>(c.cols);
   float mean = over_row(c, 0.f, Plus(), [](float x) { return x; }) / cols;
   float squares = over_row(c, 0.f, Plus(), [&](float x) { return (x - mean) * (x - mean); });
@@ -193,27 +206,28 @@ __global__ void rope(const __grid_constant__ RopeCalls calls) {
 
 unsigned blocks_of(int64_t n) { return static_cast<unsigned>(n); }
 
+void launch_rows(RowsKernel kernel, const RowsCall& c, unsigned of_block, cudaStream_t queue) {
+  static const bool early = can_begin_early(kernel);
+  launch_early(kernel, early, dim3(blocks_of(c.rows)), of_block, 0, queue, c);
+}
+
 }  // namespace
 
 void launch_softmax(const RowsCall& c, cudaStream_t queue) {
-  if (fits_threads(c)) {
-    auto kernel = c.cols <= 2 * threads ? softmax_held<2> : softmax_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
-  }
-  softmax<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  if (!fits_threads(c)) return launch_rows(softmax, c, threads_for(c.cols), queue);
+  RowsKernel kernel = c.cols <= 2 * threads ? softmax_held<2> : softmax_held<most_held>;
+  launch_rows(kernel, c, threads_that_hold(c.cols), queue);
 }
 void launch_logsumexp(const RowsCall& c, cudaStream_t queue) {
-  logsumexp<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  launch_rows(logsumexp, c, threads_for(c.cols), queue);
 }
 void launch_rms_norm(const RowsCall& c, cudaStream_t queue) {
-  if (fits_threads(c)) {
-    auto kernel = c.cols <= 2 * threads ? rms_norm_held<2> : rms_norm_held<most_held>;
-    return kernel<<<blocks_of(c.rows), threads_that_hold(c.cols), 0, queue>>>(c);
-  }
-  rms_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  if (!fits_threads(c)) return launch_rows(rms_norm, c, threads_for(c.cols), queue);
+  RowsKernel kernel = c.cols <= 2 * threads ? rms_norm_held<2> : rms_norm_held<most_held>;
+  launch_rows(kernel, c, threads_that_hold(c.cols), queue);
 }
 void launch_layer_norm(const RowsCall& c, cudaStream_t queue) {
-  layer_norm<<<blocks_of(c.rows), threads_for(c.cols), 0, queue>>>(c);
+  launch_rows(layer_norm, c, threads_for(c.cols), queue);
 }
 void launch_rope(const RopeCalls& calls, cudaStream_t queue) {
   int64_t most = 0;

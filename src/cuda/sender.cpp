@@ -5,24 +5,20 @@
 
 namespace tarn::cuda {
 
+// A slot may go to another send before the card has written to it: that one's bytes come later.
 class Sender::Sent final : public Arrival {
  public:
   Sent(Sender& by, Slot slot) : by_(by), slot_(slot) {}
   Sent(const Sent&) = delete;
   Sent& operator=(const Sent&) = delete;
-  // The block may be released afterwards, so the copy must not be under way.
-  ~Sent() override {
-    cudaEventSynchronize(slot_.copied);
-    by_.give_back(slot_);
-  }
-  void start(cudaStream_t queue, const void* from, size_t bytes) {
-    check(cudaEventRecord(slot_.computed, cuda::queue()), "an event");
-    check(cudaStreamWaitEvent(queue, slot_.computed), "an event");
-    check(cudaMemcpyAsync(slot_.bytes, from, bytes, cudaMemcpyDeviceToHost, queue), "a copy");
-    check(cudaEventRecord(slot_.copied, queue), "an event");
+  ~Sent() override { by_.give_back(slot_); }
+  void start(const void* from, size_t bytes) {
+    launch_send(slot_.bytes, from, bytes, queue());
+    check(cudaGetLastError(), "a launch");
+    check(cudaEventRecord(slot_.written, queue()), "an event");
   }
   const void* wait() override {
-    check_queue(cudaEventSynchronize(slot_.copied));
+    check_queue(cudaEventSynchronize(slot_.written));
     return slot_.bytes;
   }
 
@@ -35,14 +31,10 @@ Sender& Sender::get() {
   static auto* const one = new Sender;  // threads may evaluate while the program ends
   return *one;
 }
-Sender::Sender() {
-  use_card();
-  check(cudaStreamCreateWithFlags(&queue_, cudaStreamNonBlocking), "cudaStreamCreate");
-}
 
 std::unique_ptr<Arrival> Sender::send(const void* from, size_t bytes) {
   auto sent = std::make_unique<Sent>(*this, take());
-  sent->start(queue_, from, bytes);
+  sent->start(from, bytes);
   return sent;
 }
 
@@ -55,9 +47,8 @@ Sender::Slot Sender::take() {
     return slot;
   }
   Slot slot;
-  check(cudaHostAlloc(&slot.bytes, most, cudaHostAllocDefault), "cudaHostAlloc");
-  for (cudaEvent_t* e : {&slot.computed, &slot.copied})
-    check(cudaEventCreateWithFlags(e, cudaEventDisableTiming), "cudaEventCreate");
+  check(cudaHostAlloc(&slot.bytes, most, cudaHostAllocMapped), "cudaHostAlloc");
+  check(cudaEventCreateWithFlags(&slot.written, cudaEventDisableTiming), "cudaEventCreate");
   return slot;
 }
 void Sender::give_back(Slot slot) noexcept {

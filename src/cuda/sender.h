@@ -11,8 +11,8 @@
 
 namespace tarn::cuda {
 
-// Copies wait in a queue of their own for what was in the card's when they were asked for, so that
-// neither what comes later waits for them nor the host for that.
+// A kernel in the card's queue writes them to memory of the host, so that what comes behind it may
+// write to theirs, and who waits for them does not wait for that.
 class Sender {
  public:
   static constexpr size_t most = 256;  // bytes
@@ -20,20 +20,20 @@ class Sender {
   std::unique_ptr<Arrival> send(const void* from, size_t bytes);
 
  private:
-  // Memory of the host that the card writes to, and the events before and behind the copy.
+  // Memory of the host that the card writes to, and the event behind that.
   struct Slot {
     void* bytes = nullptr;
-    cudaEvent_t computed = nullptr, copied = nullptr;
+    cudaEvent_t written = nullptr;
   };
   class Sent;
 
-  Sender();
   Slot take();
   void give_back(Slot slot) noexcept;
 
-  cudaStream_t queue_ = nullptr;
   std::mutex mutex_{};
   std::vector<Slot> free_{};
 };
+
+void launch_send(void* to, const void* from, size_t bytes, cudaStream_t queue);
 
 }  // namespace tarn::cuda

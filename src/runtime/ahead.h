@@ -14,16 +14,16 @@ namespace tarn {
 // is thrown by the thread's next evaluation that waits for them, or by synchronize().
 void eval_ahead(const std::vector<array>& outputs);
 
-// A uint32 that is sent to the host when it is computed, before what is evaluated later.
+// A uint32 that is sent to the host when it is computed, before what is evaluated later, which may
+// write to its memory.
 class ArrivingNumber {
  public:
   explicit ArrivingNumber(const array& number);
-  const array& on_device() const { return of_; }
   uint32_t wait();
 
  private:
-  array of_;
   std::unique_ptr<Arrival> arrival_{};
+  uint32_t number_ = 0;  // of what the host has already
 };
 
 }  // namespace tarn

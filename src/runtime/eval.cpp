@@ -30,14 +30,8 @@ thread_local int tracing_depth = 0;
 thread_local bool running_ahead = false;
 
 struct {
-  std::atomic<uint64_t> plans_made{0}, plans_run{0}, bytes_copied{0};
+  std::atomic<uint64_t> plans_made{0}, plans_run{0}, turns_followed{0}, bytes_copied{0};
 } counters;
-void count_run(const Plan& plan) {
-  counters.plans_run.fetch_add(1, std::memory_order_relaxed);
-  if (plan.update_copy_bytes > 0)
-    counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
-}
-
 void claim(GraphView& view, Evaluation* evaluation) {
   for (auto& item : view.items) {
     if (item.leaf) continue;
@@ -139,7 +133,7 @@ void execute_or_rehearse(PlanInUse& use) {
   count_run(*use.plan);
 }
 
-void run_claimed(EvalRoom& room) {
+void run_claimed(EvalRoom& room, PlanKeeper* keeper) {
   GraphView& view = room.view;
   PlanInUse use = plan_for(view);
   bind(*use.plan, view);
@@ -155,16 +149,25 @@ void run_claimed(EvalRoom& room) {
     publish(*use.plan, view, room.detached);
     unclaim(view);
   }
-  room.detached.clear();
   use.plan->memory.clear();
-  plan_cache().give_back(use.key, std::move(use.plan));
+  if (keeper && !MemoryRehearsal::Impl::current()) keeper->ran(use.key, use.plan, view);
+  room.detached.clear();
+  if (use.plan) plan_cache().give_back(use.key, std::move(use.plan));
 }
 
 }  // namespace
 
 EvalCounters eval_counters() {
-  return {counters.plans_made, counters.plans_run, counters.bytes_copied};
+  return {counters.plans_made, counters.plans_run, counters.turns_followed, counters.bytes_copied};
 }
+
+void count_run(const Plan& plan) {
+  counters.plans_run.fetch_add(1, std::memory_order_relaxed);
+  if (plan.update_copy_bytes > 0)
+    counters.bytes_copied.fetch_add(plan.update_copy_bytes, std::memory_order_relaxed);
+}
+
+void count_followed_turn() { counters.turns_followed.fetch_add(1, std::memory_order_relaxed); }
 
 StopScope::StopScope(std::stop_token token)
     : before_(std::exchange(current_stop, std::move(token))) {}
@@ -174,6 +177,8 @@ HistoryScope::HistoryScope() { ++tracing_depth; }
 HistoryScope::~HistoryScope() { --tracing_depth; }
 bool keeps_history() { return tracing_depth > 0; }
 bool runs_ahead() { return running_ahead; }
+AheadScope::AheadScope() : before_(std::exchange(running_ahead, true)) {}
+AheadScope::~AheadScope() { running_ahead = before_; }
 void clear_plan_cache() { plan_cache().clear(); }
 
 std::unique_ptr<Plan> plan_of(const array& a) {
@@ -203,7 +208,7 @@ bool communicates(const GraphView& view) {
 }
 
 // True when all was computed; false when another evaluation had to be waited for.
-bool try_to_evaluate(std::span<const array> outputs) {
+bool try_to_evaluate(std::span<const array> outputs, PlanKeeper* keeper) {
   RoomInUse room;
   Evaluation& mine = room.fresh_evaluation();
   std::shared_ptr<Evaluation> other;
@@ -226,7 +231,7 @@ bool try_to_evaluate(std::span<const array> outputs) {
     return false;
   }
   try {
-    run_claimed(*room);
+    run_claimed(*room, keeper);
   } catch (...) {
     let_go(room->view, mine);
     throw;
@@ -235,8 +240,8 @@ bool try_to_evaluate(std::span<const array> outputs) {
   return true;
 }
 
-void evaluate(std::span<const array> outputs) {
-  while (!try_to_evaluate(outputs)) {
+void evaluate(std::span<const array> outputs, PlanKeeper* keeper = nullptr) {
+  while (!try_to_evaluate(outputs, keeper)) {
   }
 }
 
@@ -244,31 +249,30 @@ void evaluate(std::span<const array> outputs) {
 
 void eval(std::vector<array> outputs) { evaluate(outputs); }
 
-void eval_ahead(const std::vector<array>& outputs) {
-  struct Scope {
-    bool before = std::exchange(running_ahead, true);
-    ~Scope() { running_ahead = before; }
-  } scope;
-  evaluate(outputs);
+void eval_ahead(const std::vector<array>& outputs) { evaluate_ahead(outputs, nullptr); }
+void evaluate_ahead(const std::vector<array>& outputs, PlanKeeper* keeper) {
+  AheadScope scope;
+  evaluate(outputs, keeper);
 }
 
-ArrivingNumber::ArrivingNumber(const array& number) : of_(number) {
+ArrivingNumber::ArrivingNumber(const array& number) {
   require(number.size() == 1 && number.dtype() == uint32,
           "[ahead] one uint32 is needed, not {} of {}.", number.size(), name_of(number.dtype()));
-  of_.eval();
-  const Node& n = *of_.node();
+  number.eval();
+  const Node& n = *number.node();
   Buffer* b = n.buffer.get();
-  if (!b || is_on(*b, Side::host)) return;
+  if (!b || is_on(*b, Side::host)) {
+    number_ = number.item<uint32_t>();
+    return;
+  }
   DeviceMemory& memory = *b->residency.load()->memory;
   auto in_buffer = static_cast<std::byte*>(n.data) - static_cast<std::byte*>(b->data);
   arrival_ = memory.send_to_host(device_bytes(*b, memory) + in_buffer, sizeof(uint32_t));
   count_transfer(Side::host, sizeof(uint32_t));
 }
 uint32_t ArrivingNumber::wait() {
-  if (!arrival_) return of_.item<uint32_t>();
-  uint32_t number = 0;
-  std::memcpy(&number, arrival_->wait(), sizeof number);
-  return number;
+  if (arrival_) std::memcpy(&number_, arrival_->wait(), sizeof number_);
+  return number_;
 }
 
 void array::eval() const {

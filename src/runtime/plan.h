@@ -107,14 +107,19 @@ struct PlanBindings {
   std::vector<Buffer*> owners{};        // of the leaves, in a plan with a device; null: a number
 };
 
-// What a plan with a device keeps between runs, so that its longest row of steps there can be given
-// to the device at once.
-struct PlanReplay {
+// Steps behind each other that are given to a device at once.
+struct StepRow {
   std::unique_ptr<Recording> recording{};
-  size_t first = 0, last = 0;          // the steps
-  std::vector<uint64_t> of_step{};     // what each was launched with: addresses and parameters
-  uint64_t kernels = 0;                // Backend::kernels_made
-  int runs = 0, refused = 0;           // refused: recordings that were soon of no use
+  size_t first = 0, last = 0;       // the steps
+  std::vector<uint64_t> of_step{};  // what each was launched with: addresses and parameters
+  uint64_t kernels = 0;             // Backend::kernels_made
+  int refused = 0;                  // recordings that were soon of no use
+};
+// What a plan with a device keeps between runs.
+struct PlanReplay {
+  StepRow longest{};  // row without a step that checks; what any run uses
+  StepRow whole{};    // all steps, for who keeps the plan (runtime/turns.h)
+  int runs = 0;
   BufferRef slab{};                    // of a plan with a recording; else each run has its own
   std::vector<std::string> numbers{};  // by memory: the bytes of numbers that the slab has
   std::vector<int64_t> of_params{};    // the steps' numbers as the slab has them

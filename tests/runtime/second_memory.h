@@ -13,6 +13,8 @@
 #include "base/require.h"
 #include "base/residency.h"
 #include "ops/all.h"
+#include "ops/compound.h"
+#include "ops/movement.h"
 #include "runtime/backend.h"
 #include "runtime/eval.h"
 #include "tarn/device.h"
@@ -55,24 +57,65 @@ class SecondMemory final : public tarn::DeviceMemory {
   std::atomic<size_t> used_{0};
 };
 
+// What run-time parameters come to, and back.
+inline int64_t number_of(const tarn::Step&, const tarn::ops::Rope::P& p) { return p.offset; }
+inline int64_t number_of(const tarn::Step&, const tarn::ops::Attention::P& p) { return p.length; }
+inline int64_t number_of(const tarn::Step& s, const tarn::ops::SliceUpdate::P& p) {
+  int64_t at = 0;
+  for (size_t i = 0; i < p.start.size(); ++i) at += s.out.strides[i] * p.start[i];
+  return at;
+}
+inline void set(const tarn::Step&, tarn::ops::Rope::P& p, int64_t n) { p.offset = n; }
+inline void set(const tarn::Step&, tarn::ops::Attention::P& p, int64_t n) { p.length = n; }
+inline void set(const tarn::Step& s, tarn::ops::SliceUpdate::P& p, int64_t at) {
+  for (size_t i = 0; i < p.start.size(); ++i)
+    if (int64_t stride = s.out.strides[i]; stride > 0) p.start[i] = at / stride, at %= stride;
+}
+// As a card's kernels do, one of the stand-in reads in its memory what changes from run to run.
+template <class Op>
+void read_number(const tarn::Op& op, tarn::Kernel& k) {
+  using P = typename Op::P;
+  if (&op != &tarn::ops::op_of<Op>) return;
+  k.number = [](const tarn::Step& s) { return number_of(s, s.params->as<P>()); };
+  k.run = [](const tarn::Step& s, int worker, int workers) {
+    P p = s.params->as<P>();
+    set(s, p, *s.number);
+    tarn::Params params(p);
+    tarn::Step now = s;
+    now.params = &params;
+    tarn::cpu_backend().table.find(now)->run(now, worker, workers);
+  };
+}
+inline tarn::Kernel as_a_cards(const tarn::Op& op, tarn::Kernel k) {
+  read_number<tarn::ops::Rope>(op, k);
+  read_number<tarn::ops::Attention>(op, k);
+  read_number<tarn::ops::SliceUpdate>(op, k);
+  return k;
+}
+
+inline const tarn::Backend* new_stand_in(const std::set<std::string_view>& missing) {
+  auto* b = new tarn::Backend(tarn::cpu_backend());
+  b->table = {};
+  for (const tarn::Op* op : tarn::ops::all())
+    for (const auto& row : tarn::cpu_backend().table.rows(*op))
+      if (!missing.contains(op->name)) b->table.add(*op, as_a_cards(*op, row));
+  b->memory = new SecondMemory;
+  b->computes_again = true;
+  b->check = [] {};
+  b->info = [] {
+    return std::unordered_map<std::string, std::variant<std::string, size_t>>{
+        {"device_name", std::string("a stand-in")}, {"memory_size", SecondMemory::capacity}};
+  };
+  return b;
+}
 inline const tarn::Backend& stand_in() {
-  static const auto* const one = [] {
-    const std::set<std::string_view> missing{"sort",   "argsort", "cumsum",
-                                             "gather", "solve",   "random_bits"};
-    auto* b = new tarn::Backend(tarn::cpu_backend());
-    b->table = {};
-    for (const tarn::Op* op : tarn::ops::all())
-      for (const auto& row : tarn::cpu_backend().table.rows(*op))
-        if (!missing.contains(op->name)) b->table.add(*op, row);
-    b->memory = new SecondMemory;
-    b->computes_again = true;
-    b->check = [] {};
-    b->info = [] {
-      return std::unordered_map<std::string, std::variant<std::string, size_t>>{
-          {"device_name", std::string("a stand-in")}, {"memory_size", SecondMemory::capacity}};
-    };
-    return b;
-  }();
+  static const auto* const one =
+      new_stand_in({"sort", "argsort", "cumsum", "gather", "solve", "random_bits"});
+  return *one;
+}
+// One that does all of a language model's step.
+inline const tarn::Backend& whole_stand_in() {
+  static const auto* const one = new_stand_in({});
   return *one;
 }
 

@@ -20,6 +20,8 @@ struct Attend {
   float scale = 1;
   float softcap = 0;   // scores become softcap * tanh(score / softcap); 0: none
   int64_t window = 0;  // positions that a query sees, its own among them; 0: all
+  // Set by Pass::attend: queries and keys were turned by their positions and nothing else.
+  bool by_position = false;
 };
 
 // The first `length` positions of buffers (1, kv heads, room, size).
@@ -45,8 +47,13 @@ class PlainCache {
   // Appends row `row` of keys and values (rows, kv heads, 1, size), of dtype().
   Filled append_row(const array& keys, const array& values, int64_t row);
   Dtype dtype() const { return dtype_; }
+  // Whether attending with one position more would be recorded as the last one was, but for numbers
+  // that go on as between the last two: where it lies and how many there are.
+  bool goes_on() const { return length_ < alike_until_; }
+  // Whoever ran that again has written a position.
+  void add_position() { ++length_; }
   bool can_truncate(int64_t length) const { return length >= 0 && length <= length_; }
-  void truncate(int64_t length) { length_ = length; }
+  void truncate(int64_t length) { length_ = length, alike_until_ = 0; }
   void collect(std::vector<array>& into) const;
 
  private:
@@ -56,7 +63,7 @@ class PlainCache {
   void reserve(const array& keys, const array& values);
   Dtype dtype_;
   array keys_{}, values_{};
-  int64_t length_ = 0, capacity_ = 0;
+  int64_t length_ = 0, capacity_ = 0, alike_until_ = 0;
 };
 
 // The first `keep` positions and the latest of the others, `max_size` in all: a ring. A query sees
@@ -72,6 +79,8 @@ class RotatingCache {
   bool takes_rows(const Attend& how) const { return how.softcap == 0; }
   Filled append_row(const array& keys, const array& values, int64_t row);
   Dtype dtype() const { return dtype_; }
+  bool goes_on() const { return length_ < alike_until_; }
+  void add_position() { ++length_, ++next_; }
   // What has left the ring is lost: only a cache that is not over its size can go back.
   bool can_truncate(int64_t length) const {
     return length >= 0 && (length == length_ || (length < length_ && length_ <= max_size_));
@@ -91,6 +100,7 @@ class RotatingCache {
   int64_t max_size_, keep_;
   array keys_{}, values_{};
   int64_t length_ = 0, next_ = 0, capacity_ = 0;  // next_: where the next position goes
+  int64_t alike_until_ = 0;
 };
 
 // Keys and values in affine groups along the head, as tarn::quantize makes them.
@@ -150,6 +160,9 @@ class LayerCache {
   // PlainCache::takes_rows.
   std::optional<Dtype> takes_rows(const Attend& how) const;
   Filled append_row(const array& keys, const array& values, int64_t row);
+  // See PlainCache; a quantised cache never goes on.
+  bool goes_on() const;
+  void add_position();
   bool can_truncate(int64_t length) const;
   void truncate(int64_t length);
   void collect(std::vector<array>& into) const;

@@ -32,6 +32,10 @@ struct Pass {
   bool can_truncate(int64_t length) const;
   void truncate(int64_t length);  // every row
   void collect(std::vector<array>& into) const;
+  // Of one row: whether a call with one token more would be recorded as the last one was, but for
+  // numbers that go on; and that it was made without recording it. See PlainCache.
+  bool goes_on() const;
+  void add_position();
 
   // For models. Throws ShapeError for ids that do not fit the rows.
   void check(const array& ids) const;
@@ -43,7 +47,8 @@ struct Pass {
   // appended: k and v (B, n, kv heads, size); q (B, n, heads, size), or of the positions that
   // `wanted` leaves, to (B, n, heads * value size) of the same.
   // With `turn_rows`, which gives the numbers of `turn`, rows with a token each are turned together
-  // where their caches allow it, and their attention is one operation.
+  // where their caches allow it, and their attention is one operation. Both then depend on nothing
+  // but positions, and take those as fast::rope's offset.
   array attend(size_t layer, const array& q, const array& k, const array& v, const Turn& turn,
                const Attend& how, const TurnRows& turn_rows = nullptr);
   // The positions of x (B, n, hidden) whose logits are wanted: x, (B, 1, hidden) or, with counts,
@@ -86,6 +91,7 @@ class Model {
   Model(const Model& o) : it_(o.it_ ? o.it_->copy() : nullptr) {}
   Model& operator=(const Model& o) {
     it_ = o.it_ ? o.it_->copy() : nullptr;
+    version_ = new_version();
     return *this;
   }
 
@@ -94,20 +100,34 @@ class Model {
   // With so many empty rows.
   Pass new_pass(const CacheOptions& options = {}, size_t rows = 1) const;
   ModelShape shape() const { return it_->shape(); }
-  void parameters(const std::function<void(const std::string&, array&)>& f) { it_->parameters(f); }
-  void linears(const std::function<void(const std::string&, nn::Linear&)>& f) { it_->linears(f); }
+  // Another number once a call through which parameters may be replaced was made, and for a copy.
+  uint64_t version() const { return version_; }
+  void parameters(const std::function<void(const std::string&, array&)>& f) {
+    changing().parameters(f);
+  }
+  void linears(const std::function<void(const std::string&, nn::Linear&)>& f) {
+    changing().linears(f);
+  }
   void embeddings(const std::function<void(const std::string&, nn::Embedding&)>& f) {
-    it_->embeddings(f);
+    changing().embeddings(f);
   }
   // Both.
   void matrices(const std::function<void(const std::string&, nn::Matrix&)>& f) {
     linears(f), embeddings(f);
   }
-  void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) { it_->norms(f); }
+  void norms(const std::function<void(const std::string&, nn::RMSNorm&)>& f) {
+    changing().norms(f);
+  }
   explicit operator bool() const { return it_ != nullptr; }
 
  private:
+  static uint64_t new_version();
+  AnyModel& changing() {
+    version_ = new_version();
+    return *it_;
+  }
   std::unique_ptr<AnyModel> it_{};
+  uint64_t version_ = new_version();
 };
 
 }  // namespace tarn::lm

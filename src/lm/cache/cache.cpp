@@ -81,6 +81,22 @@ Filled LayerCache::append_row(const array& keys, const array& values, int64_t ro
       },
       kind_);
 }
+bool LayerCache::goes_on() const {
+  return std::visit(
+      [&](const auto& c) {
+        if constexpr (requires { c.goes_on(); }) return c.goes_on() && !becomes_quantised();
+        return false;
+      },
+      kind_);
+}
+void LayerCache::add_position() {
+  std::visit(
+      [](auto& c) {
+        if constexpr (requires { c.add_position(); }) return c.add_position();
+        fail("[cache] add_position is for caches that go on; this one is quantised.");
+      },
+      kind_);
+}
 bool LayerCache::can_truncate(int64_t length) const {
   return std::visit([&](const auto& c) { return c.can_truncate(length); }, kind_);
 }

@@ -1,5 +1,6 @@
 // A call of a model with the sequences that go on in it.
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 #include "base/require.h"
@@ -36,6 +37,15 @@ void Pass::truncate(int64_t length) {
 }
 void Pass::collect(std::vector<array>& into) const {
   for (const auto& row : rows) row.collect(into);
+}
+
+bool Pass::goes_on() const {
+  return rows.size() == 1 && counts.empty() &&
+         std::all_of(rows[0].layers.begin(), rows[0].layers.end(),
+                     [](const LayerCache& layer) { return layer.goes_on(); });
+}
+void Pass::add_position() {
+  for (LayerCache& layer : rows[0].layers) layer.add_position();
 }
 
 void Pass::check(const array& ids) const {
@@ -100,7 +110,9 @@ array Pass::attend(size_t layer, const array& q, const array& k, const array& v,
   auto one = [&](size_t row, const array& q_row, const array& k_row, const array& v_row) {
     LayerCache& cache = rows[row].layers[layer];
     int64_t offset = cache.length(), behind = k_row.shape(2) - q_row.shape(2);
-    return cache.attend(turn(q_row, offset + behind), turn(k_row, offset), v_row, how);
+    Attend with = how;
+    with.by_position = turn_rows != nullptr;
+    return cache.attend(turn(q_row, offset + behind), turn(k_row, offset), v_row, with);
   };
   if (rows.size() == 1) return heads_joined(one(0, heads_first(q), heads_first(k), heads_first(v)));
   // Rows of one length lie behind each other, of several side by side.
@@ -135,6 +147,11 @@ array Pass::wanted(const array& x) const {
 
 array Pass::going_on(const array& x, bool last_layer) const {
   return last_layer && !TrainingScope::current().places ? wanted(x) : x;
+}
+
+uint64_t Model::new_version() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
 }
 
 array Model::operator()(const array& ids, Pass& pass) const {

@@ -59,6 +59,8 @@ array PlainCache::attend(const array& queries, const array& keys, const array& v
   append(keys, values);
   int64_t n = queries.shape(2);
   bool narrow = how.window > 0 && length_ > how.window;
+  bool alike = keys.shape(2) == 1 && how.by_position && !narrow;
+  alike_until_ = !alike ? 0 : how.window > 0 ? std::min(capacity_, how.window) : capacity_;
   if (how.softcap == 0 && !narrow)
     return fast::cached_attention(queries, keys_, values_, how.scale, length_, n > 1);
   fast::AttentionOptions o{.scale = how.scale, .softcap = how.softcap};
@@ -71,6 +73,7 @@ Filled PlainCache::append_row(const array& keys, const array& values, int64_t ro
   reserve(keys, values);
   keys_ = tarn::append_row(keys_, keys, row, length_);
   values_ = tarn::append_row(values_, values, row, length_);
+  alike_until_ = 0;
   return {keys_, values_, ++length_};
 }
 

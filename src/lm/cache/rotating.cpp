@@ -48,6 +48,7 @@ Filled RotatingCache::append_row(const array& keys, const array& values, int64_t
   if (next_ == max_size_) next_ = keep_;
   keys_ = tarn::append_row(keys_, keys, row, next_);
   values_ = tarn::append_row(values_, values, row, next_);
+  alike_until_ = 0;
   ++next_, ++length_;
   return {keys_, values_, std::min(length_, max_size_)};
 }
@@ -68,6 +69,8 @@ array RotatingCache::attend(const array& queries, const array& keys, const array
   if (more > 1 && length_ + more > max_size_) return attend_chunk(queries, keys, values, how);
   put(keys, values);
   int64_t size = std::min(length_, max_size_);
+  // Up to the end of the room, or of the ring.
+  alike_until_ = more == 1 && how.by_position ? length_ + capacity_ - next_ : 0;
   if (how.softcap == 0)
     return fast::cached_attention(queries, keys_, values_, how.scale, size, n > 1);
   fast::AttentionOptions o{.scale = how.scale, .softcap = how.softcap};
@@ -107,12 +110,12 @@ array RotatingCache::attend_chunk(const array& queries, const array& keys, const
 void RotatingCache::shorten() {
   keys_ = kept_and_latest(keys_, keep_, max_size_ - keep_);
   values_ = kept_and_latest(values_, keep_, max_size_ - keep_);
-  next_ = capacity_ = max_size_;
+  next_ = capacity_ = max_size_, alike_until_ = 0;
 }
 
 void RotatingCache::truncate(int64_t length) {
   if (length == length_) return;
-  length_ = next_ = length;
+  length_ = next_ = length, alike_until_ = 0;
 }
 
 void RotatingCache::collect(std::vector<array>& into) const {

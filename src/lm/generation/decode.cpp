@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/require.h"
 #include "tarn/ops.h"
@@ -32,7 +33,7 @@ std::span<const float> logits_at(const array& logits, size_t position) {
 }
 
 array compute(const LanguageModel& model, Precision precision, const array& ids, Pass& pass,
-              OfLogits wanted, Evaluate evaluate) {
+              OfLogits wanted, const Evaluate& evaluate) {
   PrecisionScope scope(precision);
   std::vector<array> results{wanted(model.model(ids, pass))};
   pass.collect(results);
@@ -40,36 +41,67 @@ array compute(const LanguageModel& model, Precision precision, const array& ids,
   return results[0];
 }
 
-array Decoder::run(const array& ids, bool all_logits, OfLogits wanted, Evaluate evaluate) {
+// compute(), which adds positions; when that fails the session is as before.
+template <class Compute>
+auto Decoder::or_as_before(size_t positions, const Compute& compute) {
   StopScope stop(parameters_.stop);
-  auto& [tokens, pass] = session_;
-  pass.last_only = !all_logits;
-  pass.adapters = {parameters_.adapter};
   try {
-    return compute(model_, parameters_.precision, ids, pass, wanted, evaluate);
+    return compute();
   } catch (...) {
     // What was recorded is computed along with the next step. After a long prompt that was to
     // follow little or nothing, starting anew is cheaper.
-    if (tokens.size() < ids.size())
+    if (size_t known = session_.tokens.size(); known < positions)
       begin_anew();
     else
-      truncate(tokens.size());
+      truncate(known);
     throw;
   }
 }
 
+array Decoder::run(const array& ids, bool all_logits, OfLogits wanted, const Evaluate& evaluate) {
+  session_.pass.last_only = !all_logits;
+  session_.pass.adapters = {parameters_.adapter};
+  return or_as_before(ids.size(), [&] {
+    return compute(model_, parameters_.precision, ids, session_.pass, wanted, evaluate);
+  });
+}
+
 array Decoder::forward(std::span<const int32_t> ids, bool all_logits) {
+  turns_.forget();
   array on_host(ids.begin(), Shape{1, static_cast<int64_t>(ids.size())}, int32);
   array logits = run(on_host, all_logits, all_of, evaluate_now);
   session_.tokens.insert(session_.tokens.end(), ids.begin(), ids.end());
   return logits;
 }
 
-ArrivingNumber Decoder::likeliest_after(const array& token) {
-  auto likeliest = [](const array& logits) {
+ArrivingNumber Decoder::likeliest(array token) {
+  auto of_logits = [](const array& logits) {
     return argmax(where(isnan(logits), array(-INFINITY), logits), -1);
   };
-  return ArrivingNumber(run(token, false, likeliest, eval_ahead));
+  auto evaluate = [&](const std::vector<array>& results) {
+    token = array();  // so that its memory may be taken over
+    turns_.evaluate(results);
+  };
+  likeliest_ = run(token, false, of_logits, evaluate);
+  model_version_ = model_.model.version();
+  return ArrivingNumber(*likeliest_);
+}
+ArrivingNumber Decoder::likeliest_after(int32_t token) {
+  turns_.forget();
+  return likeliest(array({static_cast<uint32_t>(token)}, {1, 1}));
+}
+ArrivingNumber Decoder::likeliest_after_that() {
+  if (or_as_before(1, [&] { return follows(); })) return ArrivingNumber(*likeliest_);
+  return likeliest(*std::exchange(likeliest_, std::nullopt));
+}
+bool Decoder::follows() {
+  Pass& pass = session_.pass;
+  if (model_version_ != model_.model.version() || !pass.goes_on()) return false;
+  std::vector<array> state{*likeliest_};
+  pass.collect(state);
+  if (!turns_.follow(state)) return false;
+  pass.add_position();
+  return true;
 }
 
 bool Decoder::can_forget() const {
@@ -77,11 +109,13 @@ bool Decoder::can_forget() const {
 }
 
 void Decoder::begin_anew() {
+  turns_.forget();
   session_ = Session{.pass = model_.model.new_pass(parameters_.caching())};
   session_.pass.rows[0].adapter = parameters_.adapter;
 }
 
 void Decoder::truncate(size_t length) {
+  turns_.forget();
   auto to = static_cast<int64_t>(length);
   if (!session_.pass.can_truncate(to)) return begin_anew();
   session_.pass.truncate(to);

@@ -63,12 +63,12 @@ class SequenceSource final : public Generation::Source {
   // this one is read, so that it never waits for the host.
   int32_t next_likeliest() {
     const int32_t last = answer_.tokens().back();
-    if (!ahead_) ahead_ = decoder_.likeliest_after(array({static_cast<uint32_t>(last)}, {1, 1}));
+    if (!ahead_) ahead_ = decoder_.likeliest_after(last);
     decoder_.add_known(last);
     ArrivingNumber now = *std::exchange(ahead_, std::nullopt);
     // Whoever goes on with the session finds no position in it that is not of the answer.
     if (!draft_ && can_follow() > 0 && (&session_ == &own_ || decoder_.can_forget()))
-      ahead_ = decoder_.likeliest_after(now.on_device());
+      ahead_ = decoder_.likeliest_after_that();
     return static_cast<int32_t>(now.wait());
   }
   void forget_ahead() {
