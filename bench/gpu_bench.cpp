@@ -1,7 +1,7 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
 // FILE, gpu_bench decode or gpu_bench prompts [1B, 3B or 8B], gpu_bench training [1B or 3B],
-// gpu_bench lines or gpu_bench weights; see docs/gpu.md. As several ranks, each with a GPU:
-// gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench training [1B]. For
+// gpu_bench lines [part of a title] or gpu_bench weights; see docs/gpu.md. As several ranks, each
+// with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench training [1B]. For
 // bench/compare_gpu.py: gpu_bench rows.
 #include <algorithm>
 #include <chrono>
@@ -368,6 +368,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (std::strcmp(only, "lines") == 0) {
+    bench::part_of_lines() = argc > 2 ? argv[2] : "";
     bench::bench_lines();
     return 0;
   }

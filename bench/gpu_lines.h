@@ -1,6 +1,6 @@
-// gpu_bench lines: sorts, scans and random bits on the card, each beside the same by the CPU with
-// copies there and back. gpu_bench weights: the first use of a mapped file of 1 GiB, beside what
-// the bus moves from pinned memory.
+// gpu_bench lines: sorts, scans, random bits and convolutions on the card, each beside the same by
+// the CPU with copies there and back. gpu_bench weights: the first use of a mapped file of 1 GiB,
+// beside what the bus moves from pinned memory.
 #pragma once
 
 #include <dlfcn.h>
@@ -21,6 +21,12 @@ namespace bench {
 
 using namespace tarn;
 
+// Until chains are compiled in the background.
+inline void warm_up(const std::function<void()>& once) {
+  for (auto start = std::chrono::steady_clock::now();
+       std::chrono::steady_clock::now() - start < std::chrono::milliseconds(700);)
+    once();
+}
 inline double median_seconds(int rounds, const std::function<void()>& once) {
   std::vector<double> all;
   once();
@@ -33,22 +39,27 @@ inline double median_seconds(int rounds, const std::function<void()>& once) {
   return all[all.size() / 2];
 }
 
+// Rows whose title has this are done.
+inline std::string& part_of_lines() {
+  static std::string part;
+  return part;
+}
+
 // `f` computes where it is told; what it makes is then read on the card.
 inline void line_row(const char* title, double numbers, int times,
                      const std::function<array(StreamOrDevice)>& f) {
-  auto on = [&](Device d, int rounds, int each) {
-    return median_seconds(rounds,
-                          [&] {
-                            for (int i = 0; i < each; ++i) {
-                              std::vector<array> y{f(d)};
-                              eval(y);
-                              prefetch(y, Device::gpu);
-                            }
-                            synchronize();
-                          }) /
-           each;
+  if (std::string(title).find(part_of_lines()) == std::string::npos) return;
+  auto use = [&](Device d, int each) {
+    for (int i = 0; i < each; ++i) {
+      std::vector<array> y{f(d)};
+      eval(y);
+      prefetch(y, Device::gpu);
+    }
+    synchronize();
   };
-  double card = on(Device::gpu, 7, times), host = on(Device::cpu, 1, 1);
+  warm_up([&] { use(Device::gpu, 1); });
+  double card = median_seconds(7, [&] { use(Device::gpu, times); }) / times;
+  double host = median_seconds(1, [&] { use(Device::cpu, 1); });
   std::printf("%-44s %10.1f us %8.2f G/s   by the CPU %10.1f us\n", title, card * 1e6,
               numbers / card / 1e9, host * 1e6);
 }
@@ -57,6 +68,22 @@ inline array line_numbers(Shape shape, Dtype dtype = float32) {
   array a = astype(random::normal(std::move(shape), float32, random::key(1)), dtype);
   a.eval();
   return a;
+}
+
+// Operations a second, of which an addition and a product are two.
+inline void bench_convolutions() {
+  array x = line_numbers({32, 56, 56, 64}), w = line_numbers({64, 3, 3, 64});
+  array each = line_numbers({64, 3, 3, 1});
+  array sound = line_numbers({8, 3000, 384}), taps = line_numbers({384, 3, 384});
+  double rows = 32.0 * 56 * 56;
+  line_row("conv2d 3 x 3, 32 x 56 x 56, 64 to 64", 2 * rows * 64 * 9 * 64, 10, [&](auto s) {
+    return conv2d(x, w, {1, 1}, {1, 1}, {1, 1}, 1, s);
+  });
+  line_row("conv2d 3 x 3, 32 x 56 x 56, each of 64", 2 * rows * 64 * 9, 10, [&](auto s) {
+    return conv2d(x, each, {1, 1}, {1, 1}, {1, 1}, 64, s);
+  });
+  line_row("conv1d 3, stride 2, 8 x 3000, 384 to 384", 2 * 8.0 * 1500 * 384 * 3 * 384, 10,
+           [&](auto s) { return conv1d(sound, taps, 2, 1, 1, 1, s); });
 }
 
 // x + 1 by a kernel of the program's own, beside the library's.
@@ -70,10 +97,7 @@ inline void bench_own_kernel() {
     })");
   array x = line_numbers({n});
   auto rate = [&](const std::function<array()>& f) {
-    // Until the library's chain is compiled in the background.
-    for (auto start = std::chrono::steady_clock::now();
-         std::chrono::steady_clock::now() - start < std::chrono::milliseconds(700);)
-      f().eval();
+    warm_up([&] { f().eval(); });
     double s = median_seconds(9, [&] {
       for (int i = 0; i < 20; ++i) f().eval();
       synchronize();
@@ -117,6 +141,7 @@ inline void bench_lines() {
       [&](auto s) { return logcumsumexp(rows, 1, false, true, s); });
   row("random bits, 2^24 words", n, 10,
       [&](auto s) { return random::bits({n}, 4, random::key(3), s); });
+  bench_convolutions();
   bench_own_kernel();
 }
 
