@@ -8,6 +8,12 @@
 #include "cuda/device.h"
 
 namespace tarn::cuda {
+namespace {
+
+// More than sixteen fill no bus faster, and each has two pieces of pinned memory.
+int filling_threads() { return std::min(thread_count(), 16); }
+
+}  // namespace
 
 // One copy, of which each thread takes pieces until there are none.
 struct Staging::Sending {
@@ -48,7 +54,7 @@ Staging& Staging::get() {
 
 bool Staging::make_ready() {
   if (std::exchange(asked_, true)) return !pieces_.empty();
-  size_t count = 2 * static_cast<size_t>(thread_count());
+  size_t count = 2 * static_cast<size_t>(filling_threads());
   void* all = nullptr;
   if (cudaHostAlloc(&all, count * room, cudaHostAllocPortable) != cudaSuccess) {
     cudaGetLastError();  // else the next launch would be taken for it
@@ -69,7 +75,7 @@ bool Staging::send(void* to, const void* from, size_t bytes) {
   Sending s{pieces_, static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes,
             queue()};
   run_region(
-      thread_count(),
+      filling_threads(),
       [](void* context, int worker, int) {
         cudaSetDevice(card()->index);  // the pool's threads have none
         static_cast<Sending*>(context)->take_pieces(static_cast<size_t>(worker));

@@ -1,6 +1,7 @@
 #include "runtime/values.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/require.h"
 #include "ops/kinds.h"
@@ -207,7 +208,8 @@ int ValueBuilder::expanded(ExpandRule expand, const Params& params, std::vector<
     arguments.push_back(new_placeholder({v.layout.shape, v.dtype}));
     known.emplace(arguments.back().node(), i);
   }
-  StreamContext place(current_ == device_ ? Device::gpu : Device::cpu);
+  std::optional<StreamContext> place;  // kernels of programs ask where they are called
+  if (current_ == device_) place.emplace(Device::gpu);
   Arrays outs = expand(params, arguments);
   return lower_array(outs[0], known, depth);
 }
