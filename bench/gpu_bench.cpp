@@ -1,7 +1,8 @@
 // The GPU through the public API: gpu_bench [part of a title], a line a shape, gpu_bench model
-// FILE, gpu_bench decode or gpu_bench prompts [1B, 3B or 8B], or gpu_bench training [1B or 3B]; see
-// docs/gpu.md. As several ranks, each with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B]
-// and gpu_bench training [1B]. For bench/compare_gpu.py: gpu_bench rows.
+// FILE, gpu_bench decode or gpu_bench prompts [1B, 3B or 8B], gpu_bench training [1B or 3B],
+// gpu_bench lines [part of a title] or gpu_bench weights; see docs/gpu.md. As several ranks, each
+// with a GPU: gpu_bench sums, gpu_bench divided [1B, 3B or 8B] and gpu_bench training [1B]. For
+// bench/compare_gpu.py: gpu_bench rows.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu_lines.h"
 #include "gpu_models.h"
 #include "gpu_ranks.h"
 #include "gpu_rows.h"
@@ -369,6 +371,15 @@ int main(int argc, char** argv) {
   }
   if (std::strcmp(only, "decode") == 0) {
     bench_decode(argc > 2 ? argv[2] : "");
+    return 0;
+  }
+  if (std::strcmp(only, "lines") == 0) {
+    bench::part_of_lines() = argc > 2 ? argv[2] : "";
+    bench::bench_lines();
+    return 0;
+  }
+  if (std::strcmp(only, "weights") == 0) {
+    bench::bench_weights();
     return 0;
   }
   if (std::strcmp(only, "prompts") == 0) {

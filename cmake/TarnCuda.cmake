@@ -22,7 +22,7 @@ set_target_properties(tarn_cuda_units PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # The text of the headers that chains compiled at run time include.
 set(headers base/scalar.h ops/spec.h ops/unary.h ops/binary.h ops/catalogue.h ops/columns.h
-            cuda/chain_builtins.h cuda/chain_kernel.h)
+            cuda/chain_builtins.h cuda/chain_kernel.h cuda/custom_words.h)
 set(TARN_FORMULA_TEXTS "")
 foreach(header ${headers})
   file(READ ${PROJECT_SOURCE_DIR}/src/${header} text)
@@ -32,7 +32,7 @@ endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/formula_texts.cpp @ONLY CONTENT [[
 #include "cuda/formula_texts.h"
 namespace tarn::cuda {
-const std::array<HeaderText, 8> formula_texts{{
+const std::array<HeaderText, 9> formula_texts{{
 @TARN_FORMULA_TEXTS@}};
 }  // namespace tarn::cuda
 ]])

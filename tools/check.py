@@ -79,6 +79,7 @@ THIRD_PARTY = {
     "Eigen/": ["cpu"],
     "cuda": ["cuda"],
     "cublasLt": ["cuda"],
+    "cub/": ["cuda"],
     "nvrtc": ["cuda"],
     "dlfcn.h": ["cuda", "distributed"],
     "netdb.h": ["distributed"],

@@ -67,7 +67,8 @@ case "$1" in
     echo "A rank that ended was not noticed: $said"
     exit 1 ;;
 esac
-./runtime_test --gtest_filter='FollowingTurns.*:OneMemory.*:Joined.*:Decoding.*:Prompts.*:Training.*' && ./laws_test --gtest_filter='Devices.*'
+tests='FollowingTurns.*:OneMemory.*:Joined.*:Decoding.*:Prompts.*:Training.*'
+./runtime_test --gtest_filter="$tests:CudaKernels.*:Lines.*:*LinesOf.*:Copies.*" && ./laws_test --gtest_filter='Devices.*'
 END
 chmod +x "$folder/run.sh"
 say "$folder is complete: copy it to the machine with the GPU and run run.sh there."

@@ -50,6 +50,9 @@ struct CustomOp {
   // Fills out. What it throws is thrown by eval, which may then be tried again.
   std::function<void(const KernelCall&)> cpu{};
   bool parallel = false;
+  // The same value by a kernel of fast::cuda_kernel (or several, and array operations): what runs
+  // on an NVIDIA GPU, in place of cpu and expand.
+  std::function<array(const std::vector<array>& in)> cuda{};
   // The same value in array operations: used where a kernel or a rule below is missing.
   std::function<array(const std::vector<array>& in)> expand{};
   // The inputs' cotangents, one each, from the result's.

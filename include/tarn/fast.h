@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tarn/array.h"
+#include "tarn/cuda_kernel.h"
 
 namespace tarn::fast {
 

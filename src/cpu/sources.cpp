@@ -6,6 +6,7 @@
 #include "cpu/number.h"
 #include "cpu/share.h"
 #include "ops/compound.h"
+#include "ops/threefry.h"
 
 namespace tarn::cpu {
 namespace {
@@ -45,36 +46,6 @@ void run_element_count(const Step& s, int, int) {
   });
 }
 
-// Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3").
-struct Words {
-  uint32_t a, b;
-};
-Words threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
-  constexpr uint32_t rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  const uint32_t keys[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
-  uint32_t x = c0 + keys[0], y = c1 + keys[1];
-  for (uint32_t i = 0; i < 5; ++i) {
-    for (uint32_t r : rotations[i % 2]) {
-      x += y;
-      y = (y << r) | (y >> (32 - r));
-      y ^= x;
-    }
-    x += keys[(i + 1) % 3];
-    y += keys[(i + 2) % 3] + i + 1;
-  }
-  return {x, y};
-}
-
-// Word w of a key's stream of `words`: the first half and the second come from one hash; an odd
-// word in the middle stands alone.
-uint32_t stream_word(uint32_t k0, uint32_t k1, uint64_t w, uint64_t words) {
-  uint64_t half = words / 2, odd = words % 2;
-  auto low = [](uint64_t v) { return static_cast<uint32_t>(v); };
-  if (w < half) return threefry(k0, k1, low(w), low(w + half + odd)).a;
-  if (odd && w == half) return threefry(k0, k1, low(w), 0).a;
-  return threefry(k0, k1, low(w - half - odd), low(w)).b;
-}
-
 void run_random_bits(const Step& s, int worker, int workers) {
   const auto& p = s.params->as<ops::RandomBits::P>();
   int64_t each = p.width;
@@ -86,7 +57,7 @@ void run_random_bits(const Step& s, int worker, int workers) {
   Share part = share(keys * static_cast<int64_t>(words), worker, workers, 256);
   for (int64_t i = part.from; i < part.to; ++i) {
     int64_t k = i / static_cast<int64_t>(words), w = i % static_cast<int64_t>(words);
-    uint32_t word = stream_word(key[2 * k], key[2 * k + 1], static_cast<uint64_t>(w), words);
+    uint32_t word = ops::stream_word(key[2 * k], key[2 * k + 1], static_cast<uint64_t>(w), words);
     int64_t n = std::min<int64_t>(4, each - w * 4);
     std::memcpy(out + k * each + w * 4, &word, static_cast<size_t>(n));
   }

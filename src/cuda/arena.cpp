@@ -10,6 +10,7 @@
 #include "cuda/device.h"
 #include "cuda/driver.h"
 #include "cuda/sender.h"
+#include "cuda/staging.h"
 
 namespace tarn::cuda {
 namespace {
@@ -146,6 +147,7 @@ void Arena::forget_mirror(void* mirror, size_t bytes) noexcept {
 }
 
 void Arena::to_device(void* to, const void* from, size_t bytes) {
+  if (bytes >= Staging::least && Staging::get().send(to, from, bytes)) return;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, queue()), "a copy to the device");
 }
 void Arena::to_host(void* to, const void* from, size_t bytes) {

@@ -81,7 +81,7 @@ void keep(const std::filesystem::path& path, const std::string& binary) try {
 
 std::atomic<uint64_t> made_so_far{0};
 
-const void* load(const std::string& binary) {
+const void* load(const std::string& binary, const char* name) {
   use_card();
   cudaLibrary_t library = nullptr;
   if (cudaLibraryLoadData(&library, binary.data(), nullptr, nullptr, 0, nullptr, nullptr, 0) !=
@@ -90,21 +90,13 @@ const void* load(const std::string& binary) {
   cudaKernel_t kernel = nullptr;
   cudaFuncAttributes attributes{};
   // Asking for the attributes loads it: a first launch need not.
-  if (cudaLibraryGetKernel(&kernel, library, "chain") != cudaSuccess ||
+  if (cudaLibraryGetKernel(&kernel, library, name) != cudaSuccess ||
       cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)) != cudaSuccess)
     return nullptr;
   return reinterpret_cast<const void*>(kernel);  // the library is never unloaded
 }
 void make(CompiledKernel& k) {
-  std::filesystem::path path = path_of(k.source());
-  std::string binary = read_kept(path);
-  const void* kernel = binary.empty() ? nullptr : load(binary);
-  if (!kernel) {
-    binary = compile_source(k.source(), capability()).binary;
-    kernel = binary.empty() ? nullptr : load(binary);
-    if (kernel) keep(path, binary);
-  }
-  k.is_ready(kernel);
+  k.is_ready(make_kernel(k.source(), "chain").kernel);
   made_so_far.fetch_add(1, std::memory_order_release);
 }
 
@@ -178,6 +170,17 @@ thread_local EndOfMainThread end_of_main_thread;
 
 void compile_at_once() { at_once = true; }
 uint64_t kernels_made() { return made_so_far.load(std::memory_order_acquire); }
+
+MadeKernel make_kernel(const std::string& source, const char* name) {
+  std::filesystem::path path = path_of(source);
+  std::string binary = read_kept(path);
+  if (!binary.empty())
+    if (const void* kernel = load(binary, name)) return {kernel, {}};
+  Compilation made = compile_source(source, capability());
+  const void* kernel = made.binary.empty() ? nullptr : load(made.binary, name);
+  if (kernel) keep(path, made.binary);
+  return {kernel, std::move(made.log)};
+}
 
 bool CompiledKernel::worth_compiling(int64_t elements) {
   int64_t more = of_a_run + elements;

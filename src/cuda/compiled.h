@@ -31,6 +31,13 @@ std::shared_ptr<CompiledKernel> compiled_kernel(const std::string& source);
 // with TARN_CHAINS=compiled it is at once, and this waits; with TARN_CHAINS=interpreted never.
 const void* kernel_for(const std::shared_ptr<CompiledKernel>& compiled, int64_t elements);
 
+// The kernel `name` of a source, made now unless it was kept on disk.
+struct MadeKernel {
+  const void* kernel = nullptr;
+  std::string log{};  // what the compiler says when there is none
+};
+MadeKernel make_kernel(const std::string& source, const char* name);
+
 // From now on as with TARN_CHAINS=compiled, unless it is interpreted: ranks that compute the same
 // must not depend on when a compiler is done, since the two may differ in last bits.
 void compile_at_once();

@@ -1,4 +1,5 @@
-// The headers that a compiled chain includes, as text; the build writes the definition.
+// The headers that chains and programs' own kernels include, as text; the build writes the
+// definition.
 #pragma once
 
 #include <array>
@@ -9,6 +10,6 @@ struct HeaderText {
   const char* name = nullptr;
   const char* text = nullptr;
 };
-extern const std::array<HeaderText, 8> formula_texts;
+extern const std::array<HeaderText, 9> formula_texts;
 
 }  // namespace tarn::cuda

@@ -31,6 +31,10 @@ const Backend* make_backend() try {
   cuda::add_rows(b->table);
   cuda::add_derivatives(b->table);
   cuda::add_communications(b->table);
+  cuda::add_custom(b->table);
+  cuda::add_convolutions(b->table);
+  cuda::add_scans(b->table);
+  cuda::add_sorts(b->table);
   b->memory = &cuda::arena();
   b->computes_again = true;
   b->fold = cuda::fold_values;

@@ -2,6 +2,8 @@
 
 #include <nvrtc.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <vector>
 
 #include "base/hash.h"
@@ -45,13 +47,28 @@ const Library* library() {
   return loaded;
 }
 
+// Where the toolkit's headers are, for programs' own kernels; empty when it is not there.
+std::vector<std::string> include_options() {
+  std::vector<std::string> options;
+  const char* roots[] = {std::getenv("CUDA_PATH"), std::getenv("CUDA_HOME"), "/usr/local/cuda"};
+  for (const char* root : roots)
+    if (root && options.empty())
+      for (const char* folder : {"/include", "/include/cccl"})
+        if (std::string path = std::string(root) + folder; std::filesystem::exists(path))
+          options.push_back("--include-path=" + path);
+  return options;
+}
+
 // What becomes of the program once it is created.
 Compilation compiled(const Library& l, nvrtcProgram program, int capability) {
   std::string target = fmt::format("--gpu-architecture=sm_{}", capability);
   // As nvcc compiles the interpreter, so that both round alike.
-  const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space"};
+  std::vector<const char*> options{target.c_str(), "--std=c++20",
+                                   "--device-as-default-execution-space"};
+  static const std::vector<std::string> includes = include_options();
+  for (const auto& option : includes) options.push_back(option.c_str());
   Compilation made;
-  nvrtcResult result = l.compile(program, 3, options);
+  nvrtcResult result = l.compile(program, static_cast<int>(options.size()), options.data());
   size_t size = 0;
   if (l.log_size(program, &size) == NVRTC_SUCCESS && size > 1) {
     made.log.resize(size);

@@ -17,6 +17,10 @@ void add_thin(KernelTable& t);
 void add_rows(KernelTable& t);
 void add_derivatives(KernelTable& t);
 void add_communications(KernelTable& t);
+void add_custom(KernelTable& t);
+void add_convolutions(KernelTable& t);
+void add_scans(KernelTable& t);
+void add_sorts(KernelTable& t);
 // An op that only plans have: what several values were folded into.
 inline Op op_of_plans(const char* name, Kind kind) {
   Op op{};

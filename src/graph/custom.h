@@ -19,6 +19,9 @@ struct CustomOpParams {
   TARN_FIELDS(definition)
 };
 
+// What CustomOp::cuda makes.
+Arrays expand_with_cuda(const Params& params, std::span<const array> in);
+
 // The row of the kernel tables that runs them all.
 extern const Op custom_op_row;
 

@@ -108,6 +108,8 @@ struct Kernel {
   // Nanoseconds of one core for the whole step, roughly; null: one an output element.
   double (*cost)(const Step&) = nullptr;
   std::string_view name{};
+  // Instead of `run`: the same value in ops that this backend prefers.
+  ExpandRule expand = nullptr;
 };
 
 // What a kernel wants to have made of its inputs before it runs: activations rounded and packed,

@@ -1,6 +1,7 @@
 #include "runtime/values.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/require.h"
 #include "ops/kinds.h"
@@ -178,15 +179,18 @@ int ValueBuilder::apply(const Op& op, const Params& params, int item, std::vecto
   return result;
 }
 
-// By the first that there is: a kernel of the item's backend, the op's expansion, the CPU's kernel.
+// By the first that there is: a kernel or expansion of the item's backend, the op's expansion, the
+// CPU's kernel.
 int ValueBuilder::computed(const Op& op, const Params& params, int item, std::vector<int> in,
                            const ArraySpec& spec, int depth) {
   Step s = probe(op, params, in, spec);
-  if (const Kernel* k = current_->table.find(s))
-    return kernel_value(*k, *current_, op, params, item, std::move(in), spec);
-  if (op.expand && depth < deepest_expansion) {
+  const Kernel* own = current_->table.find(s);
+  if (own && !own->expand)
+    return kernel_value(*own, *current_, op, params, item, std::move(in), spec);
+  ExpandRule expand = own ? own->expand : op.expand;
+  if (expand && depth < deepest_expansion) {
     if (params.has_runtime()) plan_.baked = true;
-    return expanded(op, params, std::move(in), depth + 1);
+    return expanded(expand, params, std::move(in), depth + 1);
   }
   const Kernel* k = current_ == &cpu_ ? nullptr : cpu_.table.find(s);
   require<DeviceError>(k != nullptr,
@@ -195,7 +199,8 @@ int ValueBuilder::computed(const Op& op, const Params& params, int item, std::ve
   return kernel_value(*k, cpu_, op, params, item, std::move(in), spec);
 }
 
-int ValueBuilder::expanded(const Op& op, const Params& params, std::vector<int> in, int depth) {
+int ValueBuilder::expanded(ExpandRule expand, const Params& params, std::vector<int> in,
+                           int depth) {
   std::unordered_map<Node*, int> known;
   std::vector<array> arguments;
   for (int i : in) {
@@ -203,7 +208,9 @@ int ValueBuilder::expanded(const Op& op, const Params& params, std::vector<int> 
     arguments.push_back(new_placeholder({v.layout.shape, v.dtype}));
     known.emplace(arguments.back().node(), i);
   }
-  Arrays outs = op.expand(params, arguments);
+  std::optional<StreamContext> place;  // kernels of programs ask where they are called
+  if (current_ == device_) place.emplace(Device::gpu);
+  Arrays outs = expand(params, arguments);
   return lower_array(outs[0], known, depth);
 }
 

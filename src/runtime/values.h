@@ -55,7 +55,7 @@ class ValueBuilder {
                    std::vector<int> in, const ArraySpec& spec);
   int view_of(int of, Layout layout, Dtype dtype);
   int contiguous(int value);
-  int expanded(const Op& op, const Params& params, std::vector<int> in, int depth);
+  int expanded(ExpandRule expand, const Params& params, std::vector<int> in, int depth);
   int lower_array(const array& a, std::unordered_map<Node*, int>& known, int depth);
   int add(Value v);
   static Value kernel_of(const Kernel& k, const Backend& of, const Op& op, const Params& params,

@@ -23,13 +23,15 @@ ArraySpec infer(const Params& params, std::span<const array> in) {
   return spec;
 }
 
-Arrays expand(const Params& params, std::span<const array> in) {
-  const CustomOp& op = told_of(params);
-  array out = op.expand(listed(in));
+Arrays as_inferred(const char* rule, const array& out, const Params& params,
+                   std::span<const array> in) {
   ArraySpec is{out.shape(), out.dtype()}, wanted = infer(params, in);
-  require(is == wanted, "[{}] expand made {} {}, infer says {} {}.", op.name, name_of(is.dtype),
-          text_of(is.shape), name_of(wanted.dtype), text_of(wanted.shape));
+  require(is == wanted, "[{}] {} made {} {}, infer says {} {}.", told_of(params).name, rule,
+          name_of(is.dtype), text_of(is.shape), name_of(wanted.dtype), text_of(wanted.shape));
   return {out};
+}
+Arrays expand(const Params& params, std::span<const array> in) {
+  return as_inferred("expand", told_of(params).expand(listed(in)), params, in);
 }
 
 array like(const CustomOp& op, const char* rule, const array& made, const array& model) {
@@ -124,6 +126,10 @@ Arrays vmap(const Params& params, std::span<const array> in, const Batch& batch)
 }
 
 }  // namespace
+
+Arrays expand_with_cuda(const Params& params, std::span<const array> in) {
+  return as_inferred("cuda", told_of(params).cuda(listed(in)), params, in);
+}
 
 const Op custom_op_row{.name = "custom_op", .kind = Kind::fused, .doc = "A program's own op."};
 

@@ -306,6 +306,14 @@ ARGUMENTS = {
     ("istft", "length"): "std::optional<int>(6)",
     **{(f, "window"): "std::optional<array>(ones(Shape{4}))" for f in ("stft", "istft")},
     ("stft", "center"): "true",
+    # fast
+    ("cuda_kernel", "name"): 'std::string("twice")',
+    ("cuda_kernel", "input_names"): 'std::vector<std::string>{"x"}',
+    ("cuda_kernel", "output_names"): 'std::vector<std::string>{"y"}',
+    ("cuda_kernel", "source"): 'std::string("y[0] = 2 * x[0];")',
+    ("cuda_kernel", "header"): "std::string()",
+    ("cuda_kernel", "ensure_row_contiguous"): "true",
+    ("cuda_kernel", "shared_memory"): "0",
     # transformations
     **{(f, p): "inputs" for f in ("vjp", "jvp") for p in ("primals", "tangents")},
     ("vjp", "cotangents"): "std::vector<array>{array(1.0f)}",

@@ -19,6 +19,8 @@ TEST(Table, HasARowOfEachOpWithAKernel) {
   add_movements(b.table);
   add_products(b.table);
   add_rows(b.table);
+  add_scans(b.table);
+  add_sorts(b.table);
   EXPECT_NE(b.fused.run, nullptr);
   std::string without;
   for (const char* name : {"sum",
@@ -42,7 +44,16 @@ TEST(Table, HasARowOfEachOpWithAKernel) {
                            "take_along_axis",
                            "slice_update",
                            "concatenate",
-                           "view"}) {
+                           "view",
+                           "sort",
+                           "argsort",
+                           "searchsorted",
+                           "cumsum",
+                           "cumprod",
+                           "cummax",
+                           "cummin",
+                           "logcumsumexp",
+                           "random_bits"}) {
     bool found = false;
     for (const Op* op : ops::all()) found |= op->name == name && !b.table.rows(*op).empty();
     if (!found) without += std::string(" ") + name;

@@ -29,7 +29,7 @@ NOT_CALLED = [
         " metal.stop_capture set_wired_limit",
     ),
     (
-        "kernels in CUDA C++ need a card; custom_op takes a kernel for the processor",
+        "kernels in CUDA C++ need a card: tests/runtime/kernels/cuda_kernel_test.cpp",
         "cuda.is_available fast.cuda_kernel fast.precompiled_cuda_kernel",
     ),
     (
