@@ -45,18 +45,16 @@ struct Attention {
 
   array operator()(const array& x, Pass& pass, size_t layer) const {
     auto heads = [&](const array& y) { return unflatten(y, -1, {-1, a().head()}); };
-    auto going_on = [&](const array& y) { return pass.going_on(y, d->is_last(layer)); };
-    array all = qkv_proj ? (*qkv_proj)(x) : x;
-    array q = heads(qkv_proj ? columns(going_on(all), 0, q_size) : (*q_proj)(going_on(x)));
+    array all = qkv_proj ? (*qkv_proj)(x) : x, asked = pass.going_on(all, d->is_last(layer));
+    array q = heads(qkv_proj ? columns(asked, 0, q_size) : (*q_proj)(asked));
     array k = heads(qkv_proj ? columns(all, q_size, kv_size) : (*k_proj)(x));
     array v = heads(qkv_proj ? columns(all, q_size + kv_size, kv_size) : (*v_proj)(x));
     if (q_norm) q = normed(d, *q_norm, q), k = normed(d, *k_norm, k);
     const LayerKind& kind = d->layers[layer];
     static const Rope unturned;
     const Rope& rope = !kind.turns ? unturned : kind.local ? d->local_rope : d->rope;
-    auto turn = [&](const array& y, int64_t offset) { return rope(y, offset); };
     Attend how{d->attention_scale, d->attention_softcap, kind.window};
-    return o_proj(pass.attend(layer, q, k, v, turn, how, rope.by_row()));
+    return o_proj(pass.attend(layer, q, k, v, std::cref(rope), how, rope.by_row()));
   }
 };
 
