@@ -4,6 +4,7 @@
 #include "ops/compound.h"
 #include "ops/movement.h"
 #include "ops/ragged.h"
+#include "ops/wide.h"
 
 namespace tarn {
 
@@ -12,8 +13,6 @@ using namespace ops;
 namespace ops {
 namespace {
 
-// Row kernels compute in float32, or in float64 for float64 input.
-array wide(const array& x) { return x.dtype() == float64 ? x : astype(x, float32); }
 ArraySpec like_first(std::span<const array> in) { return {in[0].shape(), in[0].dtype()}; }
 // For ops along the last axes only: a mapped first input needs no rule when the others are shared.
 bool only_first(const Batch& batch) {

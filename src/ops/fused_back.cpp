@@ -3,11 +3,11 @@
 
 #include "ops/compound.h"
 #include "ops/movement.h"
+#include "ops/wide.h"
 
 namespace tarn::ops {
 namespace {
 
-array wide(const array& x) { return x.dtype() == float64 ? x : astype(x, float32); }
 Arrays all_batched(std::span<const array> in, const Batch& batch) {
   Arrays all;
   for (size_t i = 0; i < in.size(); ++i) all.push_back(batched(in[i], batch.mapped[i], batch.size));

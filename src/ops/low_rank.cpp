@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ops/codes.h"
+#include "ops/linalg.h"
 #include "ops/low_rank.h"
 #include "tarn/ops/products.h"
 
@@ -22,7 +23,6 @@ array product(const Params& params, std::span<const array> in) {
 }
 // All positions in one axis: a stack of them would be as many products.
 array rows_of(const array& x) { return reshape(x, {-1, x.shape(-1)}); }
-array turned(const array& x) { return swapaxes(x, -1, -2); }
 
 ArraySpec spec_of(std::span<const array> in) {
   Shape shape = in[0].shape();
