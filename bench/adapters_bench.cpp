@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "median.h"
 #include "tarn/lm.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
@@ -20,6 +21,7 @@ namespace {
 using namespace tarn::lm;
 using tarn::array;
 using Clock = std::chrono::steady_clock;
+using bench::median;
 namespace fs = std::filesystem;
 
 constexpr int adapters = 8, rows = 16, prompt_tokens = 64, steps = 24, rounds = 7;
@@ -28,10 +30,6 @@ double milliseconds(const std::function<void()>& f) {
   auto start = Clock::now();
   f();
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-double median(std::vector<double> all) {
-  std::sort(all.begin(), all.end());
-  return all[all.size() / 2];
 }
 
 fs::path write_adapter(const LanguageModel& lm, const fs::path& folder, int which) {

@@ -31,20 +31,16 @@ const char* only = "";
 // once kernels have been compiled in the background.
 double seconds_of(const std::function<array()>& make) {
   constexpr int rounds = 7, in_queue = 10;
-  for (auto start = Clock::now(); Clock::now() - start < std::chrono::milliseconds(700);) {
+  bench::warm_up([&] {
     eval(make());
     synchronize();
-  }
-  std::vector<double> all;
-  for (int r = 0; r <= rounds; ++r) {
-    auto start = Clock::now();
-    for (int i = 0; i < in_queue; ++i) eval(make());
-    synchronize();
-    double s = std::chrono::duration<double>(Clock::now() - start).count() / in_queue;
-    if (r > 0) all.push_back(s);
-  }
-  std::sort(all.begin(), all.end());
-  return all[all.size() / 2];
+  });
+  return bench::median_seconds(rounds,
+                               [&] {
+                                 for (int i = 0; i < in_queue; ++i) eval(make());
+                                 synchronize();
+                               }) /
+         in_queue;
 }
 
 void bandwidth(const char* title, double bytes, const std::function<array()>& make) {
@@ -374,7 +370,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (std::strcmp(only, "lines") == 0) {
-    bench::part_of_lines() = argc > 2 ? argv[2] : "";
+    bench::part_of_lines = argc > 2 ? argv[2] : "";
     bench::bench_lines();
     return 0;
   }

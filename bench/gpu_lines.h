@@ -5,7 +5,6 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "median.h"
 #include "tarn/tarn.h"
 
 namespace bench {
@@ -35,20 +35,16 @@ inline double median_seconds(int rounds, const std::function<void()>& once) {
     once();
     all.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  std::sort(all.begin(), all.end());
-  return all[all.size() / 2];
+  return median(all);
 }
 
 // Rows whose title has this are done.
-inline std::string& part_of_lines() {
-  static std::string part;
-  return part;
-}
+inline std::string part_of_lines;
 
 // `f` computes where it is told; what it makes is then read on the card.
 inline void line_row(const char* title, double numbers, int times,
                      const std::function<array(StreamOrDevice)>& f) {
-  if (std::string(title).find(part_of_lines()) == std::string::npos) return;
+  if (std::string(title).find(part_of_lines) == std::string::npos) return;
   auto use = [&](Device d, int each) {
     for (int i = 0; i < each; ++i) {
       std::vector<array> y{f(d)};
@@ -118,29 +114,28 @@ inline void bench_lines() {
   array x = line_numbers({n}), rows = reshape(x, {4096, 4096}), vocabulary = line_numbers({128256});
   array many = line_numbers({64, 128256}), whole = astype(x * array(1e6f), int32);
   whole.eval();
-  auto row = [](const char* title, double numbers, int times, auto f) {
-    line_row(title, numbers, times, f);
-  };
-  row("sort 2^24 float32", n, 3, [&](auto s) { return sort(x, s); });
-  row("sort 2^24 int32", n, 3, [&](auto s) { return sort(whole, s); });
-  row("argsort 2^24 float32", n, 3, [&](auto s) { return argsort(x, s); });
-  row("sort 4096 rows of 4096", n, 3, [&](auto s) { return sort(rows, -1, s); });
-  row("sort 64 rows of 128256", 64.0 * 128256, 3, [&](auto s) { return sort(many, -1, s); });
-  row("argsort 128256", 128256, 20, [&](auto s) { return argsort(vocabulary, s); });
-  row("argpartition 128256, 40 largest", 128256, 20,
-      [&](auto s) { return argpartition(vocabulary, -40, s); });
-  row("topk 40 of 128256", 128256, 20, [&](auto s) { return topk(vocabulary, 40, s); });
-  row("topk 40 of 64 rows of 128256", 64.0 * 128256, 5,
-      [&](auto s) { return topk(many, 40, -1, s); });
-  row("cumsum 2^24 float32", n, 10, [&](auto s) { return cumsum(x, false, true, s); });
-  row("cumsum 4096 rows of 4096", n, 10, [&](auto s) { return cumsum(rows, 1, false, true, s); });
-  row("cumsum 4096 columns of 4096", n, 10,
-      [&](auto s) { return cumsum(rows, 0, false, true, s); });
-  row("cummax 4096 rows of 4096", n, 10, [&](auto s) { return cummax(rows, 1, false, true, s); });
-  row("logcumsumexp 4096 rows of 4096", n, 10,
-      [&](auto s) { return logcumsumexp(rows, 1, false, true, s); });
-  row("random bits, 2^24 words", n, 10,
-      [&](auto s) { return random::bits({n}, 4, random::key(3), s); });
+  line_row("sort 2^24 float32", n, 3, [&](auto s) { return sort(x, s); });
+  line_row("sort 2^24 int32", n, 3, [&](auto s) { return sort(whole, s); });
+  line_row("argsort 2^24 float32", n, 3, [&](auto s) { return argsort(x, s); });
+  line_row("sort 4096 rows of 4096", n, 3, [&](auto s) { return sort(rows, -1, s); });
+  line_row("sort 64 rows of 128256", 64.0 * 128256, 3, [&](auto s) { return sort(many, -1, s); });
+  line_row("argsort 128256", 128256, 20, [&](auto s) { return argsort(vocabulary, s); });
+  line_row("argpartition 128256, 40 largest", 128256, 20,
+           [&](auto s) { return argpartition(vocabulary, -40, s); });
+  line_row("topk 40 of 128256", 128256, 20, [&](auto s) { return topk(vocabulary, 40, s); });
+  line_row("topk 40 of 64 rows of 128256", 64.0 * 128256, 5,
+           [&](auto s) { return topk(many, 40, -1, s); });
+  line_row("cumsum 2^24 float32", n, 10, [&](auto s) { return cumsum(x, false, true, s); });
+  line_row("cumsum 4096 rows of 4096", n, 10,
+           [&](auto s) { return cumsum(rows, 1, false, true, s); });
+  line_row("cumsum 4096 columns of 4096", n, 10,
+           [&](auto s) { return cumsum(rows, 0, false, true, s); });
+  line_row("cummax 4096 rows of 4096", n, 10,
+           [&](auto s) { return cummax(rows, 1, false, true, s); });
+  line_row("logcumsumexp 4096 rows of 4096", n, 10,
+           [&](auto s) { return logcumsumexp(rows, 1, false, true, s); });
+  line_row("random bits, 2^24 words", n, 10,
+           [&](auto s) { return random::bits({n}, 4, random::key(3), s); });
   bench_convolutions();
   bench_own_kernel();
 }
@@ -201,8 +196,7 @@ inline void bench_weights() {
       all.push_back(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
-    std::sort(all.begin(), all.end());
-    return all[all.size() / 2];
+    return median(all);
   };
   double seconds = median_mapped([](auto& all) {
     prefetch(all, Device::gpu);

@@ -17,6 +17,7 @@
 #include "gpu_training.h"
 #include "lm/load/divide.h"
 #include "lm/models/division.h"
+#include "median.h"
 #include "tarn/distributed.h"
 
 namespace bench {
@@ -30,10 +31,6 @@ void say(fmt::format_string<Words...> text, Words&&... words) {
   if (ranks().rank() != 0) return;
   fmt::print(text, std::forward<Words>(words)...);
   std::fflush(stdout);
-}
-inline double median(std::vector<double> all) {
-  std::sort(all.begin(), all.end());
-  return all[all.size() / 2];
 }
 
 // --- sums: latency and rate
