@@ -34,7 +34,7 @@ struct Folded {
   }
   static void meet(Sum& sum, T x) {
     if constexpr (fold == Fold::sum)
-      sum += widen(x);
+      sum = plus(sum, widen(x));
     else if constexpr (fold == Fold::max)
       sum = before(sum, x) ? x : sum;  // NaN is after all others
     else

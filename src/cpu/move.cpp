@@ -22,9 +22,9 @@ void join(T& to, T x) {
   if constexpr (mode == Update::set)
     to = x;
   else if constexpr (mode == Update::add)
-    to = narrow<T>(widen(to) + widen(x));
+    to = narrow<T>(plus(widen(to), widen(x)));
   else if constexpr (mode == Update::prod)
-    to = narrow<T>(widen(to) * widen(x));
+    to = narrow<T>(times(widen(to), widen(x)));
   else if constexpr (mode == Update::max)
     to = before(to, x) ? x : to;
   else

@@ -36,6 +36,22 @@ To narrow(From x) {
     return static_cast<To>(x);
 }
 
+// Integers wrap around, as they do in the kernels.
+template <class A>
+A plus(A a, A b) {
+  if constexpr (std::is_integral_v<A>)
+    return static_cast<A>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else
+    return a + b;
+}
+template <class A>
+A times(A a, A b) {
+  if constexpr (std::is_integral_v<A>)
+    return static_cast<A>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  else
+    return a * b;
+}
+
 template <class T>
 bool is_nan(T x) {
   if constexpr (is_complex<T>)

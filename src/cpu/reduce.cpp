@@ -26,15 +26,15 @@ template <class T>
 struct SumOf {
   using Acc = Accumulator<T>;
   static Acc start() { return Acc(0); }
-  static Acc join(Acc a, T x) { return a + widen(x); }
-  static Acc merge(Acc a, Acc b) { return a + b; }
+  static Acc join(Acc a, T x) { return plus(a, widen(x)); }
+  static Acc merge(Acc a, Acc b) { return plus(a, b); }
 };
 template <class T>
 struct ProdOf {
   using Acc = Accumulator<T>;
   static Acc start() { return Acc(1); }
-  static Acc join(Acc a, T x) { return a * widen(x); }
-  static Acc merge(Acc a, Acc b) { return a * b; }
+  static Acc join(Acc a, T x) { return times(a, widen(x)); }
+  static Acc merge(Acc a, Acc b) { return times(a, b); }
 };
 template <class T, bool largest>
 struct ExtremeOf {

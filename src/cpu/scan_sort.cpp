@@ -34,8 +34,8 @@ void each_line(const Step& s, size_t axis, int worker, int workers, F f) {
 template <class T>
 struct Running {
   using Acc = Accumulator<T>;
-  static Acc sum(Acc a, T x) { return a + widen(x); }
-  static Acc prod(Acc a, T x) { return a * widen(x); }
+  static Acc sum(Acc a, T x) { return plus(a, widen(x)); }
+  static Acc prod(Acc a, T x) { return times(a, widen(x)); }
 };
 
 template <class T, class Acc, class Join>
