@@ -10,6 +10,12 @@ constexpr int nobody = -1, several = -2;
 
 size_t inputs_of(const PlanStep& s) { return std::min<size_t>(s.memories.size() - 1, 32); }
 
+// Without elements somewhere, say of an update, there may be nothing to launch.
+bool surely_launches(const PlanStep& s) {
+  return s.on_device &&
+         std::ranges::all_of(s.shapes, [](const Operand& o) { return o.size() > 0; });
+}
+
 // The step that writes each memory, or one of the above.
 std::vector<int> writers_of(const Plan& plan) {
   std::vector<int> writers(plan.memories.size(), nobody);
@@ -37,7 +43,7 @@ std::vector<unsigned> inputs_from_outside(const Plan& plan) {
   int id = 0;
   for (const PlanStep& s : plan.steps) {
     if (s.on_device && !s.follows) in_front |= std::exchange(here, false);
-    here |= s.on_device && s.out().size() > 0;
+    here |= surely_launches(s);
     unsigned& inputs = all.emplace_back(0u);
     for (size_t i = 0; in_front && i < inputs_of(s); ++i) {
       int writer = writers[static_cast<size_t>(s.memories[i])];

@@ -2,13 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <thread>
 #include <vector>
 
+#include "on_threads.h"
 #include "tarn/tarn.h"
 
 namespace tarn {
 namespace {
+
+using tarn_test::on_threads;
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr int many = 100'000;
@@ -54,13 +56,6 @@ TEST(Scale, ALongChainHasADerivative) {
   EXPECT_EQ(slope.item<float>(), 1.0f);
 }
 
-template <class F>
-void on_threads(F f) {
-  std::vector<std::thread> running;
-  for (int t = 0; t < threads; ++t) running.emplace_back(f, t);
-  for (auto& r : running) r.join();
-}
-
 TEST(Threads, EvaluateOneSharedGraph) {
   for (int round = 0; round < rounds; ++round) {
     array base = arange(0.0, 1000.0, float32), shared = sum(exp(base * array(1e-3f)) + base);
@@ -68,7 +63,7 @@ TEST(Threads, EvaluateOneSharedGraph) {
         sum(exp(arange(0.0, 1000.0, float32) * array(1e-3f)) + arange(0.0, 1000.0, float32));
     std::atomic<int> right{0};
     float expected = want.item<float>();
-    on_threads([&](int t) {
+    on_threads(threads, [&](int t) {
       array mine =
           shared + array(static_cast<float>(t));  // a graph of its own above the shared one
       right += mine.item<float>() == expected + static_cast<float>(t);
@@ -79,7 +74,7 @@ TEST(Threads, EvaluateOneSharedGraph) {
 }
 TEST(Threads, EvaluateTheirOwnGraphs) {
   std::atomic<int> right{0};
-  on_threads([&](int t) {
+  on_threads(threads, [&](int t) {
     for (int i = 0; i < rounds; ++i) {
       array x = full({64, 64}, static_cast<float>(t + 1));
       array y = sum(matmul(x, x) + sort(x, 0));
@@ -94,7 +89,7 @@ TEST(Threads, ShareHandles) {
   std::vector<array> pool;
   for (int i = 0; i < 32; ++i) pool.push_back(square(full({16}, static_cast<float>(i))));
   std::atomic<int> right{0};
-  on_threads([&](int t) {
+  on_threads(threads, [&](int t) {
     for (int i = 0; i < 32; ++i) {
       auto k = static_cast<size_t>((i * 5 + t) % 32);
       array mine = pool[k];
@@ -107,7 +102,7 @@ TEST(Threads, ShareHandles) {
 }
 TEST(Threads, TakeDerivatives) {
   std::atomic<int> right{0};
-  on_threads([&](int t) {
+  on_threads(threads, [&](int t) {
     auto slope = grad([](const array& x) { return sum(x * x * x); });
     for (int i = 0; i < rounds; ++i) {
       float x = static_cast<float>(t + i);
@@ -118,7 +113,7 @@ TEST(Threads, TakeDerivatives) {
 }
 TEST(Threads, DrawTheSameNumbersFromTheSameSeed) {
   std::vector<float> first(threads);
-  on_threads([&](int t) {
+  on_threads(threads, [&](int t) {
     random::seed(7);
     first[static_cast<size_t>(t)] = random::uniform({3}).data<float>()[0];
   });
@@ -128,14 +123,14 @@ TEST(Threads, WaitForAnAsynchronousEvaluation) {
   array x = sum(exp(zeros({1000, 100})));
   async_eval(x);
   std::atomic<int> right{0};
-  on_threads([&](int) { right += x.item<float>() == 100000.0f; });
+  on_threads(threads, [&](int) { right += x.item<float>() == 100000.0f; });
   EXPECT_EQ(right, threads);
 }
 // An error reaches every thread that asks, and poisons nothing else.
 TEST(Threads, AllSeeAnError) {
   array bad = take(ones({3}), array({7}, int32), 0), good = ones({3}) + ones({3});
   std::atomic<int> seen{0};
-  on_threads([&](int) {
+  on_threads(threads, [&](int) {
     try {
       bad.eval();
     } catch (const IndexError&) {

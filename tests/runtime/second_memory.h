@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "base/require.h"
 #include "base/residency.h"
@@ -18,6 +19,7 @@
 #include "runtime/backend.h"
 #include "runtime/eval.h"
 #include "tarn/device.h"
+#include "tarn/tarn.h"
 
 namespace tarn_test {
 
@@ -56,6 +58,15 @@ class SecondMemory final : public tarn::DeviceMemory {
   static size_t room_for(size_t bytes) { return (bytes + 2 * 64) / 64 * 64; }
   std::atomic<size_t> used_{0};
 };
+
+// Random numbers that are there already, and on the host.
+inline tarn::array normal(tarn::Shape shape, uint64_t seed, tarn::Dtype dtype = tarn::float32) {
+  tarn::StreamContext on_cpu{tarn::Device::cpu};
+  tarn::array a = tarn::random::normal(std::move(shape), tarn::float32, tarn::random::key(seed));
+  a = tarn::astype(a, dtype);
+  a.eval();
+  return a;
+}
 
 // What run-time parameters come to, and back.
 inline int64_t number_of(const tarn::Step&, const tarn::ops::Rope::P& p) { return p.offset; }

@@ -13,12 +13,8 @@ namespace {
 
 class Decoding : public tarn_test::OnDevice {};
 
-array normal(Shape shape, uint64_t seed, Dtype dtype = float32) {
-  StreamContext on_cpu{Device::cpu};
-  array a = astype(random::normal(std::move(shape), float32, random::key(seed)), dtype);
-  a.eval();
-  return a;
-}
+using tarn_test::normal;
+
 // As a share of the largest.
 double apart(const array& a, const array& b) {
   StreamContext on_cpu{Device::cpu};

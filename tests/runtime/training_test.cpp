@@ -12,14 +12,10 @@ namespace {
 
 class Training : public tarn_test::OnDevice {};
 
-array normal(Shape shape, uint64_t seed) {
-  StreamContext on_cpu{Device::cpu};
-  array a = random::normal(std::move(shape), float32, random::key(seed));
-  a.eval();
-  return a;
-}
+using tarn_test::normal;
+
 // The norm of what they differ in, as a share of the second's.
-double apart(const array& got, const array& want) {
+double distance(const array& got, const array& want) {
   StreamContext on_cpu{Device::cpu};
   array off = astype(got, float64) - astype(want, float64);
   return std::sqrt((sum(square(off)) / sum(square(astype(want, float64)))).item<double>());
@@ -66,10 +62,10 @@ TEST_F(Training, ProductsWithTermsThereAndBack) {
       array y = matmul(x2, transpose(w)) + matmul(matmul(x2, a), b);
       array back = matmul(g2, w) + matmul(matmul(g2, transpose(b)), transpose(a));
       double most = weight == 0 ? 4e-5 : 4e-3;
-      EXPECT_LT(apart(squeeze(got[0], 0), y), most);
-      EXPECT_LT(apart(squeeze(got[1], 0), back), most);
-      EXPECT_LT(apart(got[2], matmul(transpose(x2), matmul(g2, transpose(b)))), 2e-6);
-      EXPECT_LT(apart(got[3], matmul(transpose(matmul(x2, a)), g2)), 2e-6);
+      EXPECT_LT(distance(squeeze(got[0], 0), y), most);
+      EXPECT_LT(distance(squeeze(got[1], 0), back), most);
+      EXPECT_LT(distance(got[2], matmul(transpose(x2), matmul(g2, transpose(b)))), 2e-6);
+      EXPECT_LT(distance(got[3], matmul(transpose(matmul(x2, a)), g2)), 2e-6);
     }
 }
 
@@ -93,8 +89,8 @@ TEST_F(Training, ProductsOfTheSameRowsAndTheirSums) {
     return matmul(x2, transpose(l.weights())) + matmul(matmul(x2, in_double(l.a)), in_double(l.b));
   };
   array sum = in_double(squeeze(y, 0)) + product(one) + product(two);
-  EXPECT_LT(apart(squeeze(got[0], 0), sum), 4e-3);
-  EXPECT_LT(apart(squeeze(got[1], 0), product(two) * array(2.0)), 4e-3);
+  EXPECT_LT(distance(squeeze(got[0], 0), sum), 4e-3);
+  EXPECT_LT(distance(squeeze(got[1], 0), product(two) * array(2.0)), 4e-3);
 }
 
 TEST_F(Training, ThinProducts) {
@@ -103,7 +99,7 @@ TEST_F(Training, ThinProducts) {
     array got = matmul(x, y);
     got.eval();
     StreamContext on_cpu{Device::cpu};
-    EXPECT_LT(apart(got, matmul(in_double(x), in_double(y))), 1e-6);
+    EXPECT_LT(distance(got, matmul(in_double(x), in_double(y))), 1e-6);
   };
   for (int64_t width : {1, 5, 8, 16})
     for (auto [rows, cols] : {std::pair{256, 128}, {1031, 772}, {300, 4100}}) {
@@ -133,15 +129,15 @@ TEST_F(Training, ThinProductsOfTheSameRows) {
   eval(got);
   StreamContext on_cpu{Device::cpu};
   for (size_t i = 0; i < thin.size(); ++i) {
-    EXPECT_LT(apart(got[i], matmul(in_double(x), in_double(thin[i]))), 1e-6) << i;
+    EXPECT_LT(distance(got[i], matmul(in_double(x), in_double(thin[i]))), 1e-6) << i;
     array want = matmul(transpose(in_double(x)), in_double(tall[i]));
-    EXPECT_LT(apart(got[thin.size() + i], want), 1e-6) << i;
+    EXPECT_LT(distance(got[thin.size() + i], want), 1e-6) << i;
   }
 }
 
 // --- attention
 
-struct Heads {
+struct AttentionShape {
   int64_t batch, all, shared, queries, keys, size;
 };
 // As projections give them: positions before heads.
@@ -156,7 +152,7 @@ struct AttentionAndBack {
   std::vector<array> in;  // q, k, v and the cotangent of the result
   fast::AttentionOptions how;
 
-  AttentionAndBack(const Heads& h, bool causal, Dtype dtype = float32)
+  AttentionAndBack(const AttentionShape& h, bool causal, Dtype dtype = float32)
       : in{heads_of(h.batch, h.all, h.queries, h.size, 1, dtype),
            heads_of(h.batch, h.shared, h.keys, h.size, 2, dtype),
            heads_of(h.batch, h.shared, h.keys, h.size, 3, dtype),
@@ -179,10 +175,12 @@ struct AttentionAndBack {
 
 // Factors are rounded to bfloat16, weights and slopes as well.
 TEST_F(Training, AttentionThereAndBackInBalancedPrecision) {
-  for (Heads h :
-       {Heads{2, 4, 2, 128, 128, 64}, Heads{1, 2, 2, 1, 3, 64}, Heads{2, 3, 1, 9, 70, 128},
-        Heads{1, 8, 2, 300, 300, 64}, Heads{2, 6, 2, 257, 257, 128}, Heads{1, 4, 1, 65, 400, 64},
-        Heads{1, 2, 1, 193, 511, 128}, Heads{1, 2, 1, 40, 40, 256}, Heads{1, 4, 2, 50, 50, 80}})
+  for (AttentionShape h :
+       {AttentionShape{2, 4, 2, 128, 128, 64}, AttentionShape{1, 2, 2, 1, 3, 64},
+        AttentionShape{2, 3, 1, 9, 70, 128}, AttentionShape{1, 8, 2, 300, 300, 64},
+        AttentionShape{2, 6, 2, 257, 257, 128}, AttentionShape{1, 4, 1, 65, 400, 64},
+        AttentionShape{1, 2, 1, 193, 511, 128}, AttentionShape{1, 2, 1, 40, 40, 256},
+        AttentionShape{1, 4, 2, 50, 50, 80}})
     for (bool causal : {false, true})
       for (Dtype dtype : {float32, bfloat16}) {
         SCOPED_TRACE(testing::Message()
@@ -194,7 +192,7 @@ TEST_F(Training, AttentionThereAndBackInBalancedPrecision) {
         auto want = a.on(Device::cpu, Precision::exact);
         for (size_t i = 0; i < want.size(); ++i) {
           ASSERT_EQ(got[i].dtype(), dtype);
-          EXPECT_LT(apart(got[i], want[i]), 1e-2) << i;
+          EXPECT_LT(distance(got[i], want[i]), 1e-2) << i;
         }
       }
 }
@@ -207,13 +205,13 @@ TEST_F(Training, AttentionTakesWhatModelsAskForInBalancedPrecision) {
     if (which == 1) a.how.softcap = 2;
     if (which == 2) a.how.mask = added;
     auto got = a.on(Device::gpu, Precision::balanced), want = a.on(Device::cpu, Precision::exact);
-    for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 1e-2) << which;
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(distance(got[i], want[i]), 1e-2) << which;
   }
 }
 TEST_F(Training, AttentionInExactPrecisionIsNotRounded) {
   AttentionAndBack a({1, 4, 2, 130, 130, 64}, true);
   auto got = a.on(Device::gpu, Precision::exact), want = a.on(Device::cpu, Precision::exact);
-  for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(apart(got[i], want[i]), 5e-6) << i;
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(distance(got[i], want[i]), 5e-6) << i;
 }
 // Training that goes on after a pause has the same numbers.
 TEST_F(Training, AttentionsSumsHaveOneOrder) {
@@ -221,7 +219,7 @@ TEST_F(Training, AttentionsSumsHaveOneOrder) {
   auto first = a.on(Device::gpu, Precision::balanced);
   for (int round = 0; round < 3; ++round) {
     auto again = a.on(Device::gpu, Precision::balanced);
-    for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(apart(again[i], first[i]), 0) << i;
+    for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(distance(again[i], first[i]), 0) << i;
   }
 }
 // Of numbers that bfloat16 holds, where one key has nearly all of a row's weight and slopes cancel.
@@ -230,8 +228,8 @@ TEST_F(Training, AttentionOfSharpWeights) {
   a.how.scale = 1;
   for (array& x : a.in) x = astype(astype(x, bfloat16, Device::cpu), float32, Device::cpu);
   auto got = a.on(Device::gpu, Precision::balanced), want = a.on(Device::cpu, Precision::exact);
-  EXPECT_LT(apart(got[0], want[0]), 1e-4);
-  for (size_t i : {1, 2, 3}) EXPECT_LT(apart(got[i], want[i]), 6e-3) << i;
+  EXPECT_LT(distance(got[0], want[0]), 1e-4);
+  for (size_t i : {1, 2, 3}) EXPECT_LT(distance(got[i], want[i]), 6e-3) << i;
 }
 
 array losses_of(const array& x, const array& targets) { return fast::cross_entropy(x, targets); }
@@ -250,8 +248,8 @@ TEST_F(Training, CrossEntropyOfManyClasses) {
     return all;
   };
   auto got = both(Device::gpu), want = both(Device::cpu);
-  EXPECT_LT(apart(got[0], want[0]), 1e-6);
-  EXPECT_LT(apart(got[1], want[1]), 2e-6);
+  EXPECT_LT(distance(got[0], want[0]), 1e-6);
+  EXPECT_LT(distance(got[1], want[1]), 2e-6);
 }
 TEST_F(Training, CrossEntropyOfInfiniteLogits) {
   StreamContext on_device{Device::gpu};
@@ -283,7 +281,7 @@ TEST_F(Training, ManyArraysAreJoined) {
       y.eval();
       return y;
     };
-    EXPECT_EQ(apart(joined(Device::gpu), joined(Device::cpu)), 0);
+    EXPECT_EQ(distance(joined(Device::gpu), joined(Device::cpu)), 0);
   }
 }
 
@@ -298,7 +296,7 @@ TEST_F(Training, LinesAreAddedInTheirOrder) {
     y.eval();
     return y;
   };
-  EXPECT_EQ(apart(added(Device::gpu), added(Device::cpu)), 0);
+  EXPECT_EQ(distance(added(Device::gpu), added(Device::cpu)), 0);
 }
 
 }  // namespace
