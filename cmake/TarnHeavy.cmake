@@ -13,10 +13,10 @@ set(heavy_flags_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(heavy_flags_avx512 ${heavy_flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     -mprefer-vector-width=512 ${aligned_frames})
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  list(APPEND heavy_levels vnni)
+  # These levels are the one before them and units of their own (heavy.cpp).
+  list(APPEND heavy_levels vnni amx)
+  set(heavy_units_vnni ${PROJECT_SOURCE_DIR}/src/cpu/heavy_balanced.cpp)
   set(heavy_flags_vnni ${heavy_flags_avx512} -mavx512vnni -mavx512vbmi -mgfni)
-  # This level is the one before it and units of its own.
-  list(APPEND heavy_levels amx)
   set(heavy_flags_amx ${heavy_flags_vnni} -mavx512bf16 -mamx-tile -mamx-bf16 -mprfchw)
 endif()
 foreach(level ${heavy_levels})

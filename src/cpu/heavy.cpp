@@ -41,13 +41,23 @@ extern const Heavy kernels;
 extern const HeavyBack back_kernels;
 extern const HeavyConv conv_kernels;
 }  // namespace avx512
+
+// What the next levels add to the one before them: heavy_balanced.cpp, and heavy_amx*.cpp.
 namespace vnni {
-extern const Heavy kernels;
-extern const HeavyBack back_kernels;
-extern const HeavyConv conv_kernels;
+void qmm_balanced(const Qmm& q, int worker, int workers);
+size_t qmm_balanced_scratch(const Qmm& q, int workers);
+
+const Heavy& kernels() {
+  static const Heavy table = [] {
+    Heavy h = avx512::kernels;
+    h.qmm_balanced = qmm_balanced;
+    h.qmm_balanced_scratch = qmm_balanced_scratch;
+    return h;
+  }();
+  return table;
+}
 }  // namespace vnni
 
-// heavy_amx*.cpp: what the level adds to the one below it.
 namespace amx {
 void gemm(const Gemm& g, int worker, int workers);
 size_t gemm_scratch(const Gemm& g, int workers);
@@ -64,7 +74,7 @@ size_t back_packed_bytes(int64_t m, int64_t cols);
 
 const Heavy& kernels() {
   static const Heavy table = [] {
-    Heavy h = vnni::kernels;
+    Heavy h = vnni::kernels();
     h.gemm = gemm;
     h.gemm_scratch = gemm_scratch;
     h.attention = attention;
@@ -80,7 +90,7 @@ const Heavy& kernels() {
 
 const HeavyBack& back_kernels() {
   static const HeavyBack table = [] {
-    HeavyBack h = vnni::back_kernels;
+    HeavyBack h = avx512::back_kernels;
     h.qmm = qmm_back;
     h.qmm_scratch = qmm_back_scratch;
     h.pack = pack_back;
@@ -108,9 +118,9 @@ Tables tables_of(Isa isa) {
     case Isa::avx512:
       return {avx512::kernels, avx512::back_kernels, avx512::conv_kernels};
     case Isa::vnni:
-      return {vnni::kernels, vnni::back_kernels, vnni::conv_kernels};
+      return {vnni::kernels(), avx512::back_kernels, avx512::conv_kernels};
     case Isa::amx:
-      return {amx::kernels(), amx::back_kernels(), vnni::conv_kernels};
+      return {amx::kernels(), amx::back_kernels(), avx512::conv_kernels};
 #endif
 #if defined(__aarch64__)
     case Isa::dotprod:

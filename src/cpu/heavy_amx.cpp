@@ -29,9 +29,11 @@ namespace tarn::cpu {
 namespace vnni {
 void qmm_balanced(const Qmm& q, int worker, int workers);
 size_t qmm_balanced_scratch(const Qmm& q, int workers);
+}  // namespace vnni
+namespace avx512 {
 void pack_activations(const PackActivations& p, int worker, int workers);
 size_t packed_bytes(int64_t m, int64_t cols, int group);
-}  // namespace vnni
+}  // namespace avx512
 
 namespace TARN_LEVEL {
 namespace {
@@ -208,13 +210,13 @@ void multiply_tokens(const Qmm& q, const RankTiles& term, Range panels, Range to
 }  // namespace
 
 size_t packed_bytes(int64_t m, int64_t cols, int group) {
-  if (m < kFewTokens) return vnni::packed_bytes(m, cols, group);
+  if (m < kFewTokens) return avx512::packed_bytes(m, cols, group);
   if (m < kManyTokens) return few_packed_bytes(m, cols);
   return static_cast<size_t>(round_up(m, kPairRows) * cols * 2);
 }
 
 void pack_activations(const PackActivations& p, int worker, int workers) {
-  if (p.m < kFewTokens) return vnni::pack_activations(p, worker, workers);
+  if (p.m < kFewTokens) return avx512::pack_activations(p, worker, workers);
   if (p.m < kManyTokens) return pack_few(p, worker, workers);
   const int64_t steps = p.cols / kTileCols;
   const Range mine = share(round_up(p.m, kPairRows) / kTileRows * steps, 1, worker, workers);

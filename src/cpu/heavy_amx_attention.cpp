@@ -16,10 +16,10 @@
 
 namespace tarn::cpu {
 
-namespace vnni {
+namespace avx512 {
 void attention(const Attention& a, int worker, int workers);
 size_t attention_scratch(const Attention& a, int workers);
-}  // namespace vnni
+}  // namespace avx512
 
 namespace TARN_LEVEL {
 namespace {
@@ -190,12 +190,12 @@ void run_block(const Work& w) {
 
 size_t attention_scratch(const Attention& a, int workers) {
   const auto own = static_cast<size_t>(bytes_of(sizes_of(a)).all() * workers);
-  const size_t below = vnni::attention_scratch(a, workers);
+  const size_t below = avx512::attention_scratch(a, workers);
   return a.type == Store::bf16 && own > below ? own : below;
 }
 
 void attention(const Attention& a, int worker, int workers) {
-  if (!takes(a)) return vnni::attention(a, worker, workers);
+  if (!takes(a)) return avx512::attention(a, worker, workers);
   Work w;
   w.a = &a;
   w.size = sizes_of(a);

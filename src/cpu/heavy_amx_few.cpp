@@ -15,9 +15,9 @@
 
 namespace tarn::cpu {
 
-namespace vnni {
+namespace avx512 {
 void pack_activations(const PackActivations& p, int worker, int workers);
-}  // namespace vnni
+}  // namespace avx512
 
 namespace TARN_LEVEL {
 namespace {
@@ -66,7 +66,7 @@ void pack_few_block(const PackActivations& p, int64_t token, int64_t block, FewB
   part.m = smaller(kSetTokens, p.m - token);
   part.cols = smaller(kPackBlock, p.cols - block * kPackBlock);
   part.packed = room;
-  vnni::pack_activations(part, 0, 1);
+  avx512::pack_activations(part, 0, 1);
   const PackedRows rows = packed_rows(room, part.cols, p.group);
   turn_digits(rows, part.m, p.bits, to);
   for (int64_t unit = 0; unit < kBlockUnits; ++unit)

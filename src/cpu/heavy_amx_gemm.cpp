@@ -21,15 +21,15 @@
 
 namespace tarn::cpu {
 
-namespace vnni {
+namespace avx512 {
 void gemm(const Gemm& g, int worker, int workers);
 size_t gemm_scratch(const Gemm& g, int workers);
-}  // namespace vnni
+}  // namespace avx512
 
 namespace TARN_LEVEL {
 namespace {
 
-constexpr int64_t kSkinny = 8;     // where vnni turns to streams
+constexpr int64_t kSkinny = 8;     // where avx512 turns to streams
 constexpr int64_t kShallow = 640;  // a panel of 40 KiB in an L1 of 48
 constexpr int64_t kDeep = 2048;    // a strip of 128 KiB
 // What is kept in an L2 of 2048 KiB: of A where the product is shallow, of B where it is deep.
@@ -259,14 +259,14 @@ bool takes(const Gemm& g) {
 }  // namespace
 
 size_t gemm_scratch(const Gemm& g, int workers) {
-  if (!takes(g)) return vnni::gemm_scratch(g, workers);
+  if (!takes(g)) return avx512::gemm_scratch(g, workers);
   return static_cast<size_t>(bytes_of(g, blocks_of(g)).all() * workers);
 }
 
 // Cuts batch x the columns of C among the workers, or the rows where they are many more: packing a
 // strip costs less than packing a panel.
 void gemm(const Gemm& g, int worker, int workers) {
-  if (!takes(g)) return vnni::gemm(g, worker, workers);
+  if (!takes(g)) return avx512::gemm(g, worker, workers);
   const Blocks blocks = blocks_of(g);
   const RoomBytes bytes = bytes_of(g, blocks);
   Room room;

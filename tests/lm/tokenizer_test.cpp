@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -257,13 +257,13 @@ TEST(Tokenizer, WithoutAVocabulary) {
 
 // ---- Hostile texts and files: answers or errors, soon ----
 
+// Soon is said of the processor's time: what else runs on the machine does not count.
 class Hostile : public testing::Test {
  protected:
-  ~Hostile() override { EXPECT_LT(Clock::now() - start_, std::chrono::seconds(60)); }
+  ~Hostile() override { EXPECT_LT((std::clock() - start_) / CLOCKS_PER_SEC, 60); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
+  std::clock_t start_ = std::clock();
 };
 
 TEST_F(Hostile, OneLongWord) {
