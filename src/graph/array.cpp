@@ -131,9 +131,9 @@ std::vector<array> array::inputs() const {
 bool array::is_tracer() const { return node_->state == State::placeholder; }
 void array::detach() {
   eval();
-  std::vector<array> dropped;  // destroyed after the lock is gone
+  Inputs dropped;  // destroyed after the lock is gone
   std::lock_guard lock(graph_mutex());
-  dropped.swap(node_->inputs);
+  dropped = std::move(node_->inputs);
 }
 
 array array::number(double value, Dtype dtype) { return inline_number(value, dtype); }

@@ -138,7 +138,7 @@ array new_placeholder(const ArraySpec& spec) {
   return owner;
 }
 
-array record(const Op& op, Params params, std::vector<array> in, Shape shape, Dtype dtype,
+array record(const Op& op, Params params, Inputs in, Shape shape, Dtype dtype,
              StreamOrDevice s) {
   array owner(new_node());
   Node* n = owner.node();
@@ -151,7 +151,7 @@ array record(const Op& op, Params params, std::vector<array> in, Shape shape, Dt
   return owner;
 }
 
-array record(const Op& op, Params params, std::vector<array> in, StreamOrDevice s) {
+array record(const Op& op, Params params, Inputs in, StreamOrDevice s) {
   ArraySpec spec = op.infer(params, in);
   return record(op, std::move(params), std::move(in), std::move(spec.shape), spec.dtype, s);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "graph/inputs.h"
 #include "graph/op.h"
 #include "graph/params.h"
 #include "tarn/array.h"
@@ -34,7 +35,7 @@ struct Node {
   const Op* op = nullptr;
   Shape shape{};
   Params params{};
-  std::vector<array> inputs{};
+  Inputs inputs{};
   // The outputs of a many-output call: this node is the call, and `pick` nodes name one output.
   std::unique_ptr<std::vector<ArraySpec>> specs{};
 
@@ -93,9 +94,8 @@ Layout layout_of(const Node& n);
 bool is_row_contiguous(const Shape& shape, const Strides& strides);
 
 // Records a call with known results. Throws nothing: checks come before.
-array record(const Op& op, Params params, std::vector<array> in, Shape shape, Dtype dtype,
-             StreamOrDevice s);
+array record(const Op& op, Params params, Inputs in, Shape shape, Dtype dtype, StreamOrDevice s);
 // Records a call; op.infer says shape and dtype.
-array record(const Op& op, Params params, std::vector<array> in, StreamOrDevice s);
+array record(const Op& op, Params params, Inputs in, StreamOrDevice s);
 
 }  // namespace tarn

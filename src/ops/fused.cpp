@@ -293,8 +293,7 @@ array rope(const array& x, int dims, bool traditional, std::optional<float> base
                       text_of(offset.shape()), text_of(x.shape()));
   array in = floats("rope", x, s);
   bool by_row = x.ndim() >= 3 && count == x.shape(0);
-  Arrays all =
-      list_of(by_row ? in : expand_dims(in, 0, s), reshape(astype(offset, int64, s), {count}, s));
+  Arrays all{by_row ? in : expand_dims(in, 0, s), reshape(astype(offset, int64, s), {count}, s)};
   if (freqs) all.push_back(*freqs);
   array out = record(op_of<RopeRows>, RopeRows::P{dims, traditional, base.value_or(0), scale},
                      std::move(all), s);

@@ -206,28 +206,19 @@ struct Elementwise {
   }
 };
 
-// Handles that are moved into a list: each copy of one counts, across processors.
-template <class... A>
-std::vector<array> list_of(A... arrays) {
-  std::vector<array> list;
-  list.reserve(sizeof...(A));
-  (list.push_back(std::move(arrays)), ...);
-  return list;
-}
-
 // Records T on operands that are already in its domain and of one dtype.
 template <class T>
 array apply(StreamOrDevice s, array a) {
   Shape shape = a.shape();
   Dtype t = Elementwise::result<T>(a.dtype());
-  return record(op_of<T>, {}, list_of(std::move(a)), std::move(shape), t, s);
+  return record(op_of<T>, {}, Inputs(std::move(a)), std::move(shape), t, s);
 }
 template <class T>
 array apply(StreamOrDevice s, array a, array b) {
   Shape shape =
       a.shape() == b.shape() ? a.shape() : broadcast_for(T::spec.name, a.shape(), b.shape());
   Dtype t = Elementwise::result<T>(a.dtype());
-  return record(op_of<T>, {}, list_of(std::move(a), std::move(b)), std::move(shape), t, s);
+  return record(op_of<T>, {}, Inputs(std::move(a), std::move(b)), std::move(shape), t, s);
 }
 // The same after promotion.
 template <class T>

@@ -98,7 +98,7 @@ array append_row(const array& cache, const array& rows, int64_t row, int64_t sta
                       "that dtype is needed.",
                       row, text_of(rows.shape()), name_of(rows.dtype()), start,
                       text_of(cache.shape()), name_of(cache.dtype()));
-  return record(op_of<AppendRow>, p, list_of(cache, rows), s);
+  return record(op_of<AppendRow>, p, {cache, rows}, s);
 }
 
 array ragged_attention(const array& queries, const std::vector<array>& keys,

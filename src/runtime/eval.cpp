@@ -64,7 +64,7 @@ BufferRef buffer_of_number(const Node& n) {
 }
 
 // Makes the outputs ready. What they held on to is detached, to be freed outside the lock.
-void publish(Plan& plan, GraphView& view, std::vector<std::vector<array>>& detached) {
+void publish(Plan& plan, GraphView& view, std::vector<Inputs>& detached) {
   detached.reserve(plan.outputs.size());
   for (const auto& out : plan.outputs) {
     Node& n = *view.items[static_cast<size_t>(out.item)].node;
@@ -94,7 +94,6 @@ void publish(Plan& plan, GraphView& view, std::vector<std::vector<array>>& detac
     n.evaluation = nullptr;
     if (!keeps_history()) {
       detached.push_back(std::move(n.inputs));
-      n.inputs.clear();
     }
   }
 }

@@ -43,7 +43,7 @@ struct Frame {
 struct EvalRoom {
   GraphView view{};
   std::vector<Frame> stack{};
-  std::vector<std::vector<array>> detached{};  // what the outputs held on to
+  std::vector<Inputs> detached{};  // what the outputs held on to
   std::shared_ptr<Evaluation> evaluation = std::make_shared<Evaluation>();
 
   void clear() {
