@@ -1,6 +1,15 @@
 #include "adapter_options.h"
 
+#include <algorithm>
+
 namespace tarn::cli {
+
+std::string name_for(const lm::LoRAContainer& adapter, const std::string& folder,
+                     const lm::LanguageModel& model) {
+  bool is_taken = std::ranges::any_of(
+      model.adapters, [&](const lm::LoadedAdapter& a) { return a.name == adapter.name(); });
+  return is_taken ? folder : adapter.name();
+}
 
 void AdapterOptions::add_to(Arguments& arguments) {
   arguments.texts("--adapter", folders,
@@ -13,8 +22,9 @@ nn::AdapterChoice AdapterOptions::load_into(lm::LanguageModel& model) const {
   for (const auto& folder : folders) {
     auto adapter = lm::LoRAContainer::from(folder);
     bool on_request = !adapter.replaces_parameters();
-    adapter.load(model, {.on_request = on_request, .any_base = any_base});
-    if (on_request && choice.name.empty()) choice.name = adapter.name();
+    std::string name = name_for(adapter, folder, model);
+    adapter.load(model, {.name = name, .on_request = on_request, .any_base = any_base});
+    if (on_request && choice.name.empty()) choice.name = name;
   }
   return choice;
 }

@@ -9,6 +9,11 @@
 
 namespace tarn::cli {
 
+// What an adapter of this folder is called in the model: by its own name, the folder's, or by the
+// whole path where another has that.
+std::string name_for(const lm::LoRAContainer& adapter, const std::string& folder,
+                     const lm::LanguageModel& model);
+
 struct AdapterOptions {
   std::vector<std::string> folders{};
   bool any_base = false;  // also those that were made for another model

@@ -1,7 +1,9 @@
 #include "conversation.h"
 
 #include <algorithm>
+#include <filesystem>
 
+#include "adapter_options.h"
 #include "base/require.h"
 #include "terminal.h"
 
@@ -30,9 +32,15 @@ void Conversation::set_system(std::string text) {
 
 std::string Conversation::load_adapter(const std::string& folder) {
   auto adapter = lm::LoRAContainer::from(folder);
+  std::string& name = names_[std::filesystem::weakly_canonical(folder).string()];
+  bool is_new = name.empty();
+  std::string as = is_new ? name_for(adapter, folder, *model()) : name;
   lm::ModelContainer container = session_.container();
-  container.update([&](lm::LanguageModel& lm) { adapter.load(lm, {.on_request = true}); });
-  return adapter.name();
+  container.update([&](lm::LanguageModel& lm) {
+    if (!is_new) lm::unload_adapter(lm, as);
+    adapter.load(lm, {.name = as, .on_request = true});
+  });
+  return name = as;
 }
 
 AnswerStatistics Conversation::ask(const std::string& question, std::stop_token stop,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -37,7 +38,8 @@ class Conversation {
   // Which of the model's adapters answers use; none when the name is empty.
   const nn::AdapterChoice& adapter() const { return adapter_; }
   void set_adapter(nn::AdapterChoice choice) { adapter_ = std::move(choice); }
-  // Puts the adapter of a folder into the model, to be chosen by the name that is returned.
+  // Puts the adapter of a folder into the model, to be chosen by the name that is returned. One of
+  // the same folder takes the place of the one before.
   std::string load_adapter(const std::string& folder);
   void clear() { session_.clear(); }
   void save(const std::string& file) const { session_.save(file); }
@@ -58,6 +60,7 @@ class Conversation {
   lm::ChatSession session_;
   AnswerOptions options_;
   nn::AdapterChoice adapter_{};
+  std::map<std::string, std::string> names_{};  // of adapters that were loaded, by their folders
 };
 
 }  // namespace tarn::cli

@@ -21,6 +21,15 @@ lm::ModelRegistry local_registry() {
                                         : lm::ModelRegistry();
 }
 
+lm::HubClient patient_client(bool offline) {
+  lm::HubOptions options;
+  if (offline) options.offline = true;
+  options.on_retry = [](const std::string& failure, double seconds) {
+    say(fmt::format("{}. Trying again in {:.0f} s.\n", failure, seconds));
+  };
+  return lm::HubClient(options);
+}
+
 bool is_hub_name(const std::string& text) {
   size_t slash = text.find('/');
   if (slash == text.npos || slash == 0 || text[0] == '.' || text[0] == '~') return false;

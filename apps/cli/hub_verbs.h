@@ -14,6 +14,8 @@ namespace tarn::cli {
 
 // Names that this folder pins: its tarn.lock, when there is one.
 lm::ModelRegistry local_registry();
+// A client that says on standard error why it asks a hub once more.
+lm::HubClient patient_client(bool offline = false);
 
 // Whether a text that is no file here may be the name of a model on a hub, as "org/name".
 bool is_hub_name(const std::string& text);

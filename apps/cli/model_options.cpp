@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/printable.h"
 #include "base/require.h"
 #include "hub_verbs.h"
 #include "progress.h"
@@ -35,9 +36,15 @@ lm::ModelConfiguration ModelOptions::configuration() const {
 
 std::filesystem::path ModelOptions::fetch(const lm::ModelConfiguration& model) const {
   if (!model.directory.empty()) return model.directory;
-  lm::HubOptions options;
-  if (is_offline) options.offline = true;
-  return fetch_with_bar(lm::HubClient(options), model, false);
+  try {
+    return fetch_with_bar(patient_client(is_offline), model, false);
+  } catch (const lm::HubError& error) {
+    bool mistyped =
+        error.reason() == lm::HubReason::network || error.reason() == lm::HubReason::not_found;
+    if (!mistyped || path.empty()) throw;
+    throw lm::HubError(error.reason(), fmt::format("{} There is no file or folder {} here.",
+                                                   error.what(), printable(path)));
+  }
 }
 
 std::string ModelOptions::name() const {

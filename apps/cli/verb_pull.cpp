@@ -1,5 +1,8 @@
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "base/json.h"
 #include "base/json_text.h"
 #include "base/require.h"
@@ -43,10 +46,23 @@ std::vector<Wish> wishes_of(const PullArguments& given) {
   return {{given.as.empty() ? model.id : given.as, model}};
 }
 
-void write_lock(const std::string& file, const Wish& wish) {
+lm::ModelRegistry lock_of(const std::string& file) {
   std::error_code error;
-  lm::ModelRegistry registry =
-      fs::exists(file, error) ? lm::ModelRegistry::read(file) : lm::ModelRegistry();
+  return fs::exists(file, error) ? lm::ModelRegistry::read(file) : lm::ModelRegistry();
+}
+
+// Before anything is downloaded.
+void check_lock(const std::string& file) {
+  lock_of(file);
+  fs::path folder = fs::path(file).parent_path();
+  bool writable = access(folder.empty() ? "." : folder.c_str(), W_OK) == 0;
+  require<FileError>(writable,
+                     "[pull] {} cannot be written: {}. Name a file in a folder that can be.", file,
+                     std::strerror(errno));
+}
+
+void write_lock(const std::string& file, const Wish& wish) {
+  lm::ModelRegistry registry = lock_of(file);
   registry.add(wish.name, wish.model);
   registry.write(file);
 }
@@ -99,7 +115,8 @@ int pull(const Words& words) {
   if (!parse_or_help(arguments, words)) return 0;
   if (given.name.empty() && given.locked.empty())
     throw UsageError("tarn pull needs a NAME: org/name, as on the page of the model.");
-  lm::HubClient client;
+  if (!given.lock.empty()) check_lock(given.lock);
+  lm::HubClient client = patient_client();
   for (Wish& wish : wishes_of(given)) {
     if (!given.lock.empty()) wish.model = client.pin(wish.model);
     lm::DownloadProgress last;

@@ -87,6 +87,8 @@ int tokenize(const Words& words) {
   if (given.texts.empty() && !given.by_lines) {
     throw UsageError("tarn tokenize needs a TEXT, or - for standard input.");
   }
+  if (!given.texts.empty() && given.by_lines)
+    throw UsageError("--lines reads standard input: leave TEXT out.");
   Converter convert(load_model(given.model).tokenizer, given);
   if (given.by_lines) {
     each_line(read_standard_input(size_t{1} << 30), convert);

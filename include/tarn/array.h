@@ -228,9 +228,8 @@ std::ostream& operator<<(std::ostream& out, const array& a);
 
 // Computes all of them together, so that shared work is done once.
 void eval(std::vector<array> outputs);
-inline void eval(const array& output) { output.eval(); }
 template <class... Arrays>
-requires(sizeof...(Arrays) > 1 &&
+requires(sizeof...(Arrays) > 0 &&
          (std::is_convertible_v<Arrays, array> && ...)) void eval(Arrays&&... outputs) {
   eval(std::vector<array>{std::forward<Arrays>(outputs)...});
 }

@@ -63,6 +63,29 @@ class Adapters(unittest.TestCase):
             ],
         )
 
+    def test_folders_of_one_name_are_two_adapters_and_one_folder_is_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            one, two = os.path.join(folder, "one/adapters"), os.path.join(folder, "two/adapters")
+            write_adapter(one, 0.0)
+            write_adapter(two, 0.0)
+            status, out, err = cli_test.tarn(
+                "chat", "--adapter", two, "--adapter", one, stdin=b"/adapter\n"
+            )
+            self.assertEqual((status, out), (0, ""), err)
+            self.assertIn(f"There are: adapters, {one}.", err)
+            lines = f"/adapter {one}\n/adapter {two}\n/adapter {one}\n/adapter adapters\n"
+            status, out, err = cli_test.tarn("chat", stdin=lines.encode())
+        self.assertEqual((status, out), (0, ""), err)
+        self.assertEqual(
+            [s for s in err.splitlines() if "adapter" in s],
+            [
+                "Answers use the adapter adapters, scale 1. There are: adapters.",
+                f"Answers use the adapter {two}, scale 1. There are: adapters, {two}.",
+                f"Answers use the adapter adapters, scale 1. There are: {two}, adapters.",
+                f"Answers use the adapter adapters, scale 1. There are: {two}, adapters.",
+            ],
+        )
+
     def test_an_adapter_of_another_base_is_used_when_told_so(self):
         with tempfile.TemporaryDirectory() as folder:
             foreign = os.path.join(folder, "foreign")

@@ -301,6 +301,10 @@ class Tokenize(unittest.TestCase):
             (1, "", "tarn: [tokenize] `x` is not a token id.\n"),
         )
         self.assertEqual(tarn("tokenize", "--decode", "99999999 -5"), (0, "\n", ""))
+        self.assertEqual(
+            tarn("tokenize", "--lines", "a text"),
+            (2, "", "tarn: --lines reads standard input: leave TEXT out.\n"),
+        )
 
 
 class Pipe(unittest.TestCase):

@@ -219,6 +219,32 @@ class Verbs(HubCase):
             err="tarn: [pull] CACHE-tarn.lock pins no model big. It has: small.\n",
         )
 
+    def test_a_lock_file_is_looked_at_before_anything_is_downloaded(self):
+        broken = self.top / "cache-broken.lock"
+        broken.write_text("broken")
+        status, out, err = self.tarn("pull", ID, "--lock", str(broken))
+        self.assertEqual((status, out), (1, ""))
+        self.assertTrue(err.startswith(f"tarn: [json] {broken}: byte 0"), err)
+        self.says(
+            ["pull", ID, "--lock", "/nonexistent/x.lock"],
+            status=1,
+            err="tarn: [pull] /nonexistent/x.lock cannot be written: No such file or directory. "
+            "Name a file in a folder that can be.\n",
+        )
+        self.assertEqual(self.hub.requests, [])
+
+    def test_why_the_hub_is_asked_once_more(self):
+        self.hub.fault(ID, times=2, status=429, headers={"Retry-After": "0"}, body=b"")
+        again = (
+            "[hub] org/tiny: the hub asks for fewer requests (429) and to wait 0 s. Trying again "
+            "in 0 s.\n"
+        )
+        self.says(
+            ["pull", ID],
+            self.clean(self.folder()) + "\n",
+            2 * again + "org/tiny: 400 kB downloaded\n",
+        )
+
     def test_interrupt_keeps_the_parts_and_says_so(self):
         self.hub.fault(FILE, cut=150_000, stall=20)
         env = hub_case.environment(HF_ENDPOINT=self.hub.url, HF_HUB_CACHE=str(self.cache))
@@ -307,6 +333,14 @@ class Models(HubCase):
                 err = self.tarn("generate", "--prompt", "x", "--model", path)[2]
                 self.assertTrue(err.startswith(f"tarn: [load] {path} does not exist."), err)
         self.assertEqual(self.hub.requests, [])
+
+    def test_a_mistyped_path_that_could_be_a_name(self):
+        err = self.tarn("generate", "--prompt", "x", "--model", "models/mine")[2]
+        self.assertEqual(
+            err,
+            "tarn: [hub] models/mine: the hub has no such model (404). Check the name; a private "
+            "one needs HF_TOKEN. There is no file or folder models/mine here.\n",
+        )
 
     def test_a_lock_file_here_does_not_matter_for_a_path(self):
         (self.top / "tarn.lock").write_text("broken")

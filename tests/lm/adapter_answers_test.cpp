@@ -123,6 +123,33 @@ TEST_F(AdapterAnswers, AConversationKeepsItsAdapterInAFile) {
   EXPECT_NE(with_a.ids, with_b.ids);
 }
 
+TEST_F(AdapterAnswers, AConversationInAFileOutlivesTheAdaptersOnRequest) {
+  LanguageModel bare = endless(), all = with_adapters(false);
+  auto saved = [&](const LanguageModel& lm, const std::string& name) {
+    ChatSession s(ModelContainer(lm), {.parameters = asking(name)});
+    s.respond("hello");
+    s.save(folder_ / "chat");
+    return s.messages();
+  };
+  auto goes_on = [&](const LanguageModel& lm, const std::string& name) {
+    ChatSession s(ModelContainer(lm), {.parameters = asking(name)});
+    s.restore(folder_ / "chat");
+    auto messages = s.messages();
+    return std::pair{messages, collect(s.stream("and?")).info.cached_tokens};
+  };
+  auto messages = saved(bare, "");
+  EXPECT_EQ(goes_on(all, "").first, messages);
+  EXPECT_GT(goes_on(all, "").second, 5);
+  messages = saved(all, "a");
+  EXPECT_GT(goes_on(all, "a").second, 5);
+  EXPECT_EQ(goes_on(bare, ""), std::pair(messages, 0));
+  // Another one with the name.
+  LanguageModel changed = bare;
+  LoRAContainer::from(write_adapter(bare, "b", 99))
+      .load(changed, {.name = "a", .on_request = true});
+  EXPECT_EQ(goes_on(changed, "a"), std::pair(messages, 0));
+}
+
 TEST_F(AdapterAnswers, AnUnknownAdapterIsNamed) {
   LanguageModel lm = with_adapters();
   EXPECT_EQ(error_of([&] { alone(lm, "hello", asking("z")); }),

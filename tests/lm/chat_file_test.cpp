@@ -37,10 +37,12 @@ TEST_F(ChatFile, AConversationGoesOnFromAFile) {
 TEST_F(ChatFile, AnEmptyConversationIsAFileAsWell) {
   ChatSession session(ModelContainer(tiny()), saying_always("ok"),
                       {{"user", "a"}, {.role = "assistant", .tool_calls = {{"f", "{}", "1"}}}});
+  session.options().instructions = "Say ok.";
   session.save(folder_ / "talk.safetensors");
   ChatSession other(ModelContainer(tiny()), saying_always("ok"));
   other.restore(folder_ / "talk.safetensors");
   EXPECT_EQ(other.messages(), session.messages());
+  EXPECT_EQ(other.options().instructions, "Say ok.");
 }
 
 TEST_F(ChatFile, FilesOfOtherModelsAndDamagedOnesAreRefused) {

@@ -179,6 +179,34 @@ TEST_F(DefaultModelSession, StoppedDecodingLeavesTheSessionUsable) {
   EXPECT_EQ(again.ids, want.ids);
 }
 
+// The part of the prompt that was under way is computed by who goes on from it, and by nobody else.
+TEST_F(DefaultModelSession, StoppedPromptsCostTheNextAnswerNothing) {
+  auto stopped = [&] {
+    Session session;
+    std::stop_source source;
+    GenerateParameters options = exact(6);
+    options.stop = source.get_token();
+    options.prefill = {.step_size = 64,
+                       .chunking = PrefillParameters::Chunking::remainder,
+                       .progress = [&](int done, int) {
+                         if (done >= 128) source.request_stop();
+                       }};
+    collect(generate(model(), prompt(18), options, &session));
+    EXPECT_EQ(session.tokens.size(), 128u);
+    EXPECT_EQ(session.unfinished, 64u);
+    return session;
+  };
+  Session session = stopped();
+  Answer other = collect(generate(model(), prompt(0), exact(6), &session));
+  EXPECT_EQ(other.info.cached_tokens, 0);
+  EXPECT_EQ(other.ids, collect(generate(model(), prompt(0), exact(6))).ids);
+  EXPECT_EQ(session.unfinished, 0u);
+  session = stopped();
+  Answer same = collect(generate(model(), prompt(18), exact(6), &session));
+  EXPECT_EQ(same.info.cached_tokens, 128);
+  EXPECT_EQ(same.ids, collect(generate(model(), prompt(18), exact(6))).ids);
+}
+
 // Stops at many moments of prefill and decode: whatever was in progress, nothing of it stays.
 TEST_F(DefaultModelSession, StoppedAtAnyMomentLeavesTheSessionUsable) {
   Answer want = collect(generate(model(), prompt(18), exact(6)));

@@ -80,11 +80,12 @@ class ChatSession {
   // The same on a thread of its own.
   std::future<std::string> respond_async(std::string message);
 
-  // Transcript, token ledger and cache in one safetensors file, which mlx-lm reads as a prompt
-  // cache. Written whole or not at all.
+  // Transcript, instructions, token ledger and cache in one safetensors file, which mlx-lm reads as
+  // a prompt cache. Written whole or not at all.
   void save(const std::filesystem::path& file) const;
-  // Replaces messages and memory by the file's. Throws FileError for a file of another model, or a
-  // damaged one; the session is as before then.
+  // Replaces messages, instructions and memory by the file's. Which adapters on request the model
+  // has does not matter; what was computed with one that it lacks is computed again. Throws
+  // FileError for a file of another model, or a damaged one; the session is as before then.
   void restore(const std::filesystem::path& file);
 
   struct Impl;

@@ -50,6 +50,9 @@ struct Event {
 struct Session {
   std::vector<int32_t> tokens{};
   Pass pass{};
+  // Positions behind them that were recorded and, since an answer was stopped, not computed: what
+  // goes on from here computes them along with its own.
+  size_t unfinished = 0;
 };
 
 // An input range: `for (auto& event : generate(model, prompt))`. Errors are thrown from it; an

@@ -58,6 +58,9 @@ struct HubOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds stall_timeout{30'000};  // this long with less than 1 KiB/s
   std::chrono::milliseconds retry_delay{1'000};     // doubles each time, up to 30 s
+  // Called when the hub is asked once more what it has: what went wrong, and after how many
+  // seconds. Not for downloads, whose progress shows.
+  std::function<void(const std::string& failure, double seconds)> on_retry{};
 };
 
 // Of all files of a model together; what was there already counts as done.

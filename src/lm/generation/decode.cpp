@@ -46,14 +46,12 @@ template <class Compute>
 auto Decoder::or_as_before(size_t positions, const Compute& compute) {
   StopScope stop(parameters_.stop);
   try {
-    return compute();
+    auto result = compute();
+    session_.unfinished = 0;
+    return result;
   } catch (...) {
-    // What was recorded is computed along with the next step. After a long prompt that was to
-    // follow little or nothing, starting anew is cheaper.
-    if (size_t known = session_.tokens.size(); known < positions)
-      begin_anew();
-    else
-      truncate(known);
+    session_.unfinished += positions;
+    keep(session_.tokens.size());
     throw;
   }
 }
@@ -114,6 +112,12 @@ void Decoder::begin_anew() {
   session_.pass.rows[0].adapter = parameters_.adapter;
 }
 
+// What was recorded is computed along with the next step. Where less than that is to be kept,
+// starting anew is cheaper.
+void Decoder::keep(size_t length) {
+  length < session_.unfinished ? begin_anew() : truncate(length);
+}
+
 void Decoder::truncate(size_t length) {
   turns_.forget();
   auto to = static_cast<int64_t>(length);
@@ -130,7 +134,7 @@ void Decoder::go_back_for(std::span<const int32_t> prompt) {
       rows[0].adapter != parameters_.adapter)
     begin_anew();
   // At least the last token is computed again: its logits are needed.
-  truncate(std::min(common_prefix(session_.tokens, prompt), prompt.size() - 1));
+  keep(std::min(common_prefix(session_.tokens, prompt), prompt.size() - 1));
 }
 
 array Decoder::prefill(std::span<const int32_t> prompt, int& cached_tokens) {

@@ -55,6 +55,7 @@ class Decoder {
 
  private:
   void begin_anew();
+  void keep(size_t length);
   // What is wanted of the logits of ids (1, n); when that fails the session is as before.
   array run(const array& ids, bool all_logits, OfLogits wanted, const Evaluate& evaluate);
   ArrivingNumber likeliest(array token);

@@ -92,7 +92,10 @@ void try_again(const HubOptions& options, const std::stop_token& stop, const Att
       if (failure.retry_after > longest_asked_wait_s) give_up(a, failure, tries);
       double doubled = std::min(delay * static_cast<double>(1ULL << std::min(failures - 1, 20)),
                                 longest_delay_s);
-      wait(failure.retry_after >= 0 ? failure.retry_after : doubled, stop);
+      double seconds = failure.retry_after >= 0 ? failure.retry_after : doubled;
+      if (options.on_retry && !a.received)
+        options.on_retry(fmt::format("[hub] {}: {}", a.subject, failure.text), seconds);
+      wait(seconds, stop);
     }
   }
 }

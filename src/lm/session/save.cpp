@@ -68,6 +68,8 @@ Session sequence_of(Cache cache, std::vector<int32_t> tokens, CacheOptions optio
   return s;
 }
 
+std::string text_of(const Hash& hash) { return fmt::format("{:016x}{:016x}", hash.a, hash.b); }
+
 void add_numbers(Hash& hash, const array& a) {
   constexpr size_t samples = 64;
   const auto* bytes = a.data<unsigned char>();
@@ -75,8 +77,31 @@ void add_numbers(Hash& hash, const array& a) {
   for (size_t at = 0; at < count; at += step) hash.add(uint64_t{bytes[at]});
 }
 
+// Adapters on request are another matter: a conversation may have begun before they were loaded.
+std::string fingerprint_for_all(Model model) {
+  model.matrices([](const std::string&, nn::Matrix& m) {
+    std::erase_if(m.low_rank.terms, [](const nn::LowRank& t) { return t.on_request; });
+    if (m.low_rank.empty()) m.low_rank = {};
+  });
+  return fingerprint(model);
+}
+
+// Of the numbers of an adapter on request, for what was computed with them.
+std::string fingerprint_of(Model model, const std::string& adapter) {
+  Hash hash;
+  model.matrices([&](const std::string& path, nn::Matrix& m) {
+    for (const nn::LowRank& t : m.low_rank.terms) {
+      if (t.adapter != adapter) continue;
+      hash.add(path);
+      add_numbers(hash, t.lora_a), add_numbers(hash, t.lora_b);
+      if (t.m) add_numbers(hash, *t.m);
+    }
+  });
+  return text_of(hash);
+}
+
 void check_model(const Json& saved, const LanguageModel& model, const std::string& file) {
-  require<FileError>(saved.at("fingerprint") == fingerprint(model.model),
+  require<FileError>(saved.at("fingerprint") == fingerprint_for_all(model.model),
                      "[ChatSession] {} belongs to the model {}, and this is {} with other weights. "
                      "Load that model, or begin a new conversation.",
                      file, printable(saved.at("name").get<std::string>()), printable(model.name));
@@ -96,7 +121,7 @@ std::string fingerprint(const Model& model) {
     for (int64_t n : a.shape()) hash.add(static_cast<uint64_t>(n));
     if (a.size() > 0) add_numbers(hash, a);
   });
-  return fmt::format("{:016x}{:016x}", hash.a, hash.b);
+  return text_of(hash);
 }
 
 void ChatSession::save(const std::filesystem::path& file) const {
@@ -106,8 +131,12 @@ void ChatSession::save(const std::filesystem::path& file) const {
   Cache cache = memory.tokens.empty() ? model->model.new_cache() : memory.pass.rows[0];
   Json chat{{"version", version},
             {"cache", json_of(cache.options)},
-            {"adapter", {{"name", cache.adapter.name}, {"weight", cache.adapter.weight}}},
-            {"model", {{"name", model->name}, {"fingerprint", fingerprint(model->model)}}},
+            {"adapter",
+             {{"name", cache.adapter.name},
+              {"weight", cache.adapter.weight},
+              {"fingerprint", fingerprint_of(model->model, cache.adapter.name)}}},
+            {"model", {{"name", model->name}, {"fingerprint", fingerprint_for_all(model->model)}}},
+            {"instructions", impl_->options.instructions},
             {"messages", Json::array()},
             {"dropped", impl_->dropped},
             {"tokens", memory.tokens}};
@@ -128,6 +157,8 @@ void ChatSession::restore(const std::filesystem::path& file) {
   std::vector<int32_t> tokens;
   CacheOptions options;
   nn::AdapterChoice adapter;
+  bool has_adapter = true;
+  std::optional<std::string> instructions;
   size_t dropped = 0;
   try {
     require<FileError>(chat.at("version") == version,
@@ -138,9 +169,14 @@ void ChatSession::restore(const std::filesystem::path& file) {
     dropped = chat.at("dropped").get<size_t>();
     tokens = chat.at("tokens").get<std::vector<int32_t>>();
     options = options_of(chat.at("cache"), name);
-    // Files from before there were adapters do not say.
-    if (auto with = chat.find("adapter"); with != chat.end())
+    // Older files do not say.
+    if (auto with = chat.find("adapter"); with != chat.end()) {
       adapter = {with->at("name"), with->at("weight")};
+      has_adapter = adapter.name.empty() ||
+                    with->value("fingerprint", "") == fingerprint_of(model->model, adapter.name);
+    }
+    if (auto told = chat.find("instructions"); told != chat.end())
+      instructions = told->get<std::string>();
   } catch (const Json::exception& error) {
     fail<FileError>("[ChatSession] {}: the conversation is damaged: {}.", name,
                     printable(error.what()));
@@ -157,6 +193,9 @@ void ChatSession::restore(const std::filesystem::path& file) {
                      model->model.shape().layers);
   impl_->messages = std::move(messages);
   impl_->dropped = dropped;
+  if (instructions) impl_->options.instructions = std::move(*instructions);
+  // Computed with an adapter that is not in the model, or is another by now: it is computed again.
+  if (!has_adapter) tokens.clear();
   impl_->memory = sequence_of(std::move(cache), std::move(tokens), options, std::move(adapter));
 }
 
