@@ -16,6 +16,7 @@
 #include <ctime>
 
 #include "base/require.h"
+#include "base/signals_blocked.h"
 
 namespace tarn::cli {
 namespace {
@@ -233,6 +234,7 @@ InterruptScope::InterruptScope() {
   open_wake_pipe();
   was_interrupted = false;
   last_press_ns = 0;
+  SignalsBlocked blocked;
   watcher_ = std::thread([this] {
     char byte = 0;
     while (byte != quit_byte) {
