@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "answers.h"
 #include "base/text.h"
 #include "error_of.h"
 #include "small_models.h"
@@ -16,7 +17,6 @@
 namespace tarn_test {
 namespace {
 
-using namespace tarn::lm;
 using tarn::array;
 
 class Convert : public SmallModels {
@@ -125,6 +125,38 @@ TEST_F(Convert, GgufFilesGiveTheSameLogits) {
     EXPECT_LT(worst_difference(begun(gguf), want) / largest, 1e-5) << name;
     EXPECT_LT(worst_difference(begun(back), want) / largest, 1e-5) << name;
   }
+}
+
+TEST_F(Convert, GgufFilesMadeFromOneAnotherSayTheSameOfText) {
+  fs::path from = write("llama");
+  write_text(from / "chat_template.jinja", "{{ messages[0].content }}!");
+  fs::path one = folder_ / "one.gguf", two = folder_ / "two.gguf", three = folder_ / "three.gguf";
+  convert(from, one, {.quantization = tarn::nn::Quantization{.group_size = 32, .bits = 4}});
+  convert(one, two, {});
+  convert(one, three, {.dequantise = true});
+  LanguageModel first = load(one);
+  ASSERT_TRUE(first.chat_template);
+  Ids ids = first.tokenizer.encode("tarn");
+  for (const fs::path& path : {two, three}) {
+    LanguageModel again = load(path);
+    ASSERT_TRUE(again.chat_template) << path;
+    EXPECT_EQ(again.chat_template->source(), "{{ messages[0].content }}!");
+    EXPECT_EQ(again.stop_ids, first.stop_ids);
+    EXPECT_EQ(again.tokenizer.encode("tarn"), ids);
+    Answer got = collect(generate(again, ids, exact(12))),
+           want = collect(generate(first, ids, exact(12)));
+    EXPECT_EQ(got.ids, want.ids) << path;
+    EXPECT_EQ(got.text, want.text) << path;
+  }
+  auto text_of = [](const fs::path& path) {
+    std::set<std::string> keys;
+    auto file = tarn::GgufFile::open(path.string());
+    for (const auto& [key, value] : file.metadata())
+      if (key.starts_with("tokenizer.")) keys.insert(std::string(key));
+    return keys;
+  };
+  EXPECT_GT(text_of(one).size(), 5u);
+  EXPECT_EQ(text_of(two), text_of(one));
 }
 
 // Codes, scales and rows as they are where a type of GGUF has them; float16 and a note elsewhere.

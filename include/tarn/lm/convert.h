@@ -38,11 +38,10 @@ struct ConvertOptions {
 // Reads the model at `from`, a folder or a GGUF file, and writes it to `to`, which must not be
 // there yet: a GGUF file when its name ends in .gguf, else a folder that mlx-lm reads as well. `to`
 // appears when all of it is written and synced, or not at all.
-// From a folder to a folder everything that is no weight comes along. A folder made from a GGUF
-// file gets that file's vocabulary and chat template. In a GGUF file matrices stay quantised where
-// a type of that format holds them to the last bit (gguf_type_of); others become float16, and
-// `note` is told.
-// Throws FileError and ValueError; nothing stays behind.
+// From a folder to a folder everything that is no weight comes along. A folder or GGUF file made
+// from a GGUF file gets that file's vocabulary and chat template. In a GGUF file matrices stay
+// quantised where a type of that format holds them to the last bit (gguf_type_of); others become
+// float16, and `note` is told. Throws FileError and ValueError; nothing stays behind.
 void convert(const std::filesystem::path& from, const std::filesystem::path& to,
              const ConvertOptions& options);
 

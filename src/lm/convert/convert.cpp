@@ -206,7 +206,7 @@ void convert(const fs::path& from, const fs::path& to, const ConvertOptions& opt
   require<Cancelled>(!options.stop.stop_requested(), "[convert] stopped on request.");
   describe(config, model);
   Staged staged(to);
-  to_gguf ? write_gguf(staged.path(), model, config, is_folder ? from : fs::path())
+  to_gguf ? write_gguf(staged.path(), model, config, from)
           : write_folder(staged.path(), model, config, from, options);
   staged.publish();
 }

@@ -20,9 +20,9 @@ nn::Quantization by_recipe(const std::string& recipe, const std::string& path, i
 // Matrices that no type of GGUF holds to the last bit become float16; gives their number.
 int64_t dequantise_for_gguf(Model& model);
 
-// A GGUF file with the weights, the config and, where there is one, the vocabulary and chat
-// template of a folder.
+// A GGUF file with the weights, the config and the vocabulary and chat template of `from`, a folder
+// or another GGUF file.
 void write_gguf(const std::filesystem::path& to, Model& model, const Json& config,
-                const std::filesystem::path& folder);
+                const std::filesystem::path& from);
 
 }  // namespace tarn::lm
