@@ -250,10 +250,53 @@ TEST_F(Convert, WhatCannotBe) {
             "[convert] rope type \"llama3\" is not written to GGUF files; default and linear are.");
   EXPECT_EQ(error(from, to, {.quantization = tarn::nn::Quantization{.mode = "int4"}}),
             "[quantize] mode is \"int4\"; affine, mxfp4, nvfp4 and mxfp8 are known.");
+  auto by_group = [](int size, const char* mode) {
+    return ConvertOptions{.quantization = tarn::nn::Quantization{.group_size = size, .mode = mode}};
+  };
+  EXPECT_EQ(error(from, to, by_group(33, "affine")),
+            "[quantize] group_size is 33; it must be 32, 64 or 128.");
+  EXPECT_EQ(error(from, to, by_group(64, "mxfp4")),
+            "[quantize] group_size is 64; mode \"mxfp4\" has groups of 32.");
+  EXPECT_EQ(error(from, to, by_group(0, "affine")),
+            "[quantize] weight has shape (1, 1): its columns do not make groups of 0.");
   std::stop_source source;
   source.request_stop();
   EXPECT_NE(error(from, to, {.stop = source.get_token()}), "no error");
   EXPECT_EQ(entries(), 2u);  // the two models, nothing else
+}
+
+TEST_F(Convert, WhatWouldQuantiseNothingIsRefused) {
+  fs::path from = write("llama"), four = folder_ / "four", to = folder_ / "to";
+  auto by = [](int bits, int group_size) {
+    return tarn::nn::Quantization{.group_size = group_size, .bits = bits};
+  };
+  EXPECT_EQ(error(from, to, {.quantization = by(4, 128)}),
+            "[convert] no matrix of FOLDER/llama has columns in whole groups of 128: nothing would "
+            "be quantised. Give a smaller group size (--group), or another mode (--mode).");
+  convert(from, four, {.quantization = by(4, 32)});
+  for (const ConvertOptions& asked :
+       {ConvertOptions{.quantization = by(3, 32)}, ConvertOptions{.recipe = "mixed_3_6"}})
+    EXPECT_EQ(error(four, to, asked),
+              "[convert] FOLDER/four is quantised already: nothing would be quantised as asked. "
+              "Add dequantise (--dequantise) to quantise it anew.");
+  EXPECT_EQ(entries(), 2u);
+  convert(four, to, {.quantization = by(3, 32), .dequantise = true});
+  Json config = tarn::load_json((to / "config.json").string());
+  EXPECT_EQ(config["quantization"], (Json{{"group_size", 32}, {"bits", 3}, {"mode", "affine"}}));
+}
+
+TEST_F(Convert, MatricesThatAreQuantisedAlreadyAreToldOf) {
+  fs::path from = write("llama"), head = folder_ / "head";
+  tarn::nn::Quantization four{.group_size = 32, .bits = 4};
+  convert(from, head, {.choose = [&](const std::string& path, const tarn::nn::Matrix&) {
+            return path == "lm_head" ? std::optional(four) : std::nullopt;
+          }});
+  std::vector<std::string> notes;
+  convert(head, folder_ / "to",
+          {.quantization = four, .note = [&](const std::string& text) { notes.push_back(text); }});
+  EXPECT_EQ(notes, (std::vector<std::string>{
+                       "1 of the matrices were quantised already and stay as they are. With "
+                       "dequantise (--dequantise) they are quantised anew."}));
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ namespace tarn::lm {
 
 struct ConvertOptions {
   // Dense matrices whose columns make whole groups are quantised like this; none: left as they are.
+  // Where no matrix would be, that is a ValueError; `note` is told of those that are quantised
+  // already.
   std::optional<nn::Quantization> quantization{};
   // One of mlx-lm's mixtures of bits, "mixed_2_6", "mixed_3_4", "mixed_3_6" or "mixed_4_6": values,
   // the last part of an MLP and the head get more of them, in some layers.

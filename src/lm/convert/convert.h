@@ -11,11 +11,15 @@
 
 namespace tarn::lm {
 
-// Throws ValueError for a recipe that is not known and for what does not go together.
+// Throws ValueError for a recipe that is not known, for a way of quantising that there is not, and
+// for what does not go together.
 void check(const ConvertOptions& options);
 
 // How mlx-lm's recipe quantises a matrix of a model with so many layers.
 nn::Quantization by_recipe(const std::string& recipe, const std::string& path, int64_t layers);
+
+// The group size of a way of quantising, or of its mode.
+int group_of(const nn::Quantization& how);
 
 // Matrices that no type of GGUF holds to the last bit become float16; gives their number.
 int64_t dequantise_for_gguf(Model& model);
