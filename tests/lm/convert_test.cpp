@@ -159,6 +159,33 @@ TEST_F(Convert, GgufFilesMadeFromOneAnotherSayTheSameOfText) {
   EXPECT_EQ(text_of(two), text_of(one));
 }
 
+// An adapter that changes its model, in a folder: fresh ones change nothing.
+fs::path write_adapter(const LanguageModel& lm, const fs::path& to, uint64_t seed) {
+  LoRAConfiguration how{.num_layers = -1, .lora_parameters = {.rank = 2, .scale = 1}};
+  LoRAContainer::from(lm, how, seed).save(to);
+  std::string file = (to / "adapters.safetensors").string();
+  auto [arrays, metadata] = tarn::load_safetensors(file);
+  for (auto& [name, a] : arrays)
+    if (name.ends_with("lora_b"))
+      a = tarn::full(a.shape(), 0.02f * static_cast<float>(seed)), a.eval();
+    else
+      a = tarn::contiguous(a), a.eval();
+  tarn::save_safetensors(file, arrays, metadata);
+  return to;
+}
+
+TEST_F(Convert, SeveralAdaptersMadeForTheModelAreFoldedIn) {
+  fs::path from = write("llama"), to = folder_ / "to";
+  LanguageModel lm = load(from);
+  fs::path one = write_adapter(lm, folder_ / "one", 1), two = write_adapter(lm, folder_ / "two", 2);
+  convert(from, to, {.adapters = {one, two}});
+  LoRAContainer::from(one).load(lm);
+  LoRAContainer::from(two).load(lm);
+  array want = logits_of(lm.model, small_prompts());
+  EXPECT_LT(worst_difference(logits(to), want), 2e-4);
+  EXPECT_GT(worst_difference(logits(from), want), 2e-2);
+}
+
 // Codes, scales and rows as they are where a type of GGUF has them; float16 and a note elsewhere.
 TEST_F(Convert, QuantisedGgufFilesGiveTheSameLogits) {
   struct Case {

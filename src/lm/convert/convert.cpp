@@ -84,9 +84,16 @@ void check_quantised(const ConvertOptions& o, const fs::path& from, int64_t made
                     kept));
 }
 
-void change(Model& model, const ConvertOptions& o, const fs::path& from) {
+// Adapters stack: each was made for the model without the others.
+void fold_in_adapters(Model& model, const ConvertOptions& o) {
+  const Model base = model;  // shares the arrays
   for (const auto& folder : o.adapters)
-    LoRAContainer::from(folder).fuse(model, {.dequantize = o.dequantise, .any_base = o.any_base});
+    LoRAContainer::from(folder).fuse(
+        model, {.dequantize = o.dequantise, .any_base = o.any_base, .base = &base});
+}
+
+void change(Model& model, const ConvertOptions& o, const fs::path& from) {
+  fold_in_adapters(model, o);
   int64_t layers = model.shape().layers, made = 0, kept = 0;
   model.matrices([&](const std::string& path, nn::Matrix& m) {
     if (o.dequantise && m.quantised()) nn::put_dense(m, m.dense(), false);
