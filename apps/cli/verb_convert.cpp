@@ -56,6 +56,8 @@ int convert(const Words& words) {
     throw UsageError("[convert] give the model and, with --out, what to write.");
   lm::ConvertOptions options = options_of(given, arguments);
   options.note = [](const std::string& text) { say_line(text); };
+  InterruptScope interrupt;
+  options.stop = interrupt.token();
   lm::convert(given.from, given.to, options);
   say(fmt::format("{} is written.\n", safe_text(given.to)));
   return 0;

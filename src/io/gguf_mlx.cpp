@@ -222,7 +222,10 @@ void save_gguf_weights(const std::string& file, const GgufWeights& weights,
   header.align();
   io::AtomicFile out(file);
   out.write(header.bytes());
-  for (const Tensor& t : tensors) write_numbers(out, t);
+  for (const Tensor& t : tensors) {
+    io::AtomicFile::check_stop();
+    write_numbers(out, t);
+  }
   out.commit();
 }
 

@@ -2,10 +2,14 @@
 cli_test.py."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
+import adapters_cli_test
 import cli_test
 
 
@@ -35,6 +39,35 @@ class Descriptors(unittest.TestCase):
             run("prlimit", "--nofile=4", cli_test.TARN, *self.ask),
             (1, "", "tarn: [interrupt] no pipe for Ctrl-C: Too many open files.\n"),
         )
+
+
+class Interrupts(unittest.TestCase):
+    def stopped(self, folder, *words):
+        """What is said and left behind when ^C comes as soon as something is written."""
+        process = subprocess.Popen(
+            [cli_test.TARN, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=cli_test.environment(),
+        )
+        end = time.monotonic() + 60
+        while not os.listdir(folder) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err, os.listdir(folder)
+
+    def test_an_interrupted_conversion_leaves_nothing_behind(self):
+        nothing = (130, b"", b"", [])
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+            adapter = os.path.join(other, "mute")
+            adapters_cli_test.write_adapter(adapter, 0.0)
+            for name in ("to", "to.gguf"):
+                to = ["--dequantise", "--out", os.path.join(folder, name)]
+                convert = ["convert", cli_test.MODEL, *to]
+                fuse = ["fuse", cli_test.MODEL, "--adapter", adapter, *to]
+                self.assertEqual(self.stopped(folder, *convert, "--dtype=float32"), nothing)
+                self.assertEqual(self.stopped(folder, *fuse), nothing)
 
 
 if __name__ == "__main__":

@@ -236,6 +236,7 @@ void convert(const fs::path& from, const fs::path& to, const ConvertOptions& opt
   Staged staged(to);
   to_gguf ? write_gguf(staged.path(), model, config, from)
           : write_folder(staged.path(), model, config, from, options);
+  require<Cancelled>(!options.stop.stop_requested(), "[convert] stopped on request.");
   staged.publish();
 }
 
