@@ -70,6 +70,19 @@ class Interrupts(unittest.TestCase):
                 self.assertEqual(self.stopped(folder, *fuse), nothing)
 
 
+class Places(unittest.TestCase):
+    def test_a_relative_cache_that_is_not_there_yet_has_a_disk(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [cli_test.TARN, "doctor"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                env=cli_test.environment(TARN_CACHE="new/cache"),
+            )
+        self.assertRegex(done.stdout, r"disk +[\d.]+ [KMGT]iB available for new/cache/\n")
+
+
 if __name__ == "__main__":
     cli_test.TARN, cli_test.MODEL = (os.path.abspath(a) for a in sys.argv[1:3])
     unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
