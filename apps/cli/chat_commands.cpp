@@ -23,6 +23,7 @@ struct Command {
   const char* argument;
   const char* summary;
   Run run;
+  bool is_for_one = false;  // every rank of a group would read or write the same file
 };
 
 std::string trimmed(std::string_view text) {
@@ -174,7 +175,7 @@ CommandResult stats(Context c, const std::string&) {
       fmt::format("{} question{}, {} of {} tokens of context in use", chat.questions(),
                   chat.questions() == 1 ? "" : "s", chat.remembered_tokens(), context);
   if (c.last) text += "\nThe last answer: " + c.last->line();
-  return {text + fmt::format("\nMemory: {} of the process, {} of it in arrays",
+  return {text + fmt::format("\nMemory: {} of the process, {} in arrays",
                              bytes_text(static_cast<double>(anonymous_memory())),
                              bytes_text(static_cast<double>(get_active_memory())))};
 }
@@ -185,10 +186,10 @@ CommandResult help(Context c, const std::string& rest);
 constexpr Command commands[] = {
     {"/help", "", "this list", help},
     {"/clear", "", "begin a new conversation", clear},
-    {"/save", " FILE", "keep the conversation in a file", save},
-    {"/load", " FILE", "go on with the conversation of a file", load},
+    {"/save", " FILE", "keep the conversation in a file", save, true},
+    {"/load", " FILE", "go on with the conversation of a file", load, true},
     {"/system", " TEXT", "what the model is told first; `off` removes it", system},
-    {"/adapter", " NAME", "a name, a folder, `off`, or `scale` and a number", adapter},
+    {"/adapter", " NAME", "a name, a folder, `off`, or `scale` and a number", adapter, true},
     {"/set", " NAME VALUE", "temp, top-p, max-tokens …; /set alone shows all", set},
     {"/stats", "", "tokens, speed and memory", stats},
     {"/quit", "", "leave, as Ctrl-D does", quit},
@@ -212,7 +213,7 @@ bool is_command(std::string_view input) {
 }
 
 CommandResult run_command(Conversation& conversation, const AnswerStatistics* last,
-                          std::string_view input) {
+                          std::string_view input, int ranks) {
   size_t end = std::min(input.find_first_of(" \t\n"), input.size());
   std::string name(input.substr(0, end));
   if (name == "/exit" || name == "/bye" || name == "/q") name = "/quit";
@@ -220,6 +221,9 @@ CommandResult run_command(Conversation& conversation, const AnswerStatistics* la
   std::vector<std::string> known;
   for (const Command& c : commands) {
     if (name == c.name) {
+      if (c.is_for_one && ranks > 1)
+        return complaint(
+            fmt::format("{} is for a chat of one process; this one has {}.", name, ranks));
       try {
         return c.run({conversation, last}, trimmed(input.substr(end)));
       } catch (const std::exception& e) {

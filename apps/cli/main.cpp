@@ -129,6 +129,7 @@ int guarded_run(const Words& words) {
 }  // namespace tarn::cli
 
 int main(int argc, char** argv) {
+  tarn::cli::open_standard_descriptors();
   tarn::cli::ignore_sigpipe();
   tarn::cli::catch_bus_errors();
   return tarn::cli::guarded_run(tarn::cli::Words(argv + 1, argv + argc));

@@ -16,6 +16,7 @@
 #include <ctime>
 
 #include "base/require.h"
+#include "base/signals_blocked.h"
 
 namespace tarn::cli {
 namespace {
@@ -221,8 +222,8 @@ void on_interrupt(int) {
 
 void open_wake_pipe() {
   if (wake_pipe[0] >= 0) return;
-  require<DeviceError>(pipe2(wake_pipe, O_CLOEXEC) == 0, "[interrupt] no pipe for Ctrl-C: {}.",
-                       std::strerror(errno));
+  bool is_open = pipe2(wake_pipe, O_CLOEXEC) == 0;
+  require<DeviceError>(is_open, "[interrupt] no pipe for Ctrl-C: {}.", std::strerror(errno));
   fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK);
 }
 
@@ -233,6 +234,7 @@ InterruptScope::InterruptScope() {
   open_wake_pipe();
   was_interrupted = false;
   last_press_ns = 0;
+  SignalsBlocked blocked;
   watcher_ = std::thread([this] {
     char byte = 0;
     while (byte != quit_byte) {
@@ -257,6 +259,11 @@ InterruptScope::~InterruptScope() {
 bool InterruptScope::fired() const { return was_interrupted; }
 
 void ignore_sigpipe() { std::signal(SIGPIPE, SIG_IGN); }
+
+void open_standard_descriptors() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);  // becomes fd: the lowest that is free
+}
 
 void write_all(int fd, std::string_view text, std::string_view what) {
   while (!text.empty()) {

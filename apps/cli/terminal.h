@@ -82,6 +82,10 @@ struct OutputClosed {
   static constexpr int status = 141;  // what a shell reports for SIGPIPE
 };
 
+// Gives /dev/null to those of 0 to 2 that are closed, which other files would take: first in
+// main().
+void open_standard_descriptors();
+
 // From here on a closed pipe is an error of the write, not the end of the process.
 void ignore_sigpipe();
 

@@ -128,7 +128,8 @@ class ChatLoop {
   }
 
   void command(const std::string& input) {
-    CommandResult result = run_command(conversation_, has_last_ ? &last_ : nullptr, input);
+    CommandResult result =
+        run_command(conversation_, has_last_ ? &last_ : nullptr, input, group_.size());
     has_quit_ = result.quits;
     if (result.is_error) {
       complain(result.text);

@@ -39,7 +39,8 @@ int convert(const Words& words) {
   arguments.text("-o,--out", given.to,
                  "what to write: a folder, or a GGUF file when it ends in .gguf");
   arguments.number("--bits", given.bits, "quantise to 2, 3, 4, 5, 6 or 8 bits", {2, 8});
-  arguments.number("--group", given.group, "numbers that share a scale: 32, 64 or 128", {16, 128});
+  arguments.number("--group", given.group,
+                   "numbers that share a scale: 32, 64 or 128; nvfp4 has 16", {16, 128});
   arguments.choice("--mode", given.mode, {"affine", "mxfp4", "nvfp4", "mxfp8"},
                    "how numbers are quantised");
   arguments.choice("--recipe", given.recipe, {"mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"},
@@ -55,6 +56,8 @@ int convert(const Words& words) {
     throw UsageError("[convert] give the model and, with --out, what to write.");
   lm::ConvertOptions options = options_of(given, arguments);
   options.note = [](const std::string& text) { say_line(text); };
+  InterruptScope interrupt;
+  options.stop = interrupt.token();
   lm::convert(given.from, given.to, options);
   say(fmt::format("{} is written.\n", safe_text(given.to)));
   return 0;

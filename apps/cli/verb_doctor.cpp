@@ -110,6 +110,7 @@ uint64_t free_bytes_for(std::filesystem::path folder) {
   while (!folder.empty() && !std::filesystem::exists(folder, error) &&
          folder != folder.parent_path())
     folder = folder.parent_path();
+  if (folder.empty()) folder = ".";  // what a relative one stands in
   struct statvfs disk {};
   if (statvfs(folder.c_str(), &disk) != 0) return 0;
   return uint64_t{disk.f_bavail} * disk.f_frsize;

@@ -25,6 +25,9 @@ int fold_in(const std::string& verb, const Words& words) {
     throw UsageError("[" + verb +
                      "] give the model, one or more --adapter and, with --out, what to write.");
   options.adapters.assign(adapters.begin(), adapters.end());
+  options.note = [](const std::string& text) { say_line(text); };
+  InterruptScope interrupt;
+  options.stop = interrupt.token();
   lm::convert(from, to, options);
   say(fmt::format("{} is written.\n", safe_text(to)));
   return 0;

@@ -57,6 +57,8 @@ using GGUFMetaData = std::variant<std::monostate, array, std::string, std::vecto
 using GGUFLoad = std::pair<std::unordered_map<std::string, array>,
                            std::unordered_map<std::string, GGUFMetaData>>;
 GGUFLoad load_gguf(const std::string& file, StreamOrDevice s = {});
+// A value of GgufFile's metadata in the form of load_gguf, as save_gguf takes it.
+GGUFMetaData gguf_metadata(const GgufValue& value);
 void save_gguf(const std::string& file, const std::unordered_map<std::string, array>& arrays,
                const std::unordered_map<std::string, GGUFMetaData>& metadata = {});
 // The same with weights that stay quantised. Throws ValueError for one that no type of GGUF holds

@@ -5,8 +5,8 @@
 
 namespace tarn {
 
-// While it lives, evaluations on this thread and the loading of weights throw Cancelled soon after
-// a stop is requested.
+// While it lives, evaluations on this thread and the loading and saving of weights throw Cancelled
+// soon after a stop is requested.
 class StopScope {
  public:
   explicit StopScope(std::stop_token token);

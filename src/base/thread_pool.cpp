@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/signals_blocked.h"
+
 namespace tarn {
 namespace {
 
@@ -83,6 +85,8 @@ class Pool {
  private:
   // Where the system has no more threads to give, those that are there do the work.
   void grow(int n) try {
+    if (started_ >= n) return;
+    SignalsBlocked blocked;
     for (; started_ < n; ++started_) {
       int id = started_ + 1;
       uint32_t seen = number_of(state_.load());

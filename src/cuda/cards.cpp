@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/require.h"
+#include "base/signals_blocked.h"
 #include "cuda/device.h"
 
 namespace tarn::cuda {
@@ -34,6 +35,7 @@ thread_local size_t made = 0;
 class Watch {
  public:
   Watch() {
+    SignalsBlocked blocked;
     std::thread([this] { work(); }).detach();
     // Before the end of the program takes NCCL and the driver down.
     std::atexit([] { get().close(); });
@@ -103,6 +105,7 @@ class Watch {
     *cards.stop = 1;
     ++failures().count;
     // In a thread of its own, since NCCL waits in it for all recordings to be forgotten.
+    SignalsBlocked blocked;
     std::thread([&cards] {
       use_card();
       std::unique_lock lock(cards.calls, std::defer_lock);

@@ -16,6 +16,7 @@
 #include "base/cache_folder.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/signals_blocked.h"
 #include "base/text.h"
 #include "cuda/device.h"
 #include "cuda/nvrtc.h"
@@ -107,7 +108,10 @@ class Workshop {
     std::lock_guard lock(mutex_);
     if (closed_) return;
     waiting_.push_back(std::move(kernel));
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); }), process_ = getpid();
+    if (!thread_.joinable()) {
+      SignalsBlocked blocked;
+      thread_ = std::thread([this] { work(); }), process_ = getpid();
+    }
     changed_.notify_one();
   }
   // Ends with the kernel at hand; the others stay interpreted. One that takes longer is left

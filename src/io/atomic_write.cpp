@@ -13,6 +13,7 @@
 
 #include "base/printable.h"
 #include "base/require.h"
+#include "tarn/stop.h"
 
 namespace tarn::io {
 namespace {
@@ -70,6 +71,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(put));
     size_ += static_cast<uint64_t>(put);
   }
+}
+
+void AtomicFile::check_stop() {
+  require<Cancelled>(!StopScope::current().stop_requested(), "[save] stopped on request.");
 }
 
 void AtomicFile::write(std::string_view text) {

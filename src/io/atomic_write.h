@@ -21,6 +21,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // For between many arrays: throws Cancelled where this thread's StopScope is asked to stop.
+  static void check_stop();
   uint64_t size() const { return size_; }
   // For a library that writes files by name: it writes this one, then filled_by_name() takes it
   // over.

@@ -42,21 +42,6 @@ constexpr GgmlOfDtype tensor_types[] = {
     {int32, GgmlType::i32},   {int64, GgmlType::i64},
 };
 
-GGUFMetaData to_metadata(const GgufValue& v) {
-  if (v.type == Type::string) {
-    auto texts = io::texts_of(v);
-    if (!v.is_list) return std::string(texts.front());
-    return std::vector<std::string>(texts.begin(), texts.end());
-  }
-  auto known = std::find_if(std::begin(value_types), std::end(value_types),
-                            [&](const auto& t) { return t.type == v.type; });
-  Shape shape;
-  if (v.is_list) shape.push_back(static_cast<int64_t>(v.count));
-  io::FreshArray copy(shape, known->dtype);
-  if (v.count) std::memcpy(copy.data(), v.data, v.count * known->dtype.size);
-  return copy.take();
-}
-
 // Builds the part of the file before the tensors' data.
 class HeaderWriter {
  public:
@@ -169,10 +154,25 @@ void write_numbers(io::AtomicFile& out, const Tensor& t) {
 
 }  // namespace
 
+GGUFMetaData gguf_metadata(const GgufValue& v) {
+  if (v.type == Type::string) {
+    auto texts = io::texts_of(v);
+    if (!v.is_list) return std::string(texts.front());
+    return std::vector<std::string>(texts.begin(), texts.end());
+  }
+  auto known = std::find_if(std::begin(value_types), std::end(value_types),
+                            [&](const auto& t) { return t.type == v.type; });
+  Shape shape;
+  if (v.is_list) shape.push_back(static_cast<int64_t>(v.count));
+  io::FreshArray copy(shape, known->dtype);
+  if (v.count) std::memcpy(copy.data(), v.data, v.count * known->dtype.size);
+  return copy.take();
+}
+
 GGUFLoad load_gguf(const std::string& file, StreamOrDevice) {
   auto gguf = GgufFile::open(file);
   GGUFLoad loaded;
-  for (const auto& [key, value] : gguf.metadata()) loaded.second.emplace(key, to_metadata(value));
+  for (const auto& [key, value] : gguf.metadata()) loaded.second.emplace(key, gguf_metadata(value));
   auto add = [&](const std::string& name, const array& a) {
     require<FileError>(loaded.first.emplace(name, a).second,
                        "[load] {}: two arrays would be called \"{}\": a tensor, and the scales or "
@@ -222,7 +222,10 @@ void save_gguf_weights(const std::string& file, const GgufWeights& weights,
   header.align();
   io::AtomicFile out(file);
   out.write(header.bytes());
-  for (const Tensor& t : tensors) write_numbers(out, t);
+  for (const Tensor& t : tensors) {
+    io::AtomicFile::check_stop();
+    write_numbers(out, t);
+  }
   out.commit();
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/printable.h"
+#include "base/signals_blocked.h"
 #include "io/fresh_array.h"
 #include "io/gguf_blocks.h"
 #include "io/gguf_header.h"
@@ -176,6 +177,7 @@ void run(const std::vector<Task>& tasks, size_t threads) {
   };
   std::vector<std::thread> others;
   try {
+    SignalsBlocked blocked;
     for (size_t i = 1; i < std::min(threads, tasks.size()); ++i) others.emplace_back(worker);
   } catch (const std::system_error&) {
     // The system gives no more threads; those there are do the work.

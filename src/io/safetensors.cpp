@@ -165,7 +165,10 @@ void save_safetensors(const std::string& file, const std::unordered_map<std::str
   auto [header, values] = order_of(arrays, metadata);
   io::AtomicFile out(file);
   out.write(header);
-  for (const auto& a : values) out.write(io::RowMajor(a).bytes());
+  for (const auto& a : values) {
+    io::AtomicFile::check_stop();
+    out.write(io::RowMajor(a).bytes());
+  }
   out.commit();
 }
 void save_safetensors(const std::shared_ptr<io::Writer>& out,

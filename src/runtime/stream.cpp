@@ -12,6 +12,7 @@
 
 #include "base/require.h"
 #include "base/residency.h"
+#include "base/signals_blocked.h"
 #include "graph/node.h"
 #include "runtime/backend.h"
 #include "runtime/eval.h"
@@ -114,7 +115,10 @@ class AsyncQueue {
   }
   void push(Job job) {
     std::lock_guard lock(mutex_);
-    if (!started_) std::thread([this] { serve(); }).detach();
+    if (!started_) {
+      SignalsBlocked blocked;
+      std::thread([this] { serve(); }).detach();
+    }
     started_ = true;
     jobs_.push_back(std::move(job));
     undone_ = true;

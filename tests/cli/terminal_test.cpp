@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cli/progress.h"
+#include "signals.h"
 #include "tarn/error.h"
 
 namespace tarn::cli {
@@ -280,6 +281,13 @@ TEST(InterruptScope, CtrlCRequestsAStop) {
   }
   raise(SIGINT);
   EXPECT_TRUE(next.fired());
+}
+
+TEST(InterruptScope, ItsThreadTakesNoSignals) {
+  auto before = tarn_test::threads_that_take(SIGTSTP);
+  InterruptScope scope;
+  EXPECT_EQ(tarn_test::threads_that_take(SIGTSTP), before);
+  EXPECT_FALSE(before.empty());
 }
 
 TEST(InterruptScope, GivesBackTheHandlerBefore) {

@@ -71,6 +71,21 @@ class Together(unittest.TestCase):
         self.assertEqual((status, of_rank_0(out)), (0, alone[1]), err)
         self.assertNotIn("[1]", out + err)
 
+    def test_what_reads_and_writes_files_is_for_a_chat_of_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "talk")
+            lines = f"/save {file}\n/load {file}\n/adapter {folder}\nName one river.\n"
+            words = ["chat", "--model", MODEL, "--max-tokens", "2"]
+            status, out, err = tarn(*words, stdin=lines, launched=3)
+            self.assertEqual(os.listdir(folder), [])
+        said = "".join(
+            f"[0] /{name} is for a chat of one process; this one has 3.\n"
+            for name in ("save", "load", "adapter")
+        )
+        self.assertEqual(status, 1)
+        self.assertTrue(err.startswith(said), err)
+        self.assertGreater(len(of_rank_0(out)), 1)
+
     def test_ranks_draw_the_same_tokens(self):
         words = ["generate", "--model", MODEL, "--prompt", "A poem.", "--temp", "1.5"]
         status, out, err = tarn(*words, "--max-tokens", "12", launched=3)

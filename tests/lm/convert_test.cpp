@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "answers.h"
 #include "base/text.h"
 #include "error_of.h"
 #include "small_models.h"
@@ -16,7 +17,6 @@
 namespace tarn_test {
 namespace {
 
-using namespace tarn::lm;
 using tarn::array;
 
 class Convert : public SmallModels {
@@ -127,6 +127,65 @@ TEST_F(Convert, GgufFilesGiveTheSameLogits) {
   }
 }
 
+TEST_F(Convert, GgufFilesMadeFromOneAnotherSayTheSameOfText) {
+  fs::path from = write("llama");
+  write_text(from / "chat_template.jinja", "{{ messages[0].content }}!");
+  fs::path one = folder_ / "one.gguf", two = folder_ / "two.gguf", three = folder_ / "three.gguf";
+  convert(from, one, {.quantization = tarn::nn::Quantization{.group_size = 32, .bits = 4}});
+  convert(one, two, {});
+  convert(one, three, {.dequantise = true});
+  LanguageModel first = load(one);
+  ASSERT_TRUE(first.chat_template);
+  Ids ids = first.tokenizer.encode("tarn");
+  for (const fs::path& path : {two, three}) {
+    LanguageModel again = load(path);
+    ASSERT_TRUE(again.chat_template) << path;
+    EXPECT_EQ(again.chat_template->source(), "{{ messages[0].content }}!");
+    EXPECT_EQ(again.stop_ids, first.stop_ids);
+    EXPECT_EQ(again.tokenizer.encode("tarn"), ids);
+    Answer got = collect(generate(again, ids, exact(12))),
+           want = collect(generate(first, ids, exact(12)));
+    EXPECT_EQ(got.ids, want.ids) << path;
+    EXPECT_EQ(got.text, want.text) << path;
+  }
+  auto text_of = [](const fs::path& path) {
+    std::set<std::string> keys;
+    auto file = tarn::GgufFile::open(path.string());
+    for (const auto& [key, value] : file.metadata())
+      if (key.starts_with("tokenizer.")) keys.insert(std::string(key));
+    return keys;
+  };
+  EXPECT_GT(text_of(one).size(), 5u);
+  EXPECT_EQ(text_of(two), text_of(one));
+}
+
+// An adapter that changes its model, in a folder: fresh ones change nothing.
+fs::path write_adapter(const LanguageModel& lm, const fs::path& to, uint64_t seed) {
+  LoRAConfiguration how{.num_layers = -1, .lora_parameters = {.rank = 2, .scale = 1}};
+  LoRAContainer::from(lm, how, seed).save(to);
+  std::string file = (to / "adapters.safetensors").string();
+  auto [arrays, metadata] = tarn::load_safetensors(file);
+  for (auto& [name, a] : arrays)
+    if (name.ends_with("lora_b"))
+      a = tarn::full(a.shape(), 0.02f * static_cast<float>(seed)), a.eval();
+    else
+      a = tarn::contiguous(a), a.eval();
+  tarn::save_safetensors(file, arrays, metadata);
+  return to;
+}
+
+TEST_F(Convert, SeveralAdaptersMadeForTheModelAreFoldedIn) {
+  fs::path from = write("llama"), to = folder_ / "to";
+  LanguageModel lm = load(from);
+  fs::path one = write_adapter(lm, folder_ / "one", 1), two = write_adapter(lm, folder_ / "two", 2);
+  convert(from, to, {.adapters = {one, two}});
+  LoRAContainer::from(one).load(lm);
+  LoRAContainer::from(two).load(lm);
+  array want = logits_of(lm.model, small_prompts());
+  EXPECT_LT(worst_difference(logits(to), want), 2e-4);
+  EXPECT_GT(worst_difference(logits(from), want), 2e-2);
+}
+
 // Codes, scales and rows as they are where a type of GGUF has them; float16 and a note elsewhere.
 TEST_F(Convert, QuantisedGgufFilesGiveTheSameLogits) {
   struct Case {
@@ -218,10 +277,53 @@ TEST_F(Convert, WhatCannotBe) {
             "[convert] rope type \"llama3\" is not written to GGUF files; default and linear are.");
   EXPECT_EQ(error(from, to, {.quantization = tarn::nn::Quantization{.mode = "int4"}}),
             "[quantize] mode is \"int4\"; affine, mxfp4, nvfp4 and mxfp8 are known.");
+  auto by_group = [](int size, const char* mode) {
+    return ConvertOptions{.quantization = tarn::nn::Quantization{.group_size = size, .mode = mode}};
+  };
+  EXPECT_EQ(error(from, to, by_group(33, "affine")),
+            "[quantize] group_size is 33; it must be 32, 64 or 128.");
+  EXPECT_EQ(error(from, to, by_group(64, "mxfp4")),
+            "[quantize] group_size is 64; mode \"mxfp4\" has groups of 32.");
+  EXPECT_EQ(error(from, to, by_group(0, "affine")),
+            "[quantize] weight has shape (1, 1): its columns do not make groups of 0.");
   std::stop_source source;
   source.request_stop();
   EXPECT_NE(error(from, to, {.stop = source.get_token()}), "no error");
   EXPECT_EQ(entries(), 2u);  // the two models, nothing else
+}
+
+TEST_F(Convert, WhatWouldQuantiseNothingIsRefused) {
+  fs::path from = write("llama"), four = folder_ / "four", to = folder_ / "to";
+  auto by = [](int bits, int group_size) {
+    return tarn::nn::Quantization{.group_size = group_size, .bits = bits};
+  };
+  EXPECT_EQ(error(from, to, {.quantization = by(4, 128)}),
+            "[convert] no matrix of FOLDER/llama has columns in whole groups of 128: nothing would "
+            "be quantised. Give a smaller group size (--group), or another mode (--mode).");
+  convert(from, four, {.quantization = by(4, 32)});
+  for (const ConvertOptions& asked :
+       {ConvertOptions{.quantization = by(3, 32)}, ConvertOptions{.recipe = "mixed_3_6"}})
+    EXPECT_EQ(error(four, to, asked),
+              "[convert] FOLDER/four is quantised already: nothing would be quantised as asked. "
+              "Add dequantise (--dequantise) to quantise it anew.");
+  EXPECT_EQ(entries(), 2u);
+  convert(four, to, {.quantization = by(3, 32), .dequantise = true});
+  Json config = tarn::load_json((to / "config.json").string());
+  EXPECT_EQ(config["quantization"], (Json{{"group_size", 32}, {"bits", 3}, {"mode", "affine"}}));
+}
+
+TEST_F(Convert, MatricesThatAreQuantisedAlreadyAreToldOf) {
+  fs::path from = write("llama"), head = folder_ / "head";
+  tarn::nn::Quantization four{.group_size = 32, .bits = 4};
+  convert(from, head, {.choose = [&](const std::string& path, const tarn::nn::Matrix&) {
+            return path == "lm_head" ? std::optional(four) : std::nullopt;
+          }});
+  std::vector<std::string> notes;
+  convert(head, folder_ / "to",
+          {.quantization = four, .note = [&](const std::string& text) { notes.push_back(text); }});
+  EXPECT_EQ(notes, (std::vector<std::string>{
+                       "1 of the matrices were quantised already and stay as they are. With "
+                       "dequantise (--dequantise) they are quantised anew."}));
 }
 
 }  // namespace

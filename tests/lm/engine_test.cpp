@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "signals.h"
 #include "tiny_model.h"
 
 namespace tarn_test {
@@ -64,6 +66,16 @@ TEST_F(Batching, EachAnswerIsTheOneItWouldBeAlone) {
       EXPECT_EQ(s.steps, s.tokens);
     }
   }
+}
+
+TEST_F(Batching, TheThreadTakesNoSignals) {
+  ModelContainer container(endless());
+  auto before = threads_that_take(SIGTSTP);
+  size_t in_all = threads_that_take(SIGBUS).size();
+  Engine engine(container);
+  EXPECT_EQ(collect(engine.generate(LMInput{prompt(1)}, exact(4))).ids.size(), 4u);
+  EXPECT_EQ(threads_that_take(SIGTSTP), before);
+  EXPECT_GT(threads_that_take(SIGBUS).size(), in_all);
 }
 
 TEST_F(Batching, RequestsComeAndGoWhileOthersAreAnswered) {

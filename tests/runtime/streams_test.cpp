@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <thread>
 
+#include "signals.h"
 #include "tarn/tarn.h"
 #include "transforms/words.h"
 
@@ -95,6 +97,20 @@ TEST(Streams, AreMadeAndForgottenByManyThreads) {
     });
   for (auto& t : threads) t.join();
   EXPECT_EQ(right, 200);
+}
+
+// A handler that an editor or a program installs runs on a thread of theirs.
+TEST(LibraryThreads, TakeNoSignalsButThoseOfTheirFaults) {
+  auto interrupt = tarn_test::threads_that_take(SIGINT);
+  auto suspend = tarn_test::threads_that_take(SIGTSTP);
+  array numbers = reshape(arange(0.0, 1048576.0, float32, cpu), {1024, 1024}, cpu);
+  eval(matmul(numbers, numbers, cpu));
+  async_eval(exp(numbers, cpu));
+  synchronize(default_stream(cpu));
+  EXPECT_EQ(tarn_test::threads_that_take(SIGINT), interrupt);
+  EXPECT_EQ(tarn_test::threads_that_take(SIGTSTP), suspend);
+  // There are some, of this test or of an earlier one.
+  EXPECT_GT(tarn_test::threads_that_take(SIGBUS).size(), suspend.size());
 }
 
 TEST(Device, TellsAboutItself) {

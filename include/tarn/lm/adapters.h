@@ -45,6 +45,9 @@ struct FuseOptions {
   float weight = 1;
   bool dequantize = false;  // leave what was quantised dense
   bool any_base = false;
+  // The model that the adapter was made for, where others are folded in already; none: the model
+  // that it goes into.
+  const Model* base = nullptr;
 };
 
 // An adapter as a value: copies share the arrays, any thread may use it. All changes of a model are

@@ -17,6 +17,8 @@ namespace tarn::lm {
 
 struct ConvertOptions {
   // Dense matrices whose columns make whole groups are quantised like this; none: left as they are.
+  // Where no matrix would be, that is a ValueError; `note` is told of those that are quantised
+  // already.
   std::optional<nn::Quantization> quantization{};
   // One of mlx-lm's mixtures of bits, "mixed_2_6", "mixed_3_4", "mixed_3_6" or "mixed_4_6": values,
   // the last part of an MLP and the head get more of them, in some layers.
@@ -38,11 +40,10 @@ struct ConvertOptions {
 // Reads the model at `from`, a folder or a GGUF file, and writes it to `to`, which must not be
 // there yet: a GGUF file when its name ends in .gguf, else a folder that mlx-lm reads as well. `to`
 // appears when all of it is written and synced, or not at all.
-// From a folder to a folder everything that is no weight comes along. A folder made from a GGUF
-// file gets that file's vocabulary and chat template. In a GGUF file matrices stay quantised where
-// a type of that format holds them to the last bit (gguf_type_of); others become float16, and
-// `note` is told.
-// Throws FileError and ValueError; nothing stays behind.
+// From a folder to a folder everything that is no weight comes along. A folder or GGUF file made
+// from a GGUF file gets that file's vocabulary and chat template. In a GGUF file matrices stay
+// quantised where a type of that format holds them to the last bit (gguf_type_of); others become
+// float16, and `note` is told. Throws FileError and ValueError; nothing stays behind.
 void convert(const std::filesystem::path& from, const std::filesystem::path& to,
              const ConvertOptions& options);
 

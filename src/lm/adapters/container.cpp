@@ -193,6 +193,12 @@ FittedAdapter fitted_to(const Whole& whole, const Model& model, const Content& c
                             printable(c.base), found));
 }
 
+template <class Whole>
+FittedAdapter to_be_fused(const Whole& whole, const Model& model, const Content& c,
+                          const FuseOptions& o) {
+  return o.base ? fitted_to(*o.base, model, c, o.any_base) : fitted_to(whole, model, c, o.any_base);
+}
+
 }  // namespace
 
 std::string base_of(const Model& model) {
@@ -284,7 +290,7 @@ void LoRAContainer::load(LanguageModel& model, const AdapterPlace& place) const 
 void LoRAContainer::unload(LanguageModel& model) const { unload_adapter(model, content_->name); }
 
 void LoRAContainer::fuse(LanguageModel& model, const FuseOptions& options) const {
-  FittedAdapter from = fitted_to(model, model.model, *content_, options.any_base);
+  FittedAdapter from = to_be_fused(model, model.model, *content_, options);
   Model next = model.model;
   fuse_all(next, from, options);
   settle_all(next);
@@ -292,7 +298,7 @@ void LoRAContainer::fuse(LanguageModel& model, const FuseOptions& options) const
   model.model = std::move(next);
 }
 void LoRAContainer::fuse(Model& model, const FuseOptions& options) const {
-  FittedAdapter from = fitted_to(model, model, *content_, options.any_base);
+  FittedAdapter from = to_be_fused(model, model, *content_, options);
   fuse_all(model, from, options);
 }
 

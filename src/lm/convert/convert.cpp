@@ -62,20 +62,48 @@ std::optional<nn::Quantization> quantization_of(const ConvertOptions& o, const s
   if (o.choose) return o.choose(path, m);
   auto how = o.recipe.empty() ? o.quantization : std::optional(by_recipe(o.recipe, path, layers));
   if (!how) return std::nullopt;
-  int group = how->group_size.value_or(how->mode == "nvfp4" ? 16 : how->mode == "affine" ? 64 : 32);
-  return group > 0 && m.columns % group == 0 ? how : std::nullopt;
+  return m.columns % group_of(*how) == 0 ? how : std::nullopt;
 }
 
-void change(Model& model, const ConvertOptions& o) {
+// What is asked for and fits nowhere is an error; where it fits in part, the rest is told of.
+void check_quantised(const ConvertOptions& o, const fs::path& from, int64_t made, int64_t kept) {
+  if (o.choose || (!o.quantization && o.recipe.empty())) return;
+  require(made > 0 || kept == 0,
+          "[convert] {} is quantised already: nothing would be quantised as asked. Add dequantise "
+          "(--dequantise) to quantise it anew.",
+          from.string());
+  require(
+      made > 0,
+      "[convert] no matrix of {} has columns in whole groups of {}: nothing would be quantised. "
+      "Give a smaller group size (--group), or another mode (--mode).",
+      from.string(), o.quantization ? group_of(*o.quantization) : 64);
+  if (kept > 0 && o.note)
+    o.note(
+        fmt::format("{} of the matrices were quantised already and stay as they are. With "
+                    "dequantise (--dequantise) they are quantised anew.",
+                    kept));
+}
+
+// Adapters stack: each was made for the model without the others.
+void fold_in_adapters(Model& model, const ConvertOptions& o) {
+  const Model base = model;  // shares the arrays
   for (const auto& folder : o.adapters)
-    LoRAContainer::from(folder).fuse(model, {.dequantize = o.dequantise, .any_base = o.any_base});
-  int64_t layers = model.shape().layers;
+    LoRAContainer::from(folder).fuse(
+        model, {.dequantize = o.dequantise, .any_base = o.any_base, .base = &base});
+}
+
+void change(Model& model, const ConvertOptions& o, const fs::path& from) {
+  fold_in_adapters(model, o);
+  int64_t layers = model.shape().layers, made = 0, kept = 0;
   model.matrices([&](const std::string& path, nn::Matrix& m) {
     if (o.dequantise && m.quantised()) nn::put_dense(m, m.dense(), false);
     if (o.dtype && !m.quantised()) m.weight = astype(m.weight, *o.dtype);
-    if (m.quantised()) return;
-    if (auto how = quantization_of(o, path, m, layers)) nn::quantize(m, *how, path);
+    if (m.quantised())
+      ++kept;
+    else if (auto how = quantization_of(o, path, m, layers))
+      nn::quantize(m, *how, path), ++made;
   });
+  check_quantised(o, from, made, kept);
   if (!o.dtype) return;
   model.parameters([&](const std::string&, array& a) {
     if (issubdtype(a.dtype(), floating)) a = astype(a, *o.dtype);
@@ -197,7 +225,7 @@ void convert(const fs::path& from, const fs::path& to, const ConvertOptions& opt
   model.parameters(
       [&](const std::string& path, array&) { tied = tied && path != "lm_head.weight"; });
   config["tie_word_embeddings"] = tied;
-  change(model, options);
+  change(model, options, from);
   if (int64_t n = to_gguf ? dequantise_for_gguf(model) : 0; n > 0 && options.note)
     options.note(
         fmt::format("{} of the matrices fit no quantised type of GGUF to the last bit: "
@@ -206,8 +234,9 @@ void convert(const fs::path& from, const fs::path& to, const ConvertOptions& opt
   require<Cancelled>(!options.stop.stop_requested(), "[convert] stopped on request.");
   describe(config, model);
   Staged staged(to);
-  to_gguf ? write_gguf(staged.path(), model, config, is_folder ? from : fs::path())
+  to_gguf ? write_gguf(staged.path(), model, config, from)
           : write_folder(staged.path(), model, config, from, options);
+  require<Cancelled>(!options.stop.stop_requested(), "[convert] stopped on request.");
   staged.publish();
 }
 

@@ -118,6 +118,12 @@ void add_text(Metadata& to, const std::filesystem::path& folder, int64_t rows, c
     to.insert_or_assign("tokenizer.chat_template", std::string(t->source()));
 }
 
+// To the letter: a file may say more of its text than a Vocabulary holds.
+void copy_text(Metadata& to, const GgufFile& from) {
+  for (const auto& [key, value] : from.metadata())
+    if (key.starts_with("tokenizer.")) to.insert_or_assign(std::string(key), gguf_metadata(value));
+}
+
 }  // namespace
 
 int64_t dequantise_for_gguf(Model& model) {
@@ -132,14 +138,17 @@ int64_t dequantise_for_gguf(Model& model) {
 }
 
 void write_gguf(const std::filesystem::path& to, Model& model, const Json& config,
-                const std::filesystem::path& folder) {
+                const std::filesystem::path& from) {
   auto type = config["model_type"].get<std::string>();
   const GgufFamily* family = gguf_family_of(type);
   require(family != nullptr, "[convert] GGUF files have no name for model_type \"{}\".",
           printable(type));
   Metadata metadata;
   add_sizes(metadata, *family, config);
-  if (!folder.empty()) add_text(metadata, folder, model.shape().vocabulary, config);
+  if (std::filesystem::is_directory(from))
+    add_text(metadata, from, model.shape().vocabulary, config);
+  else
+    copy_text(metadata, GgufFile::open(from.string()));
   Renamed renamed(*family, config);
   std::unordered_set<std::string> done;
   model.matrices([&](const std::string& path, nn::Matrix& m) {

@@ -4,6 +4,7 @@
 #include "base/printable.h"
 #include "base/require.h"
 #include "lm/convert/convert.h"
+#include "tarn/ops.h"
 
 namespace tarn::lm {
 namespace {
@@ -32,6 +33,14 @@ int64_t layer_in(const std::string& path) {
   return number;
 }
 
+// By a matrix of one group: one without whole groups would be passed over without a word.
+void check_way(const nn::Quantization& how) {
+  int group = group_of(how);
+  nn::Matrix one;
+  one.weight = zeros({1, group > 0 ? group : 1});
+  nn::quantize(one, how);
+}
+
 }  // namespace
 
 nn::Quantization by_recipe(const std::string& recipe, const std::string& path, int64_t layers) {
@@ -43,7 +52,12 @@ nn::Quantization by_recipe(const std::string& recipe, const std::string& path, i
   return {.group_size = 64, .bits = more ? r.high : r.low};
 }
 
+int group_of(const nn::Quantization& how) {
+  return how.group_size.value_or(how.mode == "nvfp4" ? 16 : how.mode == "affine" ? 64 : 32);
+}
+
 void check(const ConvertOptions& o) {
+  if (o.quantization) check_way(*o.quantization);
   if (!o.recipe.empty()) recipe_of(o.recipe);
   require(o.recipe.empty() || !o.quantization,
           "[convert] a recipe has its own bits. Give either the recipe or the bits.");

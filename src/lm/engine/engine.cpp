@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/require.h"
+#include "base/signals_blocked.h"
 #include "lm/engine/prefixes.h"
 #include "lm/engine/request.h"
 #include "tarn/memory.h"
@@ -92,6 +93,7 @@ struct Engine::Impl {
 
   Impl(ModelContainer c, EngineOptions o)
       : container(std::move(c)), options(o), prefixes(o.prefix_bytes) {
+    SignalsBlocked blocked;
     thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
 

@@ -2,6 +2,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/signals_blocked.h"
 #include "tarn/lm/hub.h"
 
 namespace tarn::lm {
@@ -16,6 +17,7 @@ struct Download::Impl {
   void begin() {
     now = {.state = Availability::State::downloading};
     is_over = false;
+    SignalsBlocked blocked;
     thread = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
   }
 

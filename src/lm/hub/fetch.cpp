@@ -7,6 +7,7 @@
 #include <system_error>
 #include <thread>
 
+#include "base/signals_blocked.h"
 #include "lm/hub/names.h"
 
 namespace tarn::lm::hub {
@@ -101,6 +102,7 @@ class Crew {
   void start() {
     size_t wanted = std::min(items_.size(), static_cast<size_t>(source_.options.parallelism));
     std::lock_guard lock(mutex_);
+    SignalsBlocked blocked;
     try {
       while (threads_.size() < wanted) {
         threads_.emplace_back([this] { work(); });
