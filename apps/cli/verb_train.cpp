@@ -15,11 +15,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Where there is no checkpoint the run begins anew, which must not cost an adapter.
+void check_resumed(const std::string& folder) {
+  if (lm::has_checkpoint(folder)) return;
+  std::error_code error;
+  for (const char* name :
+       {"adapters.safetensors", "adapter_model.safetensors", "adapter_config.json"})
+    if (fs::path file = fs::path(folder) / name; fs::exists(file, error))
+      throw UsageError(
+          file.string() +
+          " belongs to an adapter, and no checkpoint to go on from is beside it: a run from step 0 "
+          "would replace it. --out takes another folder.");
+  say_line(fmt::format("There is no checkpoint in {}: the run begins at step 0.", folder));
+}
+
 // A new run must not mix its files with those of another.
 void check_folder(const TrainArguments& given, const distributed::Group& group) {
   if (group.rank() != 0) return;  // the first writes, perhaps already
+  if (given.resume) return check_resumed(given.folder);
   std::error_code error;
-  if (given.resume || !fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
+  if (!fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
   throw UsageError(given.folder +
                    " holds files already: --resume goes on with the run there, "
                    "--out takes another folder.");

@@ -162,6 +162,30 @@ TEST_F(TrainVerb, ResumesToTheSameAdapter) {
   EXPECT_EQ(steps, 12);
 }
 
+TEST_F(TrainVerb, WhereNothingCanGoOnNoAdapterIsLost) {
+  ASSERT_EQ(train({"--steps", "2", "--resume"}), 0);
+  EXPECT_THAT(said_, testing::StartsWith("There is no checkpoint in " + file("run") +
+                                         ": the run begins at step 0.\n"));
+  ASSERT_EQ(train({"--steps", "2", "--resume"}), 0);
+  EXPECT_THAT(said_, Not(HasSubstr("There is no checkpoint")));
+  for (const char* step : {"run/step-00000001.safetensors", "run/step-00000002.safetensors"})
+    fs::remove(folder_ / step);
+  std::string adapter = tarn::read_text(file("run/adapters.safetensors"), 1 << 24);
+  auto refused = [](const char* name) {
+    return fmt::format(
+        "FOLDER/run/{} belongs to an adapter, and no checkpoint to go on from is beside it: a run "
+        "from step 0 would replace it. --out takes another folder.",
+        name);
+  };
+  EXPECT_EQ(usage_error({"--steps", "2", "--seed", "7", "--resume"}),
+            refused("adapters.safetensors"));
+  EXPECT_EQ(tarn::read_text(file("run/adapters.safetensors"), 1 << 24), adapter);
+  fs::rename(folder_ / "run/adapters.safetensors", folder_ / "run/adapter_model.safetensors");
+  EXPECT_EQ(usage_error({"--resume"}), refused("adapter_model.safetensors"));
+  fs::remove(folder_ / "run/adapter_model.safetensors");
+  EXPECT_EQ(usage_error({"--resume"}), refused("adapter_config.json"));
+}
+
 TEST_F(TrainVerb, EachModeTrains) {
   for (std::string mode : {"dora", "full"}) {
     fs::remove_all(folder_ / "run");

@@ -100,6 +100,9 @@ struct DivergedError : ValueError {
 
 using NamedParameters = std::map<std::string, array>;
 
+// Whether a run left a checkpoint in the folder, from which Trainer::resume() would go on.
+bool has_checkpoint(const std::filesystem::path& folder);
+
 class Trainer {  // for one thread at a time; another one may request a stop
  public:
   // Trains the parameters for which `where(path, array)` holds; without it those that can be:

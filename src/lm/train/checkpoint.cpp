@@ -116,6 +116,8 @@ TrainState read_checkpoint(const fs::path& path, const NamedParameters& like,
 
 }  // namespace
 
+bool has_checkpoint(const fs::path& folder) { return !checkpoints(folder).empty(); }
+
 fs::path checkpoint_file(const fs::path& folder, int64_t step) {
   return folder / fmt::format("step-{:08}.safetensors", step);
 }
