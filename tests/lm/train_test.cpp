@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -31,6 +32,14 @@ class TrainTest : public TinyTraining {
       return TrainNext::more;
     });
     return losses;
+  }
+  // The first that is judged.
+  static size_t shortest_of(const TrainSet& set) {
+    auto shorter = [](const TrainSample& a, const TrainSample& b) {
+      return a.ids.size() < b.ids.size();
+    };
+    return static_cast<size_t>(std::min_element(set.samples.begin(), set.samples.end(), shorter) -
+                               set.samples.begin());
   }
   static void expect_same(const NamedParameters& a, const NamedParameters& b) {
     ASSERT_EQ(a.size(), b.size());
@@ -178,6 +187,25 @@ TEST_F(TrainTest, ANumberThatIsNotFiniteNamesItsExample) {
                                        message.find(" is not") - message.find("of ") - 3)));
   EXPECT_NE(message.find("a.jsonl, line "), std::string::npos);
   EXPECT_EQ(trainer.step(), 0);
+}
+
+// The steps' own losses are finite: only the validation sees what the last one did.
+TEST_F(TrainTest, AValidationThatIsNotFiniteEndsTheRun) {
+  TrainOptions o = options();
+  o.steps = 1, o.learning_rate = 1e20, o.clip = 0, o.folder = folder_ / "run";
+  EXPECT_FALSE(has_checkpoint(o.folder));
+  auto only_layers = [](const std::string& path, const array&) {
+    return path.starts_with("model.layers");
+  };
+  Trainer trainer(lm_, data_, o, only_layers);
+  EXPECT_EQ(error_of<DivergedError>([&] { trainer.run(); }),
+            fmt::format("[train] step 1: the validation loss of {} is not a finite number. Look at "
+                        "that example, or lower the learning rate (1e+20 now).",
+                        data_.valid.place(shortest_of(data_.valid))));
+  EXPECT_FALSE(has_checkpoint(o.folder));
+  o.steps = 2, o.learning_rate = 1e-3;
+  Trainer(lm_, data_, o).run();
+  EXPECT_TRUE(has_checkpoint(o.folder));
 }
 
 // Those of single options are in named_mistakes_test.cpp.
