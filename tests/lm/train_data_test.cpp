@@ -175,6 +175,14 @@ TEST_F(TrainDataTest, MistakesOfWholeFiles) {
   EXPECT_EQ(whole(folder_ / "e"), "[data] FOLDER/e: the folder has no train.jsonl.");
   EXPECT_EQ(whole(folder_ / "none.jsonl"),
             "[load] FOLDER/none.jsonl: cannot open: No such file or directory. Check the path.");
+  fs::create_symlink("train.jsonl", folder_ / "e/train.jsonl");  // as one that may not be looked at
+  EXPECT_EQ(
+      whole(folder_ / "e"),
+      "[load] FOLDER/e/train.jsonl: cannot open: Too many levels of symbolic links. Check the "
+      "disk.");
+  std::string long_name(300, 'a');
+  EXPECT_EQ(whole(folder_ / long_name),
+            "[load] FOLDER/" + long_name + ": cannot open: File name too long. Check the disk.");
   lm_.chat_template.reset();
   EXPECT_EQ(mistake(chat), "[data] FOLDER/a.jsonl, line 1, column 1: " + lm_.name +
                                " has no chat template for \"messages\"; use {\"prompt\": ..., "
