@@ -194,6 +194,7 @@ int research(const Words& words) {
   std::vector<lm::Variant> variants = lm::read_variants(given.variants);
   std::unique_ptr<Runs> runs = runs_of(given, words, arguments);
   for (const lm::Variant& v : variants) runs->check(v);
+  RunFolder folder(given.train.folder, "research");
   lm::Research research(given.train.folder, std::move(variants), runs->about());
   runs->prepare();
   return go(research, *runs, given.train.folder);

@@ -30,11 +30,9 @@ void check_resumed(const std::string& folder) {
 }
 
 // A new run must not mix its files with those of another.
-void check_folder(const TrainArguments& given, const distributed::Group& group) {
-  if (group.rank() != 0) return;  // the first writes, perhaps already
+void check_folder(const TrainArguments& given, const RunFolder& folder) {
   if (given.resume) return check_resumed(given.folder);
-  std::error_code error;
-  if (!fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
+  if (folder.is_empty()) return;
   throw UsageError(given.folder +
                    " holds files already: --resume goes on with the run there, "
                    "--out takes another folder.");
@@ -149,7 +147,8 @@ int train(const Words& words) {
     throw UsageError("tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
   lm::check(given.options());
   distributed::Group group = distributed::init();
-  check_folder(given, group);
+  std::optional<RunFolder> folder;
+  if (group.rank() == 0) check_folder(given, folder.emplace(given.folder, "train"));
   lm::LanguageModel base = load_model(given.model);
   lm::TrainData data = lm::load_train_data(given.data, base, given.data_options());
   return TrainRun(given, base, std::move(data), group).run();

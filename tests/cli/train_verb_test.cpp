@@ -1,8 +1,10 @@
 // tarn train and tarn eval on a tiny model, from a file of examples to an adapter that is compared.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <thread>
 
 #include "base/file.h"
 #include "cli/arguments.h"
@@ -184,6 +186,75 @@ TEST_F(TrainVerb, WhereNothingCanGoOnNoAdapterIsLost) {
   EXPECT_EQ(usage_error({"--resume"}), refused("adapter_model.safetensors"));
   fs::remove(folder_ / "run/adapter_model.safetensors");
   EXPECT_EQ(usage_error({"--resume"}), refused("adapter_config.json"));
+}
+
+TEST_F(TrainVerb, OneRunAtATimeIsInAFolder) {
+  auto refused = [&](const std::string& verb, const std::string& holder) {
+    return fmt::format(
+        "[{}] FOLDER/run: another run{} is at work in this folder. Wait until it has ended, or "
+        "take another folder by --out.",
+        verb, holder);
+  };
+  // As `run` is: standard error is captured while the other run writes to it.
+  auto said_in = [&](int (*verb)(const Words&), Words more) {
+    Words words{"--model", model_, "--data", file("my.jsonl"), "--out", file("run")};
+    words.insert(words.end(), more.begin(), more.end());
+    return error_in<tarn::FileError>(folder_, [&] { verb(words); });
+  };
+  int status = -1;
+  std::jthread other([&] { status = train({"--steps", "300", "--steps-per-eval", "300"}); });
+  while (!fs::exists(folder_ / "run/log.jsonl")) std::this_thread::yield();
+  std::string holder = fmt::format(" (process {})", getpid());
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2"}), refused("train", holder));
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2", "--resume"}), refused("train", holder));
+  std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02}])";
+  EXPECT_EQ(said_in(tarn::cli::research, {"--variants", file("v.json")}),
+            refused("research", holder));
+  std::ofstream(folder_ / "run/run.lock") << "";  // taken, and the number is not yet written
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2"}), refused("train", ""));
+  other.join();
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "run/run.lock"));
+  // Of a run that was killed before its first step.
+  fs::remove_all(folder_ / "run");
+  fs::create_directories(folder_ / "run");
+  std::ofstream(folder_ / "run/run.lock") << "1\n";
+  EXPECT_EQ(train({"--steps", "2"}), 0);
+}
+
+TEST_F(TrainVerb, TheFolderIsLookedAtBeforeAllElse) {
+  auto said = [&](int (*verb)(const Words&), const std::string& out) {
+    Words words{"--model", file("nosuch"), "--data", file("nosuch"), "--out", out};
+    if (verb == tarn::cli::research) words.insert(words.end(), {"--variants", file("v.json")});
+    return error_in(folder_, [&] { verb(words); });
+  };
+  std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02}])";
+  auto train = tarn::cli::train, research = tarn::cli::research;
+  std::string end = " Give this user the right to write, or take another folder by --out.";
+  EXPECT_EQ(said(train, file("my.jsonl")),
+            "[train] FOLDER/my.jsonl: this folder cannot be made: a file has this name. Take "
+            "another one.");
+  EXPECT_EQ(said(train, file("my.jsonl/run")),
+            "[train] FOLDER/my.jsonl/run: this folder cannot be made: Not a directory. Take "
+            "another one.");
+  EXPECT_EQ(said(research, file("my.jsonl/run")),
+            "[research] FOLDER/my.jsonl/run: this folder cannot be made: Not a directory. Take "
+            "another one.");
+  EXPECT_EQ(said(train, "/proc/self"),
+            "[train] /proc/self: no file can be written in this folder: No such file or "
+            "directory." +
+                end);
+  EXPECT_THAT(said(train, file("new")), HasSubstr("FOLDER/nosuch does not exist."));
+  EXPECT_FALSE(fs::exists(folder_ / "new")) << "nothing is left of it";
+  for (auto verb : {train, research}) {
+    std::string text;
+    try {
+      said(verb, "");
+    } catch (const tarn::cli::UsageError& error) {
+      text = error.what();
+    }
+    EXPECT_EQ(text, "--out is empty; it needs the name of a folder.");
+  }
 }
 
 TEST_F(TrainVerb, EachModeTrains) {

@@ -221,6 +221,23 @@ TEST_F(TrainTest, MistakesOfWholeRuns) {
                 "it (lora), or take a model with dense weights.");
 }
 
+TEST_F(TrainTest, AFolderThatCannotBeMade) {
+  std::string fix =
+      " FOLDER/a.jsonl: this folder cannot be made: a file has this name. Take "
+      "another one.";
+  TrainOptions o = options();
+  o.folder = folder_ / "a.jsonl";
+  Trainer trainer(lm_, data_, o);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { trainer.run(); }), "[train]" + fix);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { TrainLog(o.folder, -1); }), "[train]" + fix);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { Research(o.folder, {}); }),
+            "[research]" + fix);
+  o.folder /= "below";
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { TrainLog(o.folder, -1); }),
+            "[train] FOLDER/a.jsonl/below: this folder cannot be made: Not a directory. Take "
+            "another one.");
+}
+
 TEST_F(TrainTest, MistakesOfCheckpoints) {
   TrainOptions o = options();
   o.steps = 2, o.folder = folder_ / "run";

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/require.h"
@@ -353,7 +354,7 @@ bool Trainer::resume() {
 TrainResult Trainer::run(const TrainProgress& progress) {
   impl_->progress = progress;
   WorkspaceScope workspace;
-  if (!impl_->o.folder.empty()) std::filesystem::create_directories(impl_->o.folder);
+  if (!impl_->o.folder.empty()) make_folder(impl_->o.folder.string(), "train");
   TrainResult result{.end = impl_->go()};
   const TrainState& s = impl_->state;
   result.steps = s.step, result.loss = s.loss, result.valid_loss = s.valid_loss;
