@@ -100,6 +100,13 @@ lm::LoRAConfiguration TrainArguments::configuration() const {
   return c;
 }
 
+std::optional<std::string> file_to_judge_by(const std::string& folder) {
+  std::error_code error;
+  for (const char* name : {"test.jsonl", "valid.jsonl"})
+    if (auto file = fs::path(folder) / name; fs::exists(file, error)) return file.string();
+  return std::nullopt;
+}
+
 namespace {
 
 bool is_quantised(const lm::LanguageModel& lm) {

@@ -29,6 +29,10 @@ struct TrainArguments {
   lm::LoRAConfiguration configuration() const;
 };
 
+// What a folder of data has to judge a model by: its test.jsonl, else its valid.jsonl, else
+// nothing.
+std::optional<std::string> file_to_judge_by(const std::string& folder);
+
 // The model with a fresh adapter as the mode wants it, and what of it trains. Throws UsageError
 // where the mode does not fit the model.
 struct Prepared {

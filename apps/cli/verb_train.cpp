@@ -38,6 +38,13 @@ void check_folder(const TrainArguments& given, const RunFolder& folder) {
                    "--out takes another folder.");
 }
 
+// What `tarn eval` takes: a folder where that has what it needs.
+std::string data_to_judge_by(const std::string& data) {
+  std::error_code error;
+  if (!fs::is_directory(data, error) || file_to_judge_by(data)) return data;
+  return (fs::path(data) / "train.jsonl").string();
+}
+
 int64_t count_of(const lm::NamedParameters& parameters) {
   int64_t count = 0;
   for (const auto& [path, a] : parameters) count += static_cast<int64_t>(a.size());
@@ -121,10 +128,11 @@ class TrainRun {
       say_line(fmt::format("Validation loss {:.4f}, best of step {}; that one is in {}.",
                            result.best_valid_loss, result.best_step, given_.folder));
     say_line(fmt::format("Curves: {}", log_->report_file().string()));
-    std::string model = given_.model.path.empty() ? "" : " --model " + given_.model.path;
+    std::string model =
+        given_.model.path.empty() ? "" : " --model " + shell_word(given_.model.path);
     say_line(fmt::format(
         "Try it:\n  tarn chat{0} --adapter {2}\n  tarn eval{0} --data {1} --adapter {2}", model,
-        given_.data, given_.folder));
+        shell_word(data_to_judge_by(given_.data)), shell_word(given_.folder)));
   }
 
   const TrainArguments& given_;

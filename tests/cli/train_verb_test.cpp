@@ -16,6 +16,7 @@
 namespace tarn_test {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using Words = std::vector<std::string>;
 
@@ -109,6 +110,52 @@ TEST_F(TrainVerb, EvalShowsEachMeasureAndTheDifference) {
   EXPECT_THAT(lines[4], testing::MatchesRegex(" +exact +[0-9.]+ +[0-9.]+ to [0-9.]+"));
   EXPECT_THAT(lines[6],
               testing::MatchesRegex("  against the first +loss +-[0-9.]+ +-[0-9.]+ to -[0-9.]+"));
+}
+
+TEST_F(TrainVerb, WhatTrainAdvisesIsWhatEvalTakes) {
+  fs::path data = folder_ / "my data";
+  fs::create_directories(data);
+  fs::copy_file(folder_ / "my.jsonl", data / "train.jsonl");
+  auto advised = [&](const std::string& judged) {
+    fs::remove_all(folder_ / "run");
+    Words words{"--model", model_, "--data", data.string(), "--out", file("run"), "--steps", "1"};
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(tarn::cli::train(words), 0);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                EndsWith(fmt::format("Try it:\n  tarn chat --model {0} --adapter {2}\n  tarn eval "
+                                     "--model {0} --data '{1}' --adapter {2}\n",
+                                     model_, judged, file("run"))));
+  };
+  auto judged_by = [&] {
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(tarn::cli::eval({"--model", model_, "--data", data.string(), "--json"}), 0);
+    Json json = tarn::parse_json(testing::internal::GetCapturedStdout(), "eval");
+    EXPECT_EQ(json["examples"], 30);
+    return testing::internal::GetCapturedStderr();
+  };
+  advised((data / "train.jsonl").string());
+  std::string text;
+  try {
+    tarn::cli::eval({"--model", model_, "--data", data.string()});
+  } catch (const tarn::cli::UsageError& error) {
+    text = error.what();
+  }
+  EXPECT_EQ(text, data.string() +
+                      ": the folder has no test.jsonl and no valid.jsonl to judge by. "
+                      "--data takes a file as well.");
+  for (const char* name : {"valid.jsonl", "test.jsonl"}) {
+    fs::copy_file(folder_ / "my.jsonl", data / name);
+    advised(data.string());
+    EXPECT_EQ(judged_by(), fmt::format("Judges by {}.\n", (data / name).string()));
+  }
+}
+
+TEST(ShellWord, IsQuotedWhereItMust) {
+  EXPECT_EQ(tarn::cli::shell_word("runs/a-1.b"), "runs/a-1.b");
+  EXPECT_EQ(tarn::cli::shell_word("my run"), "'my run'");
+  EXPECT_EQ(tarn::cli::shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(tarn::cli::shell_word(""), "''");
 }
 
 // On runs of `tarn train`: a variant that is far better, and one that is worse.
