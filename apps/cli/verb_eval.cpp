@@ -155,15 +155,21 @@ std::string file_of(const std::string& data) {
   return *file;
 }
 
+// All before anything is computed: a mistake in the last one is found at once.
+std::vector<lm::LanguageModel> with_adapters(const lm::LanguageModel& base,
+                                             const EvalArguments& given) {
+  std::vector<lm::LanguageModel> all;
+  for (const std::string& folder : given.adapters)
+    lm::LoRAContainer::from(folder).load(all.emplace_back(base), {.any_base = given.any_base});
+  return all;
+}
+
 std::vector<Judged> judge_all(const EvalArguments& given, const lm::LanguageModel& base,
-                              const lm::TrainSet& set) {
+                              const std::vector<lm::LanguageModel>& with, const lm::TrainSet& set) {
   InterruptScope interrupt;
   std::vector<Judged> all{judge(base.name, base, set, given, interrupt.token())};
-  for (const std::string& folder : given.adapters) {
-    lm::LanguageModel with = base;
-    lm::LoRAContainer::from(folder).load(with, {.any_base = given.any_base});
-    all.push_back(judge(folder, with, set, given, interrupt.token()));
-  }
+  for (size_t i = 0; i < with.size(); ++i)
+    all.push_back(judge(given.adapters[i], with[i], set, given, interrupt.token()));
   return all;
 }
 
@@ -192,12 +198,13 @@ int eval(const Words& words) {
   if (given.data.empty()) throw UsageError("tarn eval needs --data FILE.jsonl.");
   std::string file = file_of(given.data);
   lm::LanguageModel base = load_model(given.model);
+  std::vector<lm::LanguageModel> with = with_adapters(base, given);
   std::vector<std::string> notes;
   lm::TrainSet set = lm::load_train_set(
       file, base, {.mask_prompt = given.mask_prompt || given.exact, .max_tokens = given.max_tokens},
       notes);
   for (const std::string& note : notes) say_line(note);
-  std::vector<Judged> all = judge_all(given, base, set);
+  std::vector<Judged> all = judge_all(given, base, with, set);
   if (!given.wants_json) {
     write_all(STDOUT_FILENO, as_text(all), "standard output");
     return 0;

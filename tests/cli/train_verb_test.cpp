@@ -158,6 +158,18 @@ TEST(ShellWord, IsQuotedWhereItMust) {
   EXPECT_EQ(tarn::cli::shell_word(""), "''");
 }
 
+// Before the data are read, which here is a mistake as well.
+TEST_F(TrainVerb, EvalLooksAtAllAdaptersFirst) {
+  ASSERT_EQ(train({"--steps", "1"}), 0);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_,
+                                      [&] {
+                                        tarn::cli::eval({"--model", model_, "--data",
+                                                         file("nosuch.jsonl"), "--adapter",
+                                                         file("run"), "--adapter", file("nosuch")});
+                                      }),
+            "[adapters] FOLDER/nosuch is no folder: one with adapter_config.json is needed.");
+}
+
 // On runs of `tarn train`: a variant that is far better, and one that is worse.
 TEST_F(TrainVerb, ResearchKeepsWhatIsBetter) {
   std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02},
