@@ -202,9 +202,22 @@ TEST_F(TrainVerb, ResearchKeepsWhatIsBetter) {
   EXPECT_THAT(said_, HasSubstr("--rank 4\". Take another folder."));
   std::ofstream(folder_ / "v.json") << R"([{"name": "longer", "steps": 100}])";
   ASSERT_EQ(research({}), -1);
-  EXPECT_EQ(said_,
-            "A variant changes steps, by which trials would not see the same tokens. Give it to "
-            "all: --steps VALUE.");
+  EXPECT_EQ(said_, file("v.json") +
+                       ", variant \"longer\": a variant cannot change steps, by which trials would "
+                       "not see the same tokens. Give it to all: --steps VALUE.");
+  auto mistake = [&](const char* options) {
+    std::ofstream(folder_ / "v.json")
+        << fmt::format(R"([{{"name": "fine", "rank": 4}}, {{"name": "a", {}}}])", options);
+    EXPECT_EQ(research({}), -1);
+    return said_.substr(file("v.json").size());
+  };
+  EXPECT_EQ(
+      mistake(R"("nosuch": 1)"),
+      ", variant \"a\": `--nosuch` is not an option here. `tarn research --help` lists them.");
+  EXPECT_EQ(mistake(R"("rank": "x")"), ", variant \"a\": --rank: `x` is not a whole number.");
+  EXPECT_EQ(mistake(R"("learning-rate": 0)"),
+            ", variant \"a\": [train] learning_rate is 0; it must be positive, such as 2e-3 for "
+            "adapters.");
 }
 
 TEST_F(TrainVerb, ResumesToTheSameAdapter) {
