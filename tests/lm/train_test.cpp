@@ -240,7 +240,7 @@ TEST_F(TrainTest, AFolderThatCannotBeMade) {
 
 TEST_F(TrainTest, MistakesOfCheckpoints) {
   TrainOptions o = options();
-  o.steps = 2, o.folder = folder_ / "run";
+  o.steps = 2, o.steps_per_save = 1, o.folder = folder_ / "run";
   Trainer(lm_, data_, o).run();
   auto with = [&](auto change) {
     TrainOptions changed = o;
@@ -267,11 +267,23 @@ TEST_F(TrainTest, MistakesOfCheckpoints) {
   // Cut off, and another file in its place.
   fs::path file = o.folder / "step-00000002.safetensors";
   fs::resize_file(file, fs::file_size(file) / 2);
-  std::string damaged = with([](auto&, auto&, auto&) {});
-  EXPECT_NE(damaged.find("step-00000002.safetensors"), std::string::npos) << damaged;
+  EXPECT_EQ(
+      with([](auto&, auto&, auto&) {}),
+      head + "this checkpoint is cut off or damaged. Remove it; the one before is used then.");
+  fs::path before = o.folder / "step-00000001.safetensors";
+  fs::rename(before, folder_ / "before");
+  EXPECT_EQ(with([](auto&, auto&, auto&) {}),
+            head +
+                "this checkpoint is cut off or damaged. There is no other one: take another "
+                "folder.");
+  fs::rename(folder_ / "before", before);
   tarn::save_safetensors(file.string(), {{"x", tarn::ones({2})}});
   EXPECT_EQ(with([](auto&, auto&, auto&) {}),
             head + "it is no checkpoint of a training run. Take another folder.");
+  fs::remove(file);
+  Trainer one(lm_, data_, o);
+  EXPECT_TRUE(one.resume());
+  EXPECT_EQ(one.step(), 1);
 }
 
 // --- killed
