@@ -165,6 +165,11 @@ TEST_F(TrainDataTest, MistakesOfWholeFiles) {
   EXPECT_EQ(mistake(R"({"prompt": "0123456789", "completion": "q"})",
                     {.mask_prompt = true, .max_tokens = 4}),
             "[data] FOLDER/a.jsonl: no token of any example counts.");
+  EXPECT_EQ(mistake("\xEF\xBB\xBF{\"text\": 1}"),
+            "[data] FOLDER/a.jsonl, line 1, column 10: text is a number; a text is needed.");
+  EXPECT_EQ(mistake("\xEF\xBB\xBF[\n{\"text\": \"a\"}"),
+            "[data] FOLDER/a.jsonl, line 1, column 1: a list begins here; each line is one object. "
+            "`jq -c '.[]'` makes such lines.");
   auto whole = [&](const fs::path& path) {
     return error_in<tarn::FileError>(folder_, [&] { load_train_data(path, lm_); });
   };
