@@ -85,6 +85,12 @@ lm::TrainOptions TrainArguments::options() const {
   return o;
 }
 
+void TrainArguments::check() const {
+  if (layers == 0)
+    throw UsageError("--num-layers: 0 layers leave nothing to train; -1 stands for all.");
+  lm::check(options());
+}
+
 lm::LoRAConfiguration TrainArguments::configuration() const {
   lm::LoRAConfiguration c;
   c.fine_tune_type = mode == "qlora" ? "lora" : mode;

@@ -26,6 +26,8 @@ struct TrainArguments {
   void add_to(Arguments& a);
   lm::TrainDataOptions data_options() const;
   lm::TrainOptions options() const;
+  // Throws UsageError or ValueError for what no model could be trained by.
+  void check() const;
   lm::LoRAConfiguration configuration() const;
 };
 

@@ -73,7 +73,7 @@ class TrainRuns : public Runs {
             "a variant cannot change {0}, by which trials would not see the same tokens. Give it "
             "to all: --{0} VALUE.",
             other));
-    lm::check(arguments_of(variant.options).options());
+    arguments_of(variant.options).check();
   }
   void prepare() override {
     base_ = load_model(given_.train.model);

@@ -56,7 +56,11 @@ class TrainRun {
  public:
   TrainRun(const TrainArguments& given, const lm::LanguageModel& base, lm::TrainData data,
            const distributed::Group& group)
-      : given_(given), group_(group), name_(base.name), prepared_(prepared(given, base)) {
+      : given_(given),
+        group_(group),
+        name_(base.name),
+        layers_(base.model.shape().layers),
+        prepared_(prepared(given, base)) {
     lm::TrainOptions options = given.options();
     options.group = group;
     options.stop = interrupt_.token();
@@ -89,6 +93,9 @@ class TrainRun {
   void describe(bool resumed) {
     const lm::TrainData& data = trainer_->data();
     for (const std::string& note : data.notes) say_line(note);
+    if (given_.layers > layers_)
+      say_line(fmt::format("--num-layers: {} has {} layers, and {} are asked for: all are trained.",
+                           name_, layers_, given_.layers));
     say_line(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.",
                          name_, given_.mode, count_of(trainer_->parameters()),
                          data.train.samples.size(), data.train.tokens(), data.train.counted()));
@@ -139,6 +146,7 @@ class TrainRun {
   distributed::Group group_;
   InterruptScope interrupt_{};
   std::string name_;
+  int64_t layers_;
   Prepared prepared_;
   std::optional<lm::Trainer> trainer_{};
   std::optional<lm::TrainLog> log_{};
@@ -153,7 +161,7 @@ int train(const Words& words) {
   if (!parse_or_help(arguments, words)) return 0;
   if (given.data.empty())
     throw UsageError("tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
-  lm::check(given.options());
+  given.check();
   distributed::Group group = distributed::init();
   std::optional<RunFolder> folder;
   if (group.rank() == 0) check_folder(given, folder.emplace(given.folder, "train"));

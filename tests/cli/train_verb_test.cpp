@@ -340,11 +340,25 @@ TEST_F(TrainVerb, EachModeTrains) {
   }
 }
 
+TEST_F(TrainVerb, MoreLayersThanThereAreAreAll) {
+  std::string all = "model: lora trains 16384 numbers on ";
+  ASSERT_EQ(train({"--steps", "1", "--num-layers", "-1"}), 0);
+  EXPECT_THAT(said_, HasSubstr("\n" + all));
+  EXPECT_THAT(said_, Not(HasSubstr("--num-layers")));
+  fs::remove_all(folder_ / "run");
+  ASSERT_EQ(train({"--steps", "1", "--num-layers", "1000"}), 0);
+  EXPECT_THAT(said_, HasSubstr("\n--num-layers: model has 2 layers, and 1000 are asked for: all "
+                               "are trained.\n" +
+                               all));
+}
+
 TEST_F(TrainVerb, Mistakes) {
   EXPECT_EQ(
       usage_error({"--mode", "qlora"}),
       "model has dense weights: qlora needs quantised ones. `tarn convert` makes them; --mode "
       "lora trains on these.");
+  EXPECT_EQ(usage_error({"--num-layers", "0"}),
+            "--num-layers: 0 layers leave nothing to train; -1 stands for all.");
   fs::create_directories(folder_ / "run");
   std::ofstream(folder_ / "run/x") << "";
   EXPECT_EQ(usage_error({}),
