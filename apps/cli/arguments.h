@@ -56,6 +56,9 @@ class Arguments {
   std::unique_ptr<Impl> impl_;
 };
 
+// A word as a shell takes it: between quotes where it needs them.
+std::string shell_word(const std::string& word);
+
 // The name in `known` that was probably meant by `typed`; empty when none is near.
 std::string nearest_name(const std::string& typed, const std::vector<std::string>& known);
 

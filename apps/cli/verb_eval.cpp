@@ -13,6 +13,7 @@
 #include "tarn/lm/adapters.h"
 #include "tarn/lm/evaluate.h"
 #include "terminal.h"
+#include "train_arguments.h"
 #include "verbs.h"
 
 namespace tarn::cli {
@@ -142,15 +143,33 @@ std::string as_text(const std::vector<Judged>& all) {
   return text;
 }
 
+std::string file_of(const std::string& data) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(data, error)) return data;
+  auto file = file_to_judge_by(data);
+  if (!file)
+    throw UsageError(data +
+                     ": the folder has no test.jsonl and no valid.jsonl to judge by. --data takes "
+                     "a file as well.");
+  say_line(fmt::format("Judges by {}.", *file));
+  return *file;
+}
+
+// All before anything is computed: a mistake in the last one is found at once.
+std::vector<lm::LanguageModel> with_adapters(const lm::LanguageModel& base,
+                                             const EvalArguments& given) {
+  std::vector<lm::LanguageModel> all;
+  for (const std::string& folder : given.adapters)
+    lm::LoRAContainer::from(folder).load(all.emplace_back(base), {.any_base = given.any_base});
+  return all;
+}
+
 std::vector<Judged> judge_all(const EvalArguments& given, const lm::LanguageModel& base,
-                              const lm::TrainSet& set) {
+                              const std::vector<lm::LanguageModel>& with, const lm::TrainSet& set) {
   InterruptScope interrupt;
   std::vector<Judged> all{judge(base.name, base, set, given, interrupt.token())};
-  for (const std::string& folder : given.adapters) {
-    lm::LanguageModel with = base;
-    lm::LoRAContainer::from(folder).load(with, {.any_base = given.any_base});
-    all.push_back(judge(folder, with, set, given, interrupt.token()));
-  }
+  for (size_t i = 0; i < with.size(); ++i)
+    all.push_back(judge(given.adapters[i], with[i], set, given, interrupt.token()));
   return all;
 }
 
@@ -160,7 +179,9 @@ int eval(const Words& words) {
   EvalArguments given;
   Arguments arguments("tarn eval", "How well a model does on examples, with and without adapters.");
   given.model.add_to(arguments);
-  arguments.text("-d,--data", given.data, "a .jsonl file of examples, see `tarn train --help`");
+  arguments.text("-d,--data", given.data,
+                 "a .jsonl file of examples, see `tarn train --help`; of a folder its\ntest.jsonl, "
+                 "else its valid.jsonl");
   arguments.texts("-a,--adapter", given.adapters,
                   "an adapter's folder, to compare; may be given several times");
   arguments.flag("--mask-prompt", given.mask_prompt, "only the answers count");
@@ -175,13 +196,15 @@ int eval(const Words& words) {
   arguments.footer("Example:\n  tarn eval --data test.jsonl --adapter adapters\n");
   if (!parse_or_help(arguments, words)) return 0;
   if (given.data.empty()) throw UsageError("tarn eval needs --data FILE.jsonl.");
+  std::string file = file_of(given.data);
   lm::LanguageModel base = load_model(given.model);
+  std::vector<lm::LanguageModel> with = with_adapters(base, given);
   std::vector<std::string> notes;
   lm::TrainSet set = lm::load_train_set(
-      given.data, base,
-      {.mask_prompt = given.mask_prompt || given.exact, .max_tokens = given.max_tokens}, notes);
+      file, base, {.mask_prompt = given.mask_prompt || given.exact, .max_tokens = given.max_tokens},
+      notes);
   for (const std::string& note : notes) say_line(note);
-  std::vector<Judged> all = judge_all(given, base, set);
+  std::vector<Judged> all = judge_all(given, base, with, set);
   if (!given.wants_json) {
     write_all(STDOUT_FILENO, as_text(all), "standard output");
     return 0;

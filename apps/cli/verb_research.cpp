@@ -69,11 +69,11 @@ class TrainRuns : public Runs {
   void check(const lm::Variant& variant) const override {
     for (const char* other : fixed)
       if (variant.options.count(other))
-        throw UsageError(
-            fmt::format("A variant changes {0}, by which trials would not see the same "
-                        "tokens. Give it to all: --{0} VALUE.",
-                        other));
-    lm::check(arguments_of(variant.options).options());
+        throw UsageError(fmt::format(
+            "a variant cannot change {0}, by which trials would not see the same tokens. Give it "
+            "to all: --{0} VALUE.",
+            other));
+    arguments_of(variant.options).check();
   }
   void prepare() override {
     base_ = load_model(given_.train.model);
@@ -128,7 +128,7 @@ class ProgramRuns : public Runs {
 
   void check(const lm::Variant& variant) const override {
     if (variant.options.count("seed"))
-      throw UsageError("A variant changes seed, which research does by itself.");
+      throw UsageError("a variant cannot change seed, which research does by itself.");
   }
   std::optional<lm::RunResult> run(const lm::Trial& trial, uint64_t seed, const std::string& folder,
                                    std::stop_token stop) override {
@@ -156,6 +156,20 @@ std::unique_ptr<Runs> runs_of(const ResearchArguments& given, const Words& words
   return std::make_unique<ProgramRuns>(given.program);
 }
 
+// With the place of the mistake, which is not on the command line.
+void check(const Runs& runs, const lm::Variant& variant, const std::string& file) {
+  auto placed = [&](const std::exception& error) {
+    return fmt::format("{}, variant \"{}\": {}", file, variant.name, error.what());
+  };
+  try {
+    runs.check(variant);
+  } catch (const UsageError& error) {
+    throw UsageError(placed(error));
+  } catch (const ValueError& error) {
+    throw ValueError(placed(error));
+  }
+}
+
 std::string loss_text(const lm::RunResult& result) {
   return std::isfinite(result.loss) ? fmt::format("{:.4f}", result.loss) : "diverged";
 }
@@ -170,7 +184,9 @@ int go(lm::Research& research, Runs& runs, const std::string& folder) {
     return result;
   });
   write_all(STDOUT_FILENO, research.leaderboard(), "standard output");
-  say_line(fmt::format("Page: {}", research.page().string()));
+  std::error_code error;
+  if (std::filesystem::exists(research.page(), error))  // not before the first run has ended
+    say_line(fmt::format("Page: {}", research.page().string()));
   return interrupt.fired() ? 130 : 0;
 }
 
@@ -193,7 +209,8 @@ int research(const Words& words) {
         "tarn research needs --variants FILE.json, and --data FILE.jsonl or, after --, a program.");
   std::vector<lm::Variant> variants = lm::read_variants(given.variants);
   std::unique_ptr<Runs> runs = runs_of(given, words, arguments);
-  for (const lm::Variant& v : variants) runs->check(v);
+  for (const lm::Variant& v : variants) check(*runs, v, given.variants);
+  RunFolder folder(given.train.folder, "research");
   lm::Research research(given.train.folder, std::move(variants), runs->about());
   runs->prepare();
   return go(research, *runs, given.train.folder);

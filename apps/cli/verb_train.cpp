@@ -15,14 +15,34 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A new run must not mix its files with those of another.
-void check_folder(const TrainArguments& given, const distributed::Group& group) {
-  if (group.rank() != 0) return;  // the first writes, perhaps already
+// Where there is no checkpoint the run begins anew, which must not cost an adapter.
+void check_resumed(const std::string& folder) {
+  if (lm::has_checkpoint(folder)) return;
   std::error_code error;
-  if (given.resume || !fs::exists(given.folder, error) || fs::is_empty(given.folder, error)) return;
+  for (const char* name :
+       {"adapters.safetensors", "adapter_model.safetensors", "adapter_config.json"})
+    if (fs::path file = fs::path(folder) / name; fs::exists(file, error))
+      throw UsageError(
+          file.string() +
+          " belongs to an adapter, and no checkpoint to go on from is beside it: a run from step 0 "
+          "would replace it. --out takes another folder.");
+  say_line(fmt::format("There is no checkpoint in {}: the run begins at step 0.", folder));
+}
+
+// A new run must not mix its files with those of another.
+void check_folder(const TrainArguments& given, const RunFolder& folder) {
+  if (given.resume) return check_resumed(given.folder);
+  if (folder.is_empty()) return;
   throw UsageError(given.folder +
                    " holds files already: --resume goes on with the run there, "
                    "--out takes another folder.");
+}
+
+// What `tarn eval` takes: a folder where that has what it needs.
+std::string data_to_judge_by(const std::string& data) {
+  std::error_code error;
+  if (!fs::is_directory(data, error) || file_to_judge_by(data)) return data;
+  return (fs::path(data) / "train.jsonl").string();
 }
 
 int64_t count_of(const lm::NamedParameters& parameters) {
@@ -36,7 +56,11 @@ class TrainRun {
  public:
   TrainRun(const TrainArguments& given, const lm::LanguageModel& base, lm::TrainData data,
            const distributed::Group& group)
-      : given_(given), group_(group), name_(base.name), prepared_(prepared(given, base)) {
+      : given_(given),
+        group_(group),
+        name_(base.name),
+        layers_(base.model.shape().layers),
+        prepared_(prepared(given, base)) {
     lm::TrainOptions options = given.options();
     options.group = group;
     options.stop = interrupt_.token();
@@ -69,6 +93,9 @@ class TrainRun {
   void describe(bool resumed) {
     const lm::TrainData& data = trainer_->data();
     for (const std::string& note : data.notes) say_line(note);
+    if (given_.layers > layers_)
+      say_line(fmt::format("--num-layers: {} has {} layers, and {} are asked for: all are trained.",
+                           name_, layers_, given_.layers));
     say_line(fmt::format("{}: {} trains {} numbers on {} examples, {} tokens of which {} count.",
                          name_, given_.mode, count_of(trainer_->parameters()),
                          data.train.samples.size(), data.train.tokens(), data.train.counted()));
@@ -108,16 +135,18 @@ class TrainRun {
       say_line(fmt::format("Validation loss {:.4f}, best of step {}; that one is in {}.",
                            result.best_valid_loss, result.best_step, given_.folder));
     say_line(fmt::format("Curves: {}", log_->report_file().string()));
-    std::string model = given_.model.path.empty() ? "" : " --model " + given_.model.path;
+    std::string model =
+        given_.model.path.empty() ? "" : " --model " + shell_word(given_.model.path);
     say_line(fmt::format(
         "Try it:\n  tarn chat{0} --adapter {2}\n  tarn eval{0} --data {1} --adapter {2}", model,
-        given_.data, given_.folder));
+        shell_word(data_to_judge_by(given_.data)), shell_word(given_.folder)));
   }
 
   const TrainArguments& given_;
   distributed::Group group_;
   InterruptScope interrupt_{};
   std::string name_;
+  int64_t layers_;
   Prepared prepared_;
   std::optional<lm::Trainer> trainer_{};
   std::optional<lm::TrainLog> log_{};
@@ -132,9 +161,10 @@ int train(const Words& words) {
   if (!parse_or_help(arguments, words)) return 0;
   if (given.data.empty())
     throw UsageError("tarn train needs --data FILE.jsonl, or a folder with train.jsonl.");
-  lm::check(given.options());
+  given.check();
   distributed::Group group = distributed::init();
-  check_folder(given, group);
+  std::optional<RunFolder> folder;
+  if (group.rank() == 0) check_folder(given, folder.emplace(given.folder, "train"));
   lm::LanguageModel base = load_model(given.model);
   lm::TrainData data = lm::load_train_data(given.data, base, given.data_options());
   return TrainRun(given, base, std::move(data), group).run();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/printable.h"
 #include "base/require.h"
@@ -87,6 +88,16 @@ std::string read_text(const std::string& path, uint64_t limit) {
   std::string text(static_cast<size_t>(file.size()), '\0');
   file.read(text.data(), text.size(), 0);
   return text;
+}
+
+bool make_folder(const std::string& path, const char* place) {
+  namespace fs = std::filesystem;
+  std::error_code error, ignored;
+  bool was_made = fs::create_directories(path, error);
+  if (fs::is_directory(path, ignored)) return was_made;
+  std::string why = fs::exists(path, ignored) ? "a file has this name" : error.message();
+  fail<FileError>("[{}] {}: this folder cannot be made: {}. Take another one.", place,
+                  printable(path, 4096), why);
 }
 
 }  // namespace tarn

@@ -1,4 +1,4 @@
-// Opening a regular file for reading, with errors that name it.
+// Opening a regular file for reading, and making folders, with errors that name them.
 #pragma once
 
 #include <cstddef>
@@ -32,5 +32,9 @@ class InputFile {
 
 // The whole file. Throws FileError when it is larger than `limit` bytes.
 std::string read_text(const std::string& path, uint64_t limit);
+
+// Makes a folder and those above it; false where it was there. Throws FileError "[PLACE] FOLDER:
+// …".
+bool make_folder(const std::string& path, const char* place);
 
 }  // namespace tarn

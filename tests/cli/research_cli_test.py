@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -216,6 +217,42 @@ class Research(Case):
             time.sleep(0.01)
         self.fail("the program still runs")
 
+    def start_slow(self):
+        code = f"import os, time; open({self.runs!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+        process = subprocess.Popen(
+            self.command("r", sys.executable, "-c", code),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while not os.path.exists(self.runs) or not os.path.getsize(self.runs):
+            time.sleep(0.01)
+        return process
+
+    def test_stopped_in_the_first_run_it_names_no_page(self):
+        process = self.start_slow()
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        self.assertEqual((process.wait(), said), (130, ""))
+
+    def test_a_killed_one_gives_its_folder_back(self):
+        process = self.start_slow()
+        done = self.research("r")
+        self.assertEqual(
+            (done.returncode, done.stderr),
+            (
+                1,
+                f"tarn: [research] {self.file('r')}: another run (process {process.pid}) is at "
+                "work in this folder. Wait until it has ended, or take another folder by --out.\n",
+            ),
+        )
+        process.kill()
+        process.wait()
+        self.assertEqual(self.research("r").returncode, 0)
+
     def test_a_run_that_diverged_is_not_kept(self):
         self.write_variants([{"name": "far too high", "rate": 5}, VARIANTS[0]])
         done = self.research("r")
@@ -270,7 +307,11 @@ class Research(Case):
         )
         self.assertEqual(
             said(variants=[{"name": "lucky", "seed": 7}]),
-            (2, "tarn: A variant changes seed, which research does by itself."),
+            (
+                2,
+                'tarn: FOLDER/v.json, variant "lucky": a variant cannot change seed, which '
+                "research does by itself.",
+            ),
         )
         done = subprocess.run(
             [TARN, "research", "--variants", self.file("v.json"), "--steps=3", "--", python],

@@ -1,8 +1,10 @@
 // tarn train and tarn eval on a tiny model, from a file of examples to an adapter that is compared.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <thread>
 
 #include "base/file.h"
 #include "cli/arguments.h"
@@ -14,6 +16,7 @@
 namespace tarn_test {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using Words = std::vector<std::string>;
 
@@ -109,6 +112,64 @@ TEST_F(TrainVerb, EvalShowsEachMeasureAndTheDifference) {
               testing::MatchesRegex("  against the first +loss +-[0-9.]+ +-[0-9.]+ to -[0-9.]+"));
 }
 
+TEST_F(TrainVerb, WhatTrainAdvisesIsWhatEvalTakes) {
+  fs::path data = folder_ / "my data";
+  fs::create_directories(data);
+  fs::copy_file(folder_ / "my.jsonl", data / "train.jsonl");
+  auto advised = [&](const std::string& judged) {
+    fs::remove_all(folder_ / "run");
+    Words words{"--model", model_, "--data", data.string(), "--out", file("run"), "--steps", "1"};
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(tarn::cli::train(words), 0);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                EndsWith(fmt::format("Try it:\n  tarn chat --model {0} --adapter {2}\n  tarn eval "
+                                     "--model {0} --data '{1}' --adapter {2}\n",
+                                     model_, judged, file("run"))));
+  };
+  auto judged_by = [&] {
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(tarn::cli::eval({"--model", model_, "--data", data.string(), "--json"}), 0);
+    Json json = tarn::parse_json(testing::internal::GetCapturedStdout(), "eval");
+    EXPECT_EQ(json["examples"], 30);
+    return testing::internal::GetCapturedStderr();
+  };
+  advised((data / "train.jsonl").string());
+  std::string text;
+  try {
+    tarn::cli::eval({"--model", model_, "--data", data.string()});
+  } catch (const tarn::cli::UsageError& error) {
+    text = error.what();
+  }
+  EXPECT_EQ(text, data.string() +
+                      ": the folder has no test.jsonl and no valid.jsonl to judge by. "
+                      "--data takes a file as well.");
+  for (const char* name : {"valid.jsonl", "test.jsonl"}) {
+    fs::copy_file(folder_ / "my.jsonl", data / name);
+    advised(data.string());
+    EXPECT_EQ(judged_by(), fmt::format("Judges by {}.\n", (data / name).string()));
+  }
+}
+
+TEST(ShellWord, IsQuotedWhereItMust) {
+  EXPECT_EQ(tarn::cli::shell_word("runs/a-1.b"), "runs/a-1.b");
+  EXPECT_EQ(tarn::cli::shell_word("my run"), "'my run'");
+  EXPECT_EQ(tarn::cli::shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(tarn::cli::shell_word(""), "''");
+}
+
+// Before the data are read, which here is a mistake as well.
+TEST_F(TrainVerb, EvalLooksAtAllAdaptersFirst) {
+  ASSERT_EQ(train({"--steps", "1"}), 0);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_,
+                                      [&] {
+                                        tarn::cli::eval({"--model", model_, "--data",
+                                                         file("nosuch.jsonl"), "--adapter",
+                                                         file("run"), "--adapter", file("nosuch")});
+                                      }),
+            "[adapters] FOLDER/nosuch is no folder: one with adapter_config.json is needed.");
+}
+
 // On runs of `tarn train`: a variant that is far better, and one that is worse.
 TEST_F(TrainVerb, ResearchKeepsWhatIsBetter) {
   std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02},
@@ -141,9 +202,22 @@ TEST_F(TrainVerb, ResearchKeepsWhatIsBetter) {
   EXPECT_THAT(said_, HasSubstr("--rank 4\". Take another folder."));
   std::ofstream(folder_ / "v.json") << R"([{"name": "longer", "steps": 100}])";
   ASSERT_EQ(research({}), -1);
-  EXPECT_EQ(said_,
-            "A variant changes steps, by which trials would not see the same tokens. Give it to "
-            "all: --steps VALUE.");
+  EXPECT_EQ(said_, file("v.json") +
+                       ", variant \"longer\": a variant cannot change steps, by which trials would "
+                       "not see the same tokens. Give it to all: --steps VALUE.");
+  auto mistake = [&](const char* options) {
+    std::ofstream(folder_ / "v.json")
+        << fmt::format(R"([{{"name": "fine", "rank": 4}}, {{"name": "a", {}}}])", options);
+    EXPECT_EQ(research({}), -1);
+    return said_.substr(file("v.json").size());
+  };
+  EXPECT_EQ(
+      mistake(R"("nosuch": 1)"),
+      ", variant \"a\": `--nosuch` is not an option here. `tarn research --help` lists them.");
+  EXPECT_EQ(mistake(R"("rank": "x")"), ", variant \"a\": --rank: `x` is not a whole number.");
+  EXPECT_EQ(mistake(R"("learning-rate": 0)"),
+            ", variant \"a\": [train] learning_rate is 0; it must be positive, such as 2e-3 for "
+            "adapters.");
 }
 
 TEST_F(TrainVerb, ResumesToTheSameAdapter) {
@@ -162,6 +236,99 @@ TEST_F(TrainVerb, ResumesToTheSameAdapter) {
   EXPECT_EQ(steps, 12);
 }
 
+TEST_F(TrainVerb, WhereNothingCanGoOnNoAdapterIsLost) {
+  ASSERT_EQ(train({"--steps", "2", "--resume"}), 0);
+  EXPECT_THAT(said_, testing::StartsWith("There is no checkpoint in " + file("run") +
+                                         ": the run begins at step 0.\n"));
+  ASSERT_EQ(train({"--steps", "2", "--resume"}), 0);
+  EXPECT_THAT(said_, Not(HasSubstr("There is no checkpoint")));
+  for (const char* step : {"run/step-00000001.safetensors", "run/step-00000002.safetensors"})
+    fs::remove(folder_ / step);
+  std::string adapter = tarn::read_text(file("run/adapters.safetensors"), 1 << 24);
+  auto refused = [](const char* name) {
+    return fmt::format(
+        "FOLDER/run/{} belongs to an adapter, and no checkpoint to go on from is beside it: a run "
+        "from step 0 would replace it. --out takes another folder.",
+        name);
+  };
+  EXPECT_EQ(usage_error({"--steps", "2", "--seed", "7", "--resume"}),
+            refused("adapters.safetensors"));
+  EXPECT_EQ(tarn::read_text(file("run/adapters.safetensors"), 1 << 24), adapter);
+  fs::rename(folder_ / "run/adapters.safetensors", folder_ / "run/adapter_model.safetensors");
+  EXPECT_EQ(usage_error({"--resume"}), refused("adapter_model.safetensors"));
+  fs::remove(folder_ / "run/adapter_model.safetensors");
+  EXPECT_EQ(usage_error({"--resume"}), refused("adapter_config.json"));
+}
+
+TEST_F(TrainVerb, OneRunAtATimeIsInAFolder) {
+  auto refused = [&](const std::string& verb, const std::string& holder) {
+    return fmt::format(
+        "[{}] FOLDER/run: another run{} is at work in this folder. Wait until it has ended, or "
+        "take another folder by --out.",
+        verb, holder);
+  };
+  // As `run` is: standard error is captured while the other run writes to it.
+  auto said_in = [&](int (*verb)(const Words&), Words more) {
+    Words words{"--model", model_, "--data", file("my.jsonl"), "--out", file("run")};
+    words.insert(words.end(), more.begin(), more.end());
+    return error_in<tarn::FileError>(folder_, [&] { verb(words); });
+  };
+  int status = -1;
+  std::jthread other([&] { status = train({"--steps", "300", "--steps-per-eval", "300"}); });
+  while (!fs::exists(folder_ / "run/log.jsonl")) std::this_thread::yield();
+  std::string holder = fmt::format(" (process {})", getpid());
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2"}), refused("train", holder));
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2", "--resume"}), refused("train", holder));
+  std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02}])";
+  EXPECT_EQ(said_in(tarn::cli::research, {"--variants", file("v.json")}),
+            refused("research", holder));
+  std::ofstream(folder_ / "run/run.lock") << "";  // taken, and the number is not yet written
+  EXPECT_EQ(said_in(tarn::cli::train, {"--steps", "2"}), refused("train", ""));
+  other.join();
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "run/run.lock"));
+  // Of a run that was killed before its first step.
+  fs::remove_all(folder_ / "run");
+  fs::create_directories(folder_ / "run");
+  std::ofstream(folder_ / "run/run.lock") << "1\n";
+  EXPECT_EQ(train({"--steps", "2"}), 0);
+}
+
+TEST_F(TrainVerb, TheFolderIsLookedAtBeforeAllElse) {
+  auto said = [&](int (*verb)(const Words&), const std::string& out) {
+    Words words{"--model", file("nosuch"), "--data", file("nosuch"), "--out", out};
+    if (verb == tarn::cli::research) words.insert(words.end(), {"--variants", file("v.json")});
+    return error_in(folder_, [&] { verb(words); });
+  };
+  std::ofstream(folder_ / "v.json") << R"([{"name": "faster", "learning-rate": 0.02}])";
+  auto train = tarn::cli::train, research = tarn::cli::research;
+  std::string end = " Give this user the right to write, or take another folder by --out.";
+  EXPECT_EQ(said(train, file("my.jsonl")),
+            "[train] FOLDER/my.jsonl: this folder cannot be made: a file has this name. Take "
+            "another one.");
+  EXPECT_EQ(said(train, file("my.jsonl/run")),
+            "[train] FOLDER/my.jsonl/run: this folder cannot be made: Not a directory. Take "
+            "another one.");
+  EXPECT_EQ(said(research, file("my.jsonl/run")),
+            "[research] FOLDER/my.jsonl/run: this folder cannot be made: Not a directory. Take "
+            "another one.");
+  EXPECT_EQ(said(train, "/proc/self"),
+            "[train] /proc/self: no file can be written in this folder: No such file or "
+            "directory." +
+                end);
+  EXPECT_THAT(said(train, file("new")), HasSubstr("FOLDER/nosuch does not exist."));
+  EXPECT_FALSE(fs::exists(folder_ / "new")) << "nothing is left of it";
+  for (auto verb : {train, research}) {
+    std::string text;
+    try {
+      said(verb, "");
+    } catch (const tarn::cli::UsageError& error) {
+      text = error.what();
+    }
+    EXPECT_EQ(text, "--out is empty; it needs the name of a folder.");
+  }
+}
+
 TEST_F(TrainVerb, EachModeTrains) {
   for (std::string mode : {"dora", "full"}) {
     fs::remove_all(folder_ / "run");
@@ -173,11 +340,25 @@ TEST_F(TrainVerb, EachModeTrains) {
   }
 }
 
+TEST_F(TrainVerb, MoreLayersThanThereAreAreAll) {
+  std::string all = "model: lora trains 16384 numbers on ";
+  ASSERT_EQ(train({"--steps", "1", "--num-layers", "-1"}), 0);
+  EXPECT_THAT(said_, HasSubstr("\n" + all));
+  EXPECT_THAT(said_, Not(HasSubstr("--num-layers")));
+  fs::remove_all(folder_ / "run");
+  ASSERT_EQ(train({"--steps", "1", "--num-layers", "1000"}), 0);
+  EXPECT_THAT(said_, HasSubstr("\n--num-layers: model has 2 layers, and 1000 are asked for: all "
+                               "are trained.\n" +
+                               all));
+}
+
 TEST_F(TrainVerb, Mistakes) {
   EXPECT_EQ(
       usage_error({"--mode", "qlora"}),
       "model has dense weights: qlora needs quantised ones. `tarn convert` makes them; --mode "
       "lora trains on these.");
+  EXPECT_EQ(usage_error({"--num-layers", "0"}),
+            "--num-layers: 0 layers leave nothing to train; -1 stands for all.");
   fs::create_directories(folder_ / "run");
   std::ofstream(folder_ / "run/x") << "";
   EXPECT_EQ(usage_error({}),

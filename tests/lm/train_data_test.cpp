@@ -165,6 +165,11 @@ TEST_F(TrainDataTest, MistakesOfWholeFiles) {
   EXPECT_EQ(mistake(R"({"prompt": "0123456789", "completion": "q"})",
                     {.mask_prompt = true, .max_tokens = 4}),
             "[data] FOLDER/a.jsonl: no token of any example counts.");
+  EXPECT_EQ(mistake("\xEF\xBB\xBF{\"text\": 1}"),
+            "[data] FOLDER/a.jsonl, line 1, column 10: text is a number; a text is needed.");
+  EXPECT_EQ(mistake("\xEF\xBB\xBF[\n{\"text\": \"a\"}"),
+            "[data] FOLDER/a.jsonl, line 1, column 1: a list begins here; each line is one object. "
+            "`jq -c '.[]'` makes such lines.");
   auto whole = [&](const fs::path& path) {
     return error_in<tarn::FileError>(folder_, [&] { load_train_data(path, lm_); });
   };
@@ -175,6 +180,14 @@ TEST_F(TrainDataTest, MistakesOfWholeFiles) {
   EXPECT_EQ(whole(folder_ / "e"), "[data] FOLDER/e: the folder has no train.jsonl.");
   EXPECT_EQ(whole(folder_ / "none.jsonl"),
             "[load] FOLDER/none.jsonl: cannot open: No such file or directory. Check the path.");
+  fs::create_symlink("train.jsonl", folder_ / "e/train.jsonl");  // as one that may not be looked at
+  EXPECT_EQ(
+      whole(folder_ / "e"),
+      "[load] FOLDER/e/train.jsonl: cannot open: Too many levels of symbolic links. Check the "
+      "disk.");
+  std::string long_name(300, 'a');
+  EXPECT_EQ(whole(folder_ / long_name),
+            "[load] FOLDER/" + long_name + ": cannot open: File name too long. Check the disk.");
   lm_.chat_template.reset();
   EXPECT_EQ(mistake(chat), "[data] FOLDER/a.jsonl, line 1, column 1: " + lm_.name +
                                " has no chat template for \"messages\"; use {\"prompt\": ..., "

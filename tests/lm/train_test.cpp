@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -31,6 +32,14 @@ class TrainTest : public TinyTraining {
       return TrainNext::more;
     });
     return losses;
+  }
+  // The first that is judged.
+  static size_t shortest_of(const TrainSet& set) {
+    auto shorter = [](const TrainSample& a, const TrainSample& b) {
+      return a.ids.size() < b.ids.size();
+    };
+    return static_cast<size_t>(std::min_element(set.samples.begin(), set.samples.end(), shorter) -
+                               set.samples.begin());
   }
   static void expect_same(const NamedParameters& a, const NamedParameters& b) {
     ASSERT_EQ(a.size(), b.size());
@@ -180,6 +189,25 @@ TEST_F(TrainTest, ANumberThatIsNotFiniteNamesItsExample) {
   EXPECT_EQ(trainer.step(), 0);
 }
 
+// The steps' own losses are finite: only the validation sees what the last one did.
+TEST_F(TrainTest, AValidationThatIsNotFiniteEndsTheRun) {
+  TrainOptions o = options();
+  o.steps = 1, o.learning_rate = 1e20, o.clip = 0, o.folder = folder_ / "run";
+  EXPECT_FALSE(has_checkpoint(o.folder));
+  auto only_layers = [](const std::string& path, const array&) {
+    return path.starts_with("model.layers");
+  };
+  Trainer trainer(lm_, data_, o, only_layers);
+  EXPECT_EQ(error_of<DivergedError>([&] { trainer.run(); }),
+            fmt::format("[train] step 1: the validation loss of {} is not a finite number. Look at "
+                        "that example, or lower the learning rate (1e+20 now).",
+                        data_.valid.place(shortest_of(data_.valid))));
+  EXPECT_FALSE(has_checkpoint(o.folder));
+  o.steps = 2, o.learning_rate = 1e-3;
+  Trainer(lm_, data_, o).run();
+  EXPECT_TRUE(has_checkpoint(o.folder));
+}
+
 // Those of single options are in named_mistakes_test.cpp.
 TEST_F(TrainTest, MistakesOfWholeRuns) {
   EXPECT_EQ(error_of<tarn::ValueError>([&] { evaluate(lm_, data_.valid, {.batch_size = 0}); }),
@@ -193,9 +221,26 @@ TEST_F(TrainTest, MistakesOfWholeRuns) {
                 "it (lora), or take a model with dense weights.");
 }
 
+TEST_F(TrainTest, AFolderThatCannotBeMade) {
+  std::string fix =
+      " FOLDER/a.jsonl: this folder cannot be made: a file has this name. Take "
+      "another one.";
+  TrainOptions o = options();
+  o.folder = folder_ / "a.jsonl";
+  Trainer trainer(lm_, data_, o);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { trainer.run(); }), "[train]" + fix);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { TrainLog(o.folder, -1); }), "[train]" + fix);
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { Research(o.folder, {}); }),
+            "[research]" + fix);
+  o.folder /= "below";
+  EXPECT_EQ(error_in<tarn::FileError>(folder_, [&] { TrainLog(o.folder, -1); }),
+            "[train] FOLDER/a.jsonl/below: this folder cannot be made: Not a directory. Take "
+            "another one.");
+}
+
 TEST_F(TrainTest, MistakesOfCheckpoints) {
   TrainOptions o = options();
-  o.steps = 2, o.folder = folder_ / "run";
+  o.steps = 2, o.steps_per_save = 1, o.folder = folder_ / "run";
   Trainer(lm_, data_, o).run();
   auto with = [&](auto change) {
     TrainOptions changed = o;
@@ -222,11 +267,23 @@ TEST_F(TrainTest, MistakesOfCheckpoints) {
   // Cut off, and another file in its place.
   fs::path file = o.folder / "step-00000002.safetensors";
   fs::resize_file(file, fs::file_size(file) / 2);
-  std::string damaged = with([](auto&, auto&, auto&) {});
-  EXPECT_NE(damaged.find("step-00000002.safetensors"), std::string::npos) << damaged;
+  EXPECT_EQ(
+      with([](auto&, auto&, auto&) {}),
+      head + "this checkpoint is cut off or damaged. Remove it; the one before is used then.");
+  fs::path before = o.folder / "step-00000001.safetensors";
+  fs::rename(before, folder_ / "before");
+  EXPECT_EQ(with([](auto&, auto&, auto&) {}),
+            head +
+                "this checkpoint is cut off or damaged. There is no other one: take another "
+                "folder.");
+  fs::rename(folder_ / "before", before);
   tarn::save_safetensors(file.string(), {{"x", tarn::ones({2})}});
   EXPECT_EQ(with([](auto&, auto&, auto&) {}),
             head + "it is no checkpoint of a training run. Take another folder.");
+  fs::remove(file);
+  Trainer one(lm_, data_, o);
+  EXPECT_TRUE(one.resume());
+  EXPECT_EQ(one.step(), 1);
 }
 
 // --- killed

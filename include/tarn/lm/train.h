@@ -100,6 +100,9 @@ struct DivergedError : ValueError {
 
 using NamedParameters = std::map<std::string, array>;
 
+// Whether a run left a checkpoint in the folder, from which Trainer::resume() would go on.
+bool has_checkpoint(const std::filesystem::path& folder);
+
 class Trainer {  // for one thread at a time; another one may request a stop
  public:
   // Trains the parameters for which `where(path, array)` holds; without it those that can be:
@@ -114,7 +117,8 @@ class Trainer {  // for one thread at a time; another one may request a stop
   // FileError for one of another run: other data, another model, or options that change the course.
   bool resume();
   // To the end, or until a stop. Throws DivergedError when a loss or gradient is not finite: it
-  // names the example, and the model keeps what the step before gave.
+  // names the example. Found in a step, the model keeps what the step before gave; found by a
+  // validation, nothing of it is saved.
   TrainResult run(const TrainProgress& progress = {});
 
   int64_t step() const;   // done so far

@@ -1,28 +1,25 @@
-// Who may write a blob: one thread of one process at a time. The lock is the kernel's (flock), so a
-// process that dies gives it back; huggingface_hub takes the same one. A disk that knows no flock
-// is asked for an fcntl lock instead.
+// Who may write a blob: one thread of one process at a time; huggingface_hub takes the same lock.
 #pragma once
 
 #include <filesystem>
+#include <utility>
+
+#include "base/file_lock.h"
 
 namespace tarn::lm::hub {
 
 class BlobLock {
  public:
-  // Does not take it yet. Throws HubError (disk) when the file cannot be made.
-  explicit BlobLock(std::filesystem::path file) : file_(std::move(file)) {}
-  ~BlobLock();
-  BlobLock(const BlobLock&) = delete;
-  BlobLock& operator=(const BlobLock&) = delete;
+  // Does not take it yet.
+  explicit BlobLock(std::filesystem::path file) : lock_(std::move(file)) {}
 
-  // Whether this has it now.
+  // Whether this has it now. Throws HubError (disk) when the file cannot be made.
   bool try_to_take();
   // Whether somebody has it.
-  static bool is_taken(const std::filesystem::path& file);
+  static bool is_taken(const std::filesystem::path& file) { return FileLock::is_taken(file); }
 
  private:
-  std::filesystem::path file_;
-  int descriptor_ = -1;
+  FileLock lock_;
 };
 
 }  // namespace tarn::lm::hub

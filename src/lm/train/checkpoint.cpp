@@ -1,5 +1,7 @@
 #include "lm/train/checkpoint.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -85,10 +87,21 @@ void check_parameters(const NamedParameters& read, const NamedParameters& like,
                      like.size());
 }
 
+// It was written whole: what can be opened and not read is damaged, and cannot be fetched again.
+auto whole_file(const fs::path& path, std::string_view fix) {
+  try {
+    return load_safetensors(path.string());
+  } catch (const FileError&) {
+    if (access(path.c_str(), R_OK) != 0) throw;
+    fail<FileError>("[train] {}: this checkpoint is cut off or damaged. {}",
+                    printable(path.string(), 4096), fix);
+  }
+}
+
 TrainState read_checkpoint(const fs::path& path, const NamedParameters& like,
-                           const std::string& course) {
+                           const std::string& course, std::string_view fix) {
   std::string file = printable(path.string(), 4096);
-  auto [arrays, metadata] = load_safetensors(path.string());
+  auto [arrays, metadata] = whole_file(path, fix);
   require<FileError>(metadata["format"] == form,
                      "[train] {}: it is no checkpoint of a training run. Take another folder.",
                      file);
@@ -101,10 +114,8 @@ TrainState read_checkpoint(const fs::path& path, const NamedParameters& like,
   try {
     read_numbers(parse_json(metadata["state"], path.string()), state);
   } catch (const Json::exception& error) {
-    fail<FileError>(
-        "[train] {}: its state cannot be read ({}). Remove it; the one before is used "
-        "then.",
-        file, printable(error.what()));
+    fail<FileError>("[train] {}: its state cannot be read ({}). {}", file, printable(error.what()),
+                    fix);
   }
   state.parameters = take_part(arrays, "parameters.");
   state.best = take_part(arrays, "best.");
@@ -115,6 +126,8 @@ TrainState read_checkpoint(const fs::path& path, const NamedParameters& like,
 }
 
 }  // namespace
+
+bool has_checkpoint(const fs::path& folder) { return !checkpoints(folder).empty(); }
 
 fs::path checkpoint_file(const fs::path& folder, int64_t step) {
   return folder / fmt::format("step-{:08}.safetensors", step);
@@ -136,7 +149,9 @@ std::optional<TrainState> load_checkpoint(const fs::path& folder, const NamedPar
                                           const std::string& course) {
   auto all = checkpoints(folder);
   if (all.empty()) return std::nullopt;
-  return read_checkpoint(all.front().second, like, course);
+  return read_checkpoint(all.front().second, like, course,
+                         all.size() > 1 ? "Remove it; the one before is used then."
+                                        : "There is no other one: take another folder.");
 }
 
 }  // namespace tarn::lm

@@ -127,6 +127,12 @@ void note_repeats(const Part& train, const Part& other, Notes& notes) {
 
 Part read_part(const fs::path& file) { return {file.string(), read_examples(file.string())}; }
 
+// What cannot be looked at counts as there: opening it says what is wrong.
+bool is_there(const fs::path& file) {
+  std::error_code error;
+  return fs::status(file, error).type() != fs::file_type::not_found;
+}
+
 void check(const TrainDataOptions& o) {
   require(o.max_tokens >= 2, "[data] max_tokens is {}; at least 2 are needed, one to predict.",
           o.max_tokens);
@@ -164,12 +170,13 @@ TrainData load_train_data(const fs::path& path, const LanguageModel& lm,
   check(options);
   TrainData data;
   Part train, valid, test;
-  bool is_folder = fs::is_directory(path);
-  require<FileError>(!is_folder || fs::exists(path / "train.jsonl"),
+  std::error_code error;
+  bool is_folder = fs::is_directory(path, error);
+  require<FileError>(!is_folder || is_there(path / "train.jsonl"),
                      "[data] {}: the folder has no train.jsonl.", printable(path.string(), 4096));
   train = read_part(is_folder ? path / "train.jsonl" : path);
-  if (is_folder && fs::exists(path / "test.jsonl")) test = read_part(path / "test.jsonl");
-  if (is_folder && fs::exists(path / "valid.jsonl"))
+  if (is_folder && is_there(path / "test.jsonl")) test = read_part(path / "test.jsonl");
+  if (is_folder && is_there(path / "valid.jsonl"))
     valid = read_part(path / "valid.jsonl");
   else
     valid = divide(train, options, data.notes);

@@ -165,7 +165,8 @@ std::vector<Example> read_examples(const std::string& file) {
   std::vector<Example> all;
   std::string first_mistake;
   int64_t number = 0, mistakes = 0;
-  for (size_t at = 0; at < content.size();) {
+  // Columns are counted behind a byte order mark, which nobody sees.
+  for (size_t at = content.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < content.size();) {
     size_t end = std::min(content.find('\n', at), content.size());
     Line line{file, ++number, std::string_view(content).substr(at, end - at)};
     at = end + 1;

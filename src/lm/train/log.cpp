@@ -71,7 +71,7 @@ std::vector<TrainEvent> read_log(const fs::path& file, int64_t step) {
 }  // namespace
 
 TrainLog::TrainLog(fs::path folder, int64_t step) : folder_(std::move(folder)) {
-  fs::create_directories(folder_);
+  make_folder(folder_.string(), "train");
   if (step >= 0 && fs::exists(log_file())) events_ = read_log(log_file(), step);
   io::AtomicFile out(log_file().string());
   for (const TrainEvent& e : events_) out.write(line_of(e));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/printable.h"
 #include "base/require.h"
@@ -93,7 +94,7 @@ Research::Research(fs::path folder, std::vector<Variant> variants, std::string a
     : folder_(std::move(folder)),
       variants_(std::move(variants)),
       about_(printable(about, 1 << 20)) {
-  fs::create_directories(folder_);
+  make_folder(folder_.string(), "research");
   std::string path = (folder_ / "research.json").string(), file = printable(path, 4096);
   if (!fs::exists(path)) return;
   try {

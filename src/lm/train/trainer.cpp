@@ -3,13 +3,14 @@
 #include <cmath>
 #include <set>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/require.h"
 #include "lm/train/checkpoint.h"
 #include "lm/train/step.h"
+#include "lm/train/team.h"
 #include "tarn/memory.h"
-#include "tarn/nn/distributed.h"
 #include "tarn/ops.h"
 #include "tarn/random.h"
 
@@ -60,45 +61,6 @@ uint64_t fingerprint(const TrainSet& set) {
   }
   return hash.a;
 }
-
-// The ranks that train together.
-class Team {
- public:
-  explicit Team(const std::optional<distributed::Group>& group) {
-    if (group && group->size() > 1) group_ = group;
-  }
-  explicit operator bool() const { return group_.has_value(); }
-  int size() const { return group_ ? group_->size() : 1; }
-  int rank() const { return group_ ? group_->rank() : 0; }
-  // Of a batch, whose rows are in the order of their lengths.
-  Rows share_of(const Rows& rows) const {
-    Rows mine;
-    for (auto r = static_cast<size_t>(rank()); r < rows.size(); r += static_cast<size_t>(size()))
-      mine.push_back(rows[r]);
-    return mine;
-  }
-  std::vector<double> sums(const std::vector<double>& mine) const {
-    if (!group_) return mine;
-    array all = distributed::all_sum(
-        array(mine.begin(), {static_cast<int64_t>(mine.size())}, float64), group_);
-    const auto* sum = all.data<double>();
-    return {sum, sum + mine.size()};
-  }
-  // Whether one of them says so.
-  bool any(bool mine) const { return sums({mine ? 1.0 : 0.0})[0] > 0; }
-  NamedParameters sums(NamedParameters mine) const {
-    if (!group_) return mine;
-    std::vector<array> flat;
-    for (const auto& [path, a] : mine) flat.push_back(a);
-    flat = nn::all_sum_together(flat, group_);
-    size_t at = 0;
-    for (auto& [path, a] : mine) a = flat[at++];
-    return mine;
-  }
-
- private:
-  std::optional<distributed::Group> group_{};
-};
 
 NamedParameters zeros_of(const NamedParameters& like) {
   NamedParameters zeros = like;
@@ -236,6 +198,21 @@ struct Trainer::Impl {
         state.step + 1, loss, norm, data.train.place(rows[0][0]), o.learning_rate);
   }
 
+  // In the order of valid_batches, this rank's rows of them.
+  [[noreturn]] void fail_not_finite(const std::vector<SampleLoss>& judged, double loss) const {
+    size_t at = 0;
+    for (const Rows& rows : valid_batches)
+      for (size_t r : team.share_of(rows))
+        if (!std::isfinite(judged[at++].loss))
+          fail<DivergedError>(
+              "[train] step {}: the validation loss of {} is not a finite number. Look at that "
+              "example, or lower the learning rate ({} now).",
+              state.step, data.valid.place(r), o.learning_rate);
+    fail<DivergedError>(
+        "[train] step {}: the validation loss is {}. Lower the learning rate ({} now).", state.step,
+        loss, o.learning_rate);
+  }
+
   // A step, or none when it fails.
   TrainEvent take_step() {
     double start = now();
@@ -314,7 +291,9 @@ struct Trainer::Impl {
       all.insert(all.end(), some.begin(), some.end());
     }
     TrainEvent event{.kind = TrainEvent::Kind::validation, .step = state.step, .steps = steps};
-    event.loss = state.valid_loss = mean_of(all);
+    event.loss = mean_of(all);
+    if (!std::isfinite(event.loss)) fail_not_finite(all, event.loss);
+    state.valid_loss = event.loss;
     event.is_best = state.best_step < 0 || event.loss < state.best_loss;
     state.evaluations_without_gain = event.is_best ? 0 : state.evaluations_without_gain + 1;
     if (event.is_best) {
@@ -375,7 +354,7 @@ bool Trainer::resume() {
 TrainResult Trainer::run(const TrainProgress& progress) {
   impl_->progress = progress;
   WorkspaceScope workspace;
-  if (!impl_->o.folder.empty()) std::filesystem::create_directories(impl_->o.folder);
+  if (!impl_->o.folder.empty()) make_folder(impl_->o.folder.string(), "train");
   TrainResult result{.end = impl_->go()};
   const TrainState& s = impl_->state;
   result.steps = s.step, result.loss = s.loss, result.valid_loss = s.valid_loss;
