@@ -22,8 +22,9 @@ constexpr int most_ranks = 1024;
 size_t program_in(const Words& words) {
   size_t i = 0;
   while (i < words.size() && words[i].starts_with("-") && words[i] != "--") {
-    bool alone = words[i].find('=') != std::string::npos || words[i] == "--help" ||
-                 words[i] == "-h" || (words[i].starts_with("-n") && words[i].size() > 2);
+    std::string_view word = words[i];
+    bool alone = std::ranges::count(word, '=') > 0 || word == "--help" || word == "-h" ||
+                 (word.starts_with("-n") && word.size() > 2);
     i += alone ? 1 : 2;
   }
   return std::min(i, words.size());
