@@ -145,7 +145,7 @@ TEST_F(AdapterAnswers, AConversationInAFileOutlivesTheAdaptersOnRequest) {
   EXPECT_EQ(goes_on(bare, ""), std::pair(messages, 0));
   // Another one with the name.
   LanguageModel changed = bare;
-  LoRAContainer::from(write_adapter(bare, "b", 99))
+  LoRAContainer::from(write_adapter(bare, "another", 99))
       .load(changed, {.name = "a", .on_request = true});
   EXPECT_EQ(goes_on(changed, "a"), std::pair(messages, 0));
 }
