@@ -15,10 +15,9 @@ namespace tarn::cli {
 
 namespace fs = std::filesystem;
 
-lm::ModelRegistry local_registry() {
+lm::ModelRegistry registry_of(const std::string& lock_file) {
   std::error_code error;
-  return fs::exists("tarn.lock", error) ? lm::ModelRegistry::read("tarn.lock")
-                                        : lm::ModelRegistry();
+  return fs::exists(lock_file, error) ? lm::ModelRegistry::read(lock_file) : lm::ModelRegistry();
 }
 
 lm::HubClient patient_client(bool offline) {

@@ -12,8 +12,8 @@
 
 namespace tarn::cli {
 
-// Names that this folder pins: its tarn.lock, when there is one.
-lm::ModelRegistry local_registry();
+// What a lock file pins: nothing where there is none.
+lm::ModelRegistry registry_of(const std::string& lock_file);
 // A client that says on standard error why it asks a hub once more.
 lm::HubClient patient_client(bool offline = false);
 

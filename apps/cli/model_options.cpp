@@ -29,7 +29,7 @@ lm::ModelConfiguration ModelOptions::configuration() const {
   if (path.empty()) return {.directory = lm::default_model_path()};
   std::error_code error;
   if (std::filesystem::exists(path, error)) return {.directory = path};
-  lm::ModelRegistry pinned = local_registry();
+  lm::ModelRegistry pinned = registry_of("tarn.lock");  // of this folder
   if (!pinned.find(path) && !is_hub_name(path)) return {.directory = path};
   return pinned.configuration(path);
 }

@@ -46,14 +46,9 @@ std::vector<Wish> wishes_of(const PullArguments& given) {
   return {{given.as.empty() ? model.id : given.as, model}};
 }
 
-lm::ModelRegistry lock_of(const std::string& file) {
-  std::error_code error;
-  return fs::exists(file, error) ? lm::ModelRegistry::read(file) : lm::ModelRegistry();
-}
-
 // Before anything is downloaded.
 void check_lock(const std::string& file) {
-  lock_of(file);
+  registry_of(file);
   fs::path folder = fs::path(file).parent_path();
   bool writable = access(folder.empty() ? "." : folder.c_str(), W_OK) == 0;
   require<FileError>(writable,
@@ -62,7 +57,7 @@ void check_lock(const std::string& file) {
 }
 
 void write_lock(const std::string& file, const Wish& wish) {
-  lm::ModelRegistry registry = lock_of(file);
+  lm::ModelRegistry registry = registry_of(file);
   registry.add(wish.name, wish.model);
   registry.write(file);
 }

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "program_run.h"
+#include "run_folder.h"
 #include "tarn/lm/research.h"
 #include "terminal.h"
 #include "train_arguments.h"

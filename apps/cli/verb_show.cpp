@@ -67,7 +67,7 @@ int show(const Words& words) {
   arguments.flag("--json", wants_json, "as JSON, one object a revision");
   if (!parse_or_help(arguments, words)) return 0;
   if (id.empty()) throw UsageError("tarn show needs a MODEL; `tarn ls` lists them.");
-  lm::HubClient client;
+  lm::HubClient client = patient_client();
   std::vector<lm::CachedRevision> all = remote
                                             ? ask_hub(client, id, revision)
                                             : lm::find_cached(client.options().cache, id).revisions;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/text.h"
+#include "run_folder.h"
 #include "tarn/lm/train_log.h"
 #include "tarn/memory.h"
 #include "terminal.h"

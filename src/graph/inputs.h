@@ -68,15 +68,14 @@ class Inputs {
   static constexpr size_t most_inside = 2;
   bool is_long() const { return size_ > most_inside; }
   void take(Inputs& o) noexcept {
-    if (o.is_long())
-      long_ = o.long_;
-    else
-      std::uninitialized_move_n(o.short_, o.size_, short_);
     size_ = o.size_;
-    if (o.is_long())
+    if (is_long()) {
+      long_ = std::exchange(o.long_, nullptr);
       o.size_ = 0;
-    else
+    } else {
+      std::uninitialized_move_n(o.short_, size_, short_);
       o.clear();
+    }
   }
 
   uint32_t size_ = 0;

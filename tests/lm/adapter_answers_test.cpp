@@ -148,6 +148,12 @@ TEST_F(AdapterAnswers, AConversationInAFileOutlivesTheAdaptersOnRequest) {
   LoRAContainer::from(write_adapter(bare, "another", 99))
       .load(changed, {.name = "a", .on_request = true});
   EXPECT_EQ(goes_on(changed, "a"), std::pair(messages, 0));
+  // The same one, scaled.
+  LanguageModel scaled = all;
+  scaled.model.matrices([](const std::string&, tarn::nn::Matrix& m) {
+    for (auto& term : m.low_rank.terms) term.scale *= 2;
+  });
+  EXPECT_EQ(goes_on(scaled, "a"), std::pair(messages, 0));
 }
 
 TEST_F(AdapterAnswers, AnUnknownAdapterIsNamed) {

@@ -1,6 +1,7 @@
 // Conversations as files: a prompt cache in mlx-lm's form, with the transcript, the tokens that the
 // cache stands for and the model it belongs to in its metadata.
 #include <algorithm>
+#include <bit>
 
 #include "base/hash.h"
 #include "base/json.h"
@@ -93,6 +94,7 @@ std::string fingerprint_of(Model model, const std::string& adapter) {
     for (const nn::LowRank& t : m.low_rank.terms) {
       if (t.adapter != adapter) continue;
       hash.add(path);
+      hash.add(uint64_t{std::bit_cast<uint32_t>(t.scale)});
       add_numbers(hash, t.lora_a), add_numbers(hash, t.lora_b);
       if (t.m) add_numbers(hash, *t.m);
     }
